@@ -1,0 +1,388 @@
+"""The blend: the one place where losses, gate and mode meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._combine import switched, weighted_sum
+from blendloss._reduction import REDUCTIONS, per_replica, reduce, weights_of_elements
+from blendloss._serialization import deserialize, register, serialize
+from blendloss.gates import Context, Gate, Gating
+from blendloss.losses import Penalty, as_loss
+from blendloss.losses._penalty import aligned
+from blendloss.modes import Hard, Mode, Soft
+
+
+class Reading(NamedTuple):
+    """What a blend computed: its value, and every loss and weight for logging.
+
+    Args:
+        value: the blended loss L, a scalar (`[batch, ...]` with reduction "none"); differentiable.
+        losses: the reduced losses l_k, `[K]`; NaN where a lazy hard mode did not evaluate one. No gradient.
+        weights: the gating vector g, `[K]`; its mean over the batch for a per-example gate. No gradient.
+
+    Returns:
+        The record itself.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> import blendloss as bl
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([0.5, 0.5]))
+        >>> reading = blend.read([[0.0]], [[2.0]])
+        >>> float(reading.value), reading.losses.numpy().tolist(), reading.weights.numpy().tolist()
+        (3.0, [4.0, 2.0], [0.5, 0.5])
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    value: tf.Tensor
+    losses: tf.Tensor
+    weights: tf.Tensor
+
+
+class _Batch(NamedTuple):
+    y_true: tf.Tensor
+    y_pred: tf.Tensor
+    sample_weight: tf.Tensor | None
+    mask: tf.Tensor | None
+
+
+@register
+class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
+    """A differentiable blend of losses: L = sum_k g_k l_k(y_true, y_pred), g = total * mode(logits of the gate).
+
+    It is a Keras layer, so that the gate's state is tracked, trained, saved and resumed, and a Keras loss, so that it
+    can stand in `compile(loss=...)` where nothing in it trains or needs the step. A weight of exactly 0 keeps a loss
+    out of value and gradient, infinite or not. Half-precision predictions are computed in float32.
+
+    Args:
+        losses: the losses by name: penalties, Keras losses (objects or names), or callables
+            `(y_true, y_pred) -> [batch, ...]`; or a list of names alone, whose values are given to `combine`.
+        gate: where the logits come from.
+        mode: how logits become the gating vector; None is `Soft()`.
+        reduction: "sum_over_batch_size" (or "mean"), "sum", "mean_with_sample_weight", or "none", as in Keras.
+        name: the layer's name.
+
+    Returns:
+        Calling it gives L, a scalar; float32, or float64 where the predictions are.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if there are no losses, a name is empty, or the gate does not fit their number. When called: if
+            something in it trains, keeps state or depends on the step and no `step` is given, as in a plain
+            `compile(loss=blend)`, where it would silently stay as it is.
+
+    Example:
+        >>> import blendloss as bl
+        >>> blend = bl.Blend(
+        ...     {"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(delta=1.0)},
+        ...     gate=bl.gates.Scheduled(bl.schedules.switch_at(10)),
+        ... )
+        >>> [float(blend([[0.0]], [[3.0]], step=step)) for step in (0, 10)]
+        [9.0, 2.5]
+
+    References:
+        none.
+
+    Deviations:
+        A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example).
+    """
+
+    def __init__(
+        self,
+        losses: Mapping[str, Any] | Sequence[str],
+        gate: Gate,
+        mode: Mode | None = None,
+        *,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype="float32", autocast=False)
+        given = _named(losses)
+        mode = Soft() if mode is None else mode
+        if not isinstance(gate, Gate):
+            raise TypeError(f"`gate` must be a Gate, such as blendloss.gates.Fixed([...]). Received: gate={gate!r}")
+        if not isinstance(mode, Mode):
+            raise TypeError(f"`mode` must be a Mode, such as blendloss.modes.Soft(). Received: mode={mode!r}")
+        self.reduction = _checks.one_of("reduction", reduction, REDUCTIONS)
+        self.names = tuple(given)
+        self.gate = gate
+        self.mode = mode
+        self._given = given
+        self._evaluate = {name: None if loss is None else as_loss(name, loss) for name, loss in given.items()}
+        gate.attach(self.names)
+        self.built = True
+
+    # Calling it
+
+    def __call__(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, step: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """The blended loss L.
+
+        Args:
+            y_true: targets, as the losses take them.
+            y_pred: predictions, `[batch, ...]`; a Keras mask on it counts.
+            sample_weight: `[batch]`, or a shape that broadcasts to the losses' values.
+            step: the training step: an integer, a scalar tensor, or `optimizer.iterations`.
+            training: False neither samples nor updates state.
+
+        Returns:
+            L, a scalar; `[batch, ...]` with reduction "none".
+        """
+        return self.read(y_true, y_pred, sample_weight, step=step, training=training).value
+
+    def read(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, step: Any = None, training: bool = True
+    ) -> Reading:
+        """The blended loss with every loss and weight; arguments as of a call."""
+        if None in self._given.values():
+            raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
+        batch = _batch(y_true, y_pred, sample_weight)
+        context = self._context(step, training, batch)
+        if self.gate.needs_values:
+            values = [self._reduced(self._evaluate[name](batch.y_true, batch.y_pred), batch) for name in self.names]
+            context = context._replace(values=tf.stop_gradient(tf.stack(values)))
+        weights = self._weights(context, batch.y_pred.dtype)
+        if self._lazy and weights.shape.rank == 1:
+            return self._read_chosen(batch, weights)
+        values = [self._value(index, batch, weights) for index in range(len(self.names))]
+        return self._blended(values, weights, batch)
+
+    def combine(self, values: Mapping[str, Any], *, step: Any = None, training: bool = True) -> tf.Tensor:
+        """The blend of losses whose values were computed elsewhere.
+
+        Args:
+            values: a value for each loss, scalar or `[batch, ...]`; reduced by the blend's rule.
+            step: as of a call.
+            training: as of a call.
+
+        Returns:
+            L, a scalar.
+        """
+        return self.read_values(values, step=step, training=training).value
+
+    def read_values(self, values: Mapping[str, Any], *, step: Any = None, training: bool = True) -> Reading:
+        """The blend of given values with every loss and weight; arguments as of `combine`."""
+        if set(values) != set(self.names):
+            raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
+        tensors = [_computable(tf.convert_to_tensor(values[name])) for name in self.names]
+        context = self._context(step, training, None)
+        batch = _Batch(tensors[0], tensors[0], None, None)
+        if self.gate.needs_values:
+            context = context._replace(values=tf.stop_gradient(tf.stack([self._reduced(v, batch) for v in tensors])))
+        return self._blended(tensors, self._weights(context, tensors[0].dtype), batch)
+
+    def at(self, step: Any) -> keras.losses.Loss:
+        """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
+
+        Args:
+            step: a variable that the training advances.
+
+        Returns:
+            A Keras loss. A model saved with it has to be compiled again after loading.
+
+        Raises:
+            ValueError: if something in the blend trains or keeps state in the step; `BlendedModel` is the way then.
+        """
+        return _At(self, step)
+
+    # The parts of a call
+
+    def _context(self, step: Any, training: bool, batch: _Batch | None) -> Context:
+        reasons = self._reasons_for_step
+        if step is None and reasons:
+            raise ValueError(
+                f"This blend needs the step: {'; '.join(reasons)}. Pass `step=optimizer.iterations` in a loop of your "
+                "own, and apply gradients to `blend.trainable_variables` there; or use `BlendedModel(network, blend)`. "
+                "A plain `compile(loss=blend)` does neither. Received: step=None"
+            )
+        context = Context(None if step is None else _as_step(step), _checks.boolean("training", training))
+        if not self.gate.needs_residual:
+            return context
+        if batch is None:
+            raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
+        y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
+        residual = tf.stop_gradient(y_pred - y_true)
+        weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
+        if weights is not None:
+            weights = tf.reshape(tf.broadcast_to(weights, tf.shape(residual)) != 0, [-1])
+        return context._replace(residual=tf.reshape(residual, [-1]), counted=weights)
+
+    @property
+    def _reasons_for_step(self) -> list[str]:
+        return [
+            reason
+            for applies, reason in (
+                (bool(self.trainable_variables), f"the gate {self.gate.name!r} trains"),
+                (self.gate.updates, f"the gate {self.gate.name!r} keeps a running state"),
+                (self.gate.needs_step, f"the gate {self.gate.name!r} follows the step"),
+                (self.mode.needs_step, f"the mode {type(self.mode).__name__} follows the step"),
+            )
+            if applies
+        ]
+
+    def _weights(self, context: Context, dtype: Any) -> tf.Tensor:
+        gating = self.gate.gating(context)
+        if not isinstance(gating, Gating):
+            gating = Gating(gating)
+        logits = tf.convert_to_tensor(gating.logits)
+        if logits.shape.rank not in (1, 2) or logits.shape[-1] not in (None, len(self.names)):
+            raise ValueError(
+                f"The gate {self.gate.name!r} must give logits of shape [K] or [batch, K] with K = {len(self.names)}. "
+                f"Received: shape {logits.shape}"
+            )
+        weights = self.mode(logits, context.step, context.training)
+        return tf.cast(weights * tf.cast(gating.total, weights.dtype), dtype)
+
+    @property
+    def _lazy(self) -> bool:
+        lazy = isinstance(self.mode, Hard) and self.mode.lazy and self.reduction not in ("none", None)
+        return lazy and not self.gate.trainable_variables
+
+    def _value(self, index: int, batch: _Batch, weights: tf.Tensor) -> tf.Tensor:
+        off = weights[..., index] == 0
+        if off.shape.rank:
+            off = tf.reshape(off, [-1] + [1] * (batch.y_pred.shape.rank - 1))
+        y_true = switched(batch.y_true, off) if batch.y_true.dtype.is_floating else batch.y_true
+        return _computable(tf.convert_to_tensor(self._evaluate[self.names[index]](y_true, switched(batch.y_pred, off))))
+
+    def _reduced(self, values: tf.Tensor, batch: _Batch, reduction: str | None = None) -> tf.Tensor:
+        reduction = reduction or self.reduction
+        return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
+
+    def _blended(self, values: list[tf.Tensor], weights: tf.Tensor, batch: _Batch) -> Reading:
+        mean = "mean" if self.reduction in ("none", None) else self.reduction
+        losses = tf.stack([tf.cast(self._reduced(value, batch, mean), weights.dtype) for value in values])
+        if weights.shape.rank == 1 and self.reduction not in ("none", None):
+            value = weighted_sum(losses, weights)
+        else:
+            value = self._reduced(_by_example(values, weights), batch)
+        mean_weights = weights if weights.shape.rank == 1 else tf.reduce_mean(weights, axis=0)
+        return Reading(per_replica(value, self.reduction), tf.stop_gradient(losses), tf.stop_gradient(mean_weights))
+
+    def _read_chosen(self, batch: _Batch, weights: tf.Tensor) -> Reading:
+        def branch(name: str) -> Callable[[], tf.Tensor]:
+            evaluate = self._evaluate[name]
+            return lambda: self._reduced(_computable(tf.convert_to_tensor(evaluate(batch.y_true, batch.y_pred))), batch)
+
+        chosen = tf.argmax(weights, output_type=tf.int32)
+        loss = tf.cast(tf.switch_case(chosen, [branch(name) for name in self.names]), weights.dtype)
+        # The largest weight is the total: one-hot weights times 1. NaN weights stay NaN.
+        value = loss * tf.reduce_sum(weights)
+        unread = tf.constant(float("nan"), weights.dtype)
+        losses = tf.where(tf.range(len(self.names)) == chosen, tf.stop_gradient(loss), unread)
+        return Reading(per_replica(value, self.reduction), losses, tf.stop_gradient(weights))
+
+    # Saving it
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "losses": [[name, None if loss is None else serialize(loss)] for name, loss in self._given.items()],
+            "gate": serialize(self.gate),
+            "mode": serialize(self.mode),
+            "reduction": self.reduction,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Blend:
+        losses = {name: deserialize(loss) for name, loss in config["losses"]}
+        return cls(
+            losses if None not in losses.values() else list(losses),
+            deserialize(config["gate"]),
+            deserialize(config["mode"]),
+            reduction=config["reduction"],
+            name=config["name"],
+        )
+
+
+@register
+class _At(keras.losses.Loss):  # type: ignore[misc]
+    """A blend whose step is read from a variable."""
+
+    def __init__(self, blend: Blend, step: Any = None, name: str | None = None, reduction: str | None = None) -> None:
+        if blend.trainable_variables or blend.gate.updates:
+            raise ValueError(
+                f"{'; '.join(blend._reasons_for_step)}, which a plain `compile(loss=...)` never does: no optimizer "
+                "sees the blend. Use `BlendedModel(network, blend)`."
+            )
+        super().__init__(name=name or blend.name, reduction=blend.reduction)
+        self.blend = blend
+        self.step = step
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        return self.blend(y_true, y_pred, sample_weight, step=self.step)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"blend": serialize(self.blend), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _At:
+        return cls(deserialize(config["blend"]), name=config["name"])
+
+
+def _named(losses: Any) -> dict[str, Any]:
+    """The losses by name; None for those that are names alone."""
+    if isinstance(losses, Mapping):
+        given = dict(losses)
+        if None in given.values():
+            raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
+    elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
+        given = dict.fromkeys(losses)
+        if len(given) != len(losses):
+            raise ValueError(f"`losses` must have different names. Received: {list(losses)}")
+    else:
+        raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
+    if not given:
+        raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
+        if not name:
+            raise ValueError("`losses` must not have an empty name. Received: ''")
+    return given
+
+
+def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
+    mask = getattr(y_pred, "_keras_mask", None)
+    y_pred = _computable(tf.convert_to_tensor(y_pred))
+    y_true = tf.convert_to_tensor(y_true)
+    if y_true.dtype.is_floating and y_true.dtype != y_pred.dtype:
+        y_true = tf.cast(y_true, y_pred.dtype)
+    if sample_weight is not None:
+        sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), y_pred.dtype)
+    return _Batch(y_true, y_pred, sample_weight, mask)
+
+
+def _computable(values: tf.Tensor) -> tf.Tensor:
+    """`values` in float32 or float64: sums of half-precision losses overflow."""
+    return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
+
+
+def _as_step(step: Any) -> tf.Tensor:
+    if isinstance(step, int):
+        return tf.constant(step, tf.int64)
+    return tf.cast(tf.convert_to_tensor(step), tf.int64)
+
+
+def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+    """sum_k g_k l_k for each example: `values` K times `[batch, ...]`, `weights` `[K]` or `[batch, K]`."""
+    shapes = {tuple(value.shape) for value in values}
+    if len({len(shape) for shape in shapes}) > 1 or not values[0].shape.rank:
+        raise ValueError(f"Losses blended by example must have values of one shape [batch, ...]. Received: {shapes}")
+    if weights.shape.rank == 2:
+        batch = tf.shape(weights)[0]
+        weights = tf.reshape(weights, tf.stack([batch] + [1] * (values[0].shape.rank - 1) + [len(values)]))
+    return weighted_sum(tf.stack([tf.cast(value, weights.dtype) for value in values], axis=-1), weights)

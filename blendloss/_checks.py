@@ -1,0 +1,93 @@
+"""Checks of arguments: each returns the value, or raises with the rule and what was received."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def real(name: str, value: Any) -> float:
+    """`value` as a float; any real number but NaN (infinities pass)."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"`{name}` must be a real number. Received: {name}={value!r} of type {type(value).__name__}")
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError(f"`{name}` must not be NaN. Received: {name}={value!r}")
+    return number
+
+
+def finite(name: str, value: Any) -> float:
+    """`value` as a finite float."""
+    number = real(name, value)
+    if math.isinf(number):
+        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    """`value` as a finite float above 0."""
+    number = finite(name, value)
+    if number <= 0:
+        raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}")
+    return number
+
+
+def non_negative(name: str, value: Any) -> float:
+    """`value` as a finite float of at least 0."""
+    number = finite(name, value)
+    if number < 0:
+        raise ValueError(f"`{name}` must not be negative. Received: {name}={value!r}")
+    return number
+
+
+def between(name: str, value: Any, low: float, high: float) -> float:
+    """`value` as a float strictly between `low` and `high`."""
+    number = real(name, value)
+    if not low < number < high:
+        raise ValueError(f"`{name}` must lie strictly between {low} and {high}. Received: {name}={value!r}")
+    return number
+
+
+def integer(name: str, value: Any, minimum: int | None = None) -> int:
+    """`value` as an int of at least `minimum`."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r} of type {type(value).__name__}")
+    number = int(value)
+    if minimum is not None and number < minimum:
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value!r}")
+    return number
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r} of type {type(value).__name__}")
+    return bool(value)
+
+
+def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
+    """`value`, which must be one of `allowed`."""
+    if not any(value is option or (type(value) is type(option) and value == option) for option in allowed):
+        raise ValueError(f"`{name}` must be one of {list(allowed)}. Received: {name}={value!r}")
+    return value
+
+
+def finites(name: str, values: Any) -> list[float]:
+    """`values`, a non-empty sequence of finite numbers, as a list of floats."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
+        raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
+    if len(values) == 0:
+        raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
+    return [finite(f"{name}[{i}]", value) for i, value in enumerate(values)]
+
+
+def increasing(name: str, values: Any) -> list[float]:
+    """`values`, strictly increasing finite numbers, as a list of floats."""
+    numbers_ = finites(name, values)
+    if any(b <= a for a, b in zip(numbers_, numbers_[1:], strict=False)):
+        raise ValueError(f"`{name}` must increase strictly. Received: {name}={values!r}")
+    return numbers_

@@ -1,0 +1,41 @@
+"""The weighted sum of losses in which a weight of exactly 0 really switches its loss off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """sum_k g_k l_k over the last axis, where g_k = 0 keeps an infinite or NaN l_k out of value and gradients.
+
+    dL/dl_k = g_k and dL/dg_k = l_k. Where g_k = 0 and l_k is not finite, l_k is read as L itself: it adds nothing to
+    the value, its gradient is 0, and in dL/dg it neither attracts nor repels a gate on the simplex.
+
+    Args:
+        losses: `[..., K]`, floating.
+        weights: g, `[..., K]`, same dtype; broadcasts.
+
+    Returns:
+        `[...]`.
+    """
+    off = (weights == 0) & ~tf.math.is_finite(losses)
+    alive = tf.where(off, tf.zeros_like(losses), losses)
+    total = tf.stop_gradient(tf.reduce_sum(weights * alive, axis=-1, keepdims=True))
+    return tf.reduce_sum(weights * tf.where(off, total, losses), axis=-1)
+
+
+@tf.custom_gradient  # type: ignore[untyped-decorator]
+def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
+    """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
+
+    Args:
+        values: any shape, floating.
+        off: bool, scalar or broadcasting to `values`.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        return tf.where(off, tf.zeros_like(upstream), upstream), None
+
+    return tf.identity(values), gradient

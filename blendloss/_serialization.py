@@ -1,0 +1,54 @@
+"""How the library's objects are named in a saved model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+PACKAGE = "blendloss"
+register = keras.saving.register_keras_serializable(package=PACKAGE)
+
+
+class Configured:
+    """Equality, `repr`, and `from_config` for an object that its `get_config` determines."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-serializable."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The object whose `get_config` gave `config`."""
+        return cls(**config)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((type(self), repr(self)))
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def serialize(value: Any) -> Any:
+    """The JSON form of a library or Keras object, or of a registered function.
+
+    Raises:
+        ValueError: for a lambda or a function that is not registered, which a saved model could not find again.
+    """
+    if callable(value) and not hasattr(value, "get_config"):
+        name = keras.saving.get_registered_name(value)
+        if keras.saving.get_registered_object(name) is not value:
+            raise ValueError(
+                "Saving needs every function registered with `keras.saving.register_keras_serializable`. "
+                f"Received: {value!r}"
+            )
+    return keras.saving.serialize_keras_object(value)
+
+
+def deserialize(value: Any) -> Any:
+    """The object whose `serialize` gave `value`."""
+    return keras.saving.deserialize_keras_object(value)

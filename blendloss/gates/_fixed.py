@@ -1,0 +1,59 @@
+"""Fixed weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.gates._gate import Context, Gate, Gating, of_weights
+
+
+@register
+class Fixed(Gate):
+    """Fixed weights: what `loss_weights` is in Keras.
+
+    g = w under `Soft()`; another mode sees the logits log w and keeps the total sum(w).
+
+    Args:
+        weights: w, `[K]`, non-negative, at least one positive. They need not sum to 1.
+        name: the layer's name.
+        dtype: of the logits.
+
+    Returns:
+        `gating(context)` gives log w and its total.
+
+    Raises:
+        TypeError: if `weights` is no list of numbers.
+        ValueError: if a weight is negative or not finite, all are 0, or there is not one for each loss.
+
+    Example:
+        >>> import blendloss as bl
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([1.0, 10.0]))
+        >>> round(float(blend([[0.0]], [[2.0]])), 3)  # 1 * 4 + 10 * 2
+        24.0
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = "float32") -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.fixed = [_checks.non_negative(f"weights[{i}]", w) for i, w in enumerate(_checks.finites("weights", weights))]
+        if not any(self.fixed):
+            raise ValueError(f"`weights` must not all be 0. Received: weights={weights!r}")
+
+    def create_state(self, k: int) -> None:
+        if len(self.fixed) != k:
+            raise ValueError(f"`weights` must have one weight for each of the {k} losses. Received: {self.fixed}")
+
+    def gating(self, context: Context) -> Gating:
+        return of_weights(tf.constant(self.fixed, self.compute_dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "weights": self.fixed}

@@ -1,0 +1,135 @@
+"""A gate driven by a running statistic of the residuals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import deserialize, register, serialize
+from blendloss.gates._gate import Context, Gate, of_stage
+from blendloss.gates.statistics import Statistic
+
+
+@register
+class ResidualState(Gate):
+    """Logits driven, inside the training step, by a running statistic of the residuals.
+
+    Each training step updates m <- m + a (s - m), s the batch's statistic, a = 1/memory, without bias from the start
+    (m is the weighted mean of all s seen so far). With the reading x of the running means and thresholds
+    t_1 < ... < t_{K-1}: z_k = sum_{j <= k} (x - t_j) / width for a rising direction, (t_j - x) / width with
+    t_1 > ... > t_{K-1} for a falling one. Neighbouring losses have equal logits where x is at their threshold;
+    `width` is the change of x that moves the odds between them by e. Before the first update the first loss is chosen.
+
+    Args:
+        statistic: one of `blendloss.gates.statistics`, or one's own.
+        thresholds: `[K - 1]`, strictly increasing (rising) or decreasing (falling), in units of the statistic.
+        width: > 0, in units of the statistic; small is a sharp switch under `Soft()`.
+        direction: "rising" or "falling": the change of x that moves on to later losses.
+        memory: how many steps the running mean remembers, at least 1.
+        name: the layer's name.
+        dtype: of the logits and the state.
+
+    Returns:
+        `gating(context)` gives z, `[K]`. A batch whose statistic is not finite leaves the state as it is and is
+        counted in the variable `skipped`. Replicas see the residuals of all.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range, or there are not K - 1 thresholds.
+
+    Example:
+        >>> import blendloss as bl
+        >>> gate = bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1.0], width=0.5)
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
+        >>> [round(float(g), 3) for g in blend.read([[0.0]], [[2.0]], step=0).weights]  # odds e^((2 - 1) / 0.5)
+        [0.119, 0.881]
+
+    References:
+        The logits are those of Masters, "A Rasch model for partial credit scoring", Psychometrika 47 (1982).
+
+    Deviations:
+        none.
+    """
+
+    needs_residual = True
+    updates = True
+
+    def __init__(
+        self,
+        statistic: Statistic,
+        thresholds: Any,
+        *,
+        width: float,
+        direction: str = "rising",
+        memory: float = 100.0,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        if not isinstance(statistic, Statistic):
+            raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
+        self.statistic = statistic
+        self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
+        self.thresholds = _checks.finites("thresholds", thresholds)
+        _checks.increasing("thresholds", self.thresholds if direction == "rising" else self.thresholds[::-1])
+        self.width = _checks.positive("width", width)
+        self.memory = _checks.finite("memory", memory)
+        if self.memory < 1:
+            raise ValueError(f"`memory` must be at least 1. Received: memory={memory!r}")
+
+    def create_state(self, k: int) -> None:
+        if len(self.thresholds) != k - 1:
+            raise ValueError(f"`thresholds` must have {k - 1} numbers for {k} losses. Received: {self.thresholds}")
+        self.rates = [1 / memory for memory in self.statistic.memories(self.memory)]
+        self.means = self.state("means", (len(self.rates),))
+        self.weight = self.state("weight", (len(self.rates),))
+        self.skipped = self.state("skipped", dtype="int64")
+
+    def gating(self, context: Context) -> tf.Tensor:
+        if context.training:
+            self._update(context)
+        reading = self.statistic.reading(tf.convert_to_tensor(self.means))
+        sign = 1.0 if self.direction == "rising" else -1.0
+        passed = sign * (reading - tf.constant(self.thresholds, reading.dtype)) / self.width
+        logits = tf.concat([tf.zeros([1], reading.dtype), tf.cumsum(passed)], 0)
+        seen = tf.convert_to_tensor(self.weight)[0] > 0
+        return tf.where(seen, logits, of_stage(tf.constant(0), len(self.names), self.compute_dtype))
+
+    def _update(self, context: Context) -> None:
+        residual = _of_all_replicas(tf.cast(context.residual, self.compute_dtype))
+        counted = tf.ones_like(residual, tf.bool)
+        if context.counted is not None:
+            counted = _of_all_replicas(context.counted)
+        observed = self.statistic.of_batch(residual, counted)
+        valid = tf.math.is_finite(observed) & tf.reduce_all(tf.math.is_finite(residual) | ~counted)
+        rate = tf.constant(self.rates, self.compute_dtype)
+        means, old_weight = tf.convert_to_tensor(self.means), tf.convert_to_tensor(self.weight)
+        weight = old_weight + rate * (1 - old_weight)
+        self.means.assign(tf.where(valid, means + rate / weight * (observed - means), means))
+        self.weight.assign(tf.where(valid, weight, old_weight))
+        self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(~valid, tf.int64))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "statistic": serialize(self.statistic),
+            "thresholds": self.thresholds,
+            "width": self.width,
+            "direction": self.direction,
+            "memory": self.memory,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return super().from_config({**config, "statistic": deserialize(config["statistic"])})
+
+
+def _of_all_replicas(values: tf.Tensor) -> tf.Tensor:
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return values
+    if values.dtype == tf.bool:
+        return tf.cast(replica.all_gather(tf.cast(values, tf.int32), axis=0), tf.bool)
+    return replica.all_gather(values, axis=0)

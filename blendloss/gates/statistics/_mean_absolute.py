@@ -1,0 +1,42 @@
+"""The mean absolute residual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss._serialization import register
+from blendloss.gates.statistics._statistic import Statistic, mean
+
+
+@register
+class MeanAbsolute(Statistic):
+    """The mean absolute residual, mean |r|, in the units of the residual.
+
+    Args:
+        none.
+
+    Returns:
+        Calling it gives a scalar of the residual's dtype.
+
+    Raises:
+        TypeError: if the residuals are not floating.
+
+    Example:
+        >>> import blendloss as bl
+        >>> float(bl.gates.statistics.MeanAbsolute()([1.0, -3.0]))
+        2.0
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        return mean(tf.abs(residual), counted)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}

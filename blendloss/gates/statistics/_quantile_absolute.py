@@ -1,0 +1,49 @@
+"""A quantile of the absolute residual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.gates.statistics._statistic import Statistic, quantile
+
+
+@register
+class QuantileAbsolute(Statistic):
+    """A quantile of the absolute residual |r|, in the units of the residual.
+
+    Linear between order statistics, as NumPy's default.
+
+    Args:
+        level: the quantile's level, in (0, 1).
+
+    Returns:
+        Calling it gives a scalar of the residual's dtype.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if `level` is out of its range.
+
+    Example:
+        >>> import blendloss as bl
+        >>> float(bl.gates.statistics.QuantileAbsolute(0.5)([1.0, -3.0, 8.0]))
+        3.0
+
+    References:
+        Hyndman and Fan, "Sample Quantiles in Statistical Packages", Am. Stat. 50 (1996), definition 7.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, level: float = 0.9) -> None:
+        self.level = _checks.between("level", level, 0, 1)
+
+    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        return quantile(tf.abs(residual), counted, self.level)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"level": self.level}

@@ -1,0 +1,89 @@
+"""The base of the statistics of a batch of residuals, and the order statistics they share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss._reduction import accurate_sum
+from blendloss._serialization import Configured
+
+
+class Statistic(Configured, abc.ABC):
+    """A number that says something about a batch of residuals.
+
+    A subclass implements `of_batch`. `ResidualState` keeps running means of it, by default one; a statistic that
+    compares several says how long each remembers (`memories`) and what their comparison is (`reading`).
+
+    Args:
+        none.
+
+    Returns:
+        Calling it gives the statistic of a batch of residuals, a scalar.
+
+    Raises:
+        TypeError: if the residuals are not floating.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> class Largest(bl.gates.statistics.Statistic):
+        ...     def of_batch(self, residual, counted):
+        ...         return tf.reduce_max(tf.where(counted, abs(residual), 0.0))
+        ...     def get_config(self):
+        ...         return {}
+        >>> float(Largest()([1.0, -3.0]))
+        3.0
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    @abc.abstractmethod
+    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        """The statistic of the `residual` `[N]` elements that are `counted` `[N]`; NaN if there are none."""
+
+    def memories(self, memory: float) -> tuple[float, ...]:
+        """How many steps each running mean remembers, given the gate's `memory`."""
+        return (memory,)
+
+    def reading(self, means: tf.Tensor) -> tf.Tensor:
+        """The number that drives the gate, from the running means `[A]`."""
+        return means[0]
+
+    def __call__(self, residual: Any, counted: Any = None) -> tf.Tensor:
+        """The statistic of a batch: `residual` of any shape, `counted` of the same shape or None for all."""
+        residual = tf.convert_to_tensor(residual)
+        if not residual.dtype.is_floating:
+            raise TypeError(f"`residual` must be floating. Received: dtype={residual.dtype.name}")
+        residual = tf.reshape(residual, [-1])
+        counted = tf.ones_like(residual, tf.bool) if counted is None else tf.reshape(tf.cast(counted, tf.bool), [-1])
+        return self.of_batch(residual, counted)
+
+
+def mean(values: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    """Mean of the counted values `[N]`; NaN if none is."""
+    return accurate_sum(tf.where(counted, values, tf.zeros_like(values))) / count(counted, values.dtype)
+
+
+def count(counted: tf.Tensor, dtype: Any) -> tf.Tensor:
+    """How many are counted, as a float."""
+    return tf.cast(tf.math.count_nonzero(counted), dtype)
+
+
+def quantile(values: tf.Tensor, counted: tf.Tensor, level: float) -> tf.Tensor:
+    """The `level` quantile of the counted values `[N]`, linear between order statistics; NaN if none is counted."""
+    infinity = tf.constant(float("inf"), values.dtype)
+    # Sorting what does not count to the end keeps shapes static, as XLA needs.
+    ordered = tf.sort(tf.concat([tf.where(counted, values, infinity), [infinity]], 0))
+    number = count(counted, tf.float64)
+    position = tf.maximum(level * (number - 1), 0)
+    low = tf.floor(position)
+    high = tf.minimum(low + 1, tf.maximum(number - 1, 0))
+    below, above = (tf.gather(ordered, tf.cast(index, tf.int32)) for index in (low, high))
+    fraction = tf.cast(position - low, values.dtype)
+    return tf.where(number > 0, below + fraction * (above - below), tf.constant(float("nan"), values.dtype))

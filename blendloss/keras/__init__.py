@@ -1,0 +1,7 @@
+"""Keras: the model that trains a blend, and its callbacks. The only room that knows `fit`."""
+
+from blendloss.keras._blended_model import BlendedModel
+from blendloss.keras._gate_history import GateHistory
+from blendloss.keras._metric_monitor import MetricMonitor
+
+__all__ = ["BlendedModel", "GateHistory", "MetricMonitor"]

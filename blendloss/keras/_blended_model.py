@@ -1,0 +1,163 @@
+"""The Keras model whose loss is a blend."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from blendloss._blend import Blend
+from blendloss._reduction import per_replica
+from blendloss._serialization import deserialize, register, serialize
+from blendloss.gates import MetricGate
+from blendloss.keras._metric_monitor import MetricMonitor
+from blendloss.keras._readings import Latest, MeanOfEvaluated
+
+
+@register
+class BlendedModel(keras.Model):  # type: ignore[misc]
+    """A Keras model that trains a network, and what trains in a blend, on the blended loss.
+
+    The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
+    updates; it is a weight of the model, so that schedules go on where a saved model stopped, and survive compiling
+    again. `history` holds `gate/<name>`, the weight at the end of each epoch, and `loss/<name>`, its mean value (NaN
+    where it was not evaluated). Gates that watch a metric observe it after every epoch by themselves.
+
+    Args:
+        network: any Keras model or layer: Sequential, Functional or subclassed; used as it is.
+        blend: the blend. Under `tf.distribute`, create network, blend and model in the strategy's scope.
+        name: the model's name.
+
+    Returns:
+        A `keras.Model` for `compile` (without `loss`), `fit`, `evaluate`, `predict` and `save`; calling it is calling
+        the network.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: from `compile`, if a loss is given; from `fit`, if a gate watches a validation metric and there is
+            no validation.
+
+    Example:
+        >>> import numpy as np, keras, blendloss as bl
+        >>> keras.utils.set_random_seed(0)
+        >>> gate = bl.gates.Scheduled(bl.schedules.switch_at(4))
+        >>> blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber()}, gate=gate)
+        >>> model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), blend)
+        >>> model.compile("adam")
+        >>> history = model.fit(np.ones((64, 3)), np.ones((64, 1)), epochs=3, verbose=0)
+        >>> history.history["gate/huber"]
+        [0.0, 1.0, 1.0]
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, network: keras.Layer, blend: Blend, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        if not isinstance(network, keras.Layer):
+            raise TypeError(f"`network` must be a Keras model or layer. Received: network={network!r}")
+        if not isinstance(blend, Blend):
+            raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
+        if blend.reduction in ("none", None):
+            raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
+        self.network = network
+        self.blend = blend
+        self.step = self.add_weight(
+            name="step",
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+        )
+        self.loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
+        self.gate_readings = [Latest(name=f"gate/{name}") for name in blend.names]
+        if network.built:
+            self.built = True
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the network for `input_shape`."""
+        if not self.network.built:
+            self.network.build(input_shape)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """The network's output."""
+        return self.network(inputs, training=training)
+
+    def compile(self, *arguments: Any, **named: Any) -> None:
+        """As `keras.Model.compile`, without a loss."""
+        given = inspect.signature(super().compile).bind(*arguments, **named).arguments
+        for name in ("loss", "loss_weights"):
+            if given.get(name) is not None:
+                raise ValueError(f"`{name}` is the blend's business: compile without it. Received: {given[name]!r}")
+        super().compile(*arguments, **named)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was; Keras leaves this to models with a `compile` of their own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *arguments: Any, **named: Any) -> Any:
+        """As `keras.Model.fit`; a gate that watches a metric observes it after every epoch."""
+        given = inspect.signature(super().fit).bind(*arguments, **named).arguments
+        gate = self.blend.gate
+        if isinstance(gate, MetricGate):
+            validated = given.get("validation_data") is not None or given.get("validation_split")
+            if gate.monitor.startswith("val_") and not validated:
+                raise ValueError(
+                    f"The gate {gate.name!r} watches {gate.monitor!r}: pass `validation_data=` or `validation_split=`. "
+                    "Received: neither"
+                )
+            given["callbacks"] = _monitored(given.get("callbacks"), gate)
+        return super().fit(**given)
+
+    def train_step(self, data: Any) -> Any:
+        """One step of training; `step` moves as the optimizer's updates do."""
+        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        before = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
+        logs = super().train_step(data)
+        updates = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64) - before
+        self.step.assign(tf.convert_to_tensor(self.step) + updates)
+        return logs
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """The blended loss plus regularisation losses."""
+        reading = self.blend.read(y, y_pred, sample_weight, step=self.step, training=training)
+        number = tf.shape(y_pred)[0]
+        for k, (loss, gate) in enumerate(zip(self.loss_readings, self.gate_readings, strict=True)):
+            loss.update_state(reading.losses[k], number)
+            gate.update_state(reading.weights[k])
+        total = reading.value
+        for loss in self.losses:
+            total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
+        return total
+
+    def get_config(self) -> dict[str, Any]:
+        return {"network": serialize(self.network), "blend": serialize(self.blend), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> BlendedModel:
+        return cls(deserialize(config["network"]), deserialize(config["blend"]), name=config["name"])
+
+
+def _monitored(callbacks: Any, gate: MetricGate) -> Any:
+    """`callbacks` with a monitor for `gate`, unless there is one."""
+    monitor = MetricMonitor(gate)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        if not any(isinstance(callback, MetricMonitor) for callback in callbacks.callbacks):
+            callbacks.append(monitor)
+        return callbacks
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
+    if not any(isinstance(callback, MetricMonitor) for callback in callbacks):
+        # First, so that a callback that saves the model saves the gate's new state.
+        callbacks.insert(0, monitor)
+    return callbacks

@@ -1,0 +1,69 @@
+"""The callback that shows a gate its metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from blendloss.gates import MetricGate
+
+
+class MetricMonitor(keras.callbacks.Callback):  # type: ignore[misc]
+    """Lets a gate observe its metric after every epoch; for plain `compile(loss=blend)`.
+
+    `BlendedModel.fit` adds one by itself. Epochs without validation (`validation_freq`) are not observed.
+
+    Args:
+        gate: the gate, such as `Plateau` or `Threshold`.
+
+    Returns:
+        A Keras callback.
+
+    Raises:
+        TypeError: if `gate` watches no metric.
+        ValueError: in `fit`, if the metric is not among the logs, or never was.
+
+    Example:
+        >>> import blendloss as bl
+        >>> gate = bl.gates.Plateau("val_mae", patience=1)
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
+        >>> monitor = bl.keras.MetricMonitor(gate)
+        >>> for epoch, val_mae in enumerate([2.0, 2.5]):
+        ...     monitor.on_epoch_end(epoch, {"val_mae": val_mae})
+        >>> int(gate.stage)
+        1
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, gate: MetricGate) -> None:
+        super().__init__()
+        if not isinstance(gate, MetricGate):
+            raise TypeError(f"`gate` must watch a metric, as Plateau and Threshold do. Received: gate={gate!r}")
+        self.gate = gate
+        self._observed = False
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Observes the metric, if this epoch has it."""
+        logs = logs or {}
+        monitor = self.gate.monitor
+        if monitor in logs:
+            self.gate.observe(logs[monitor])
+            self._observed = True
+        elif not monitor.startswith("val_") or any(name.startswith("val_") for name in logs):
+            raise ValueError(
+                f"The gate {self.gate.name!r} watches {monitor!r}, which is not among the logs. Received: {sorted(logs)}"
+            )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Raises if the gate has seen nothing: it would have stayed as it was without a word."""
+        if not self._observed:
+            raise ValueError(
+                f"The gate {self.gate.name!r} watches {self.gate.monitor!r} and never saw it. Pass `validation_data=` to "
+                "`fit`, and a `validation_freq` that validates at least once. Received: no such metric in any epoch"
+            )

@@ -1,0 +1,33 @@
+"""The metrics that carry a blend's readings into Keras's logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class MeanOfEvaluated(keras.metrics.Mean):  # type: ignore[misc]
+    """The mean of the finite-or-infinite values; NaN, a loss that was not evaluated, does not count."""
+
+    def update_state(self, value: tf.Tensor, count: tf.Tensor) -> None:  # type: ignore[override]
+        evaluated = ~tf.math.is_nan(value)
+        super().update_state(
+            tf.where(evaluated, value, tf.zeros_like(value)),
+            sample_weight=tf.where(evaluated, tf.cast(count, value.dtype), tf.zeros_like(value)),
+        )
+
+    def result(self) -> Any:
+        # Never evaluated is not 0.
+        none = tf.convert_to_tensor(self.count) == 0
+        mean = tf.convert_to_tensor(super().result())
+        return tf.where(none, tf.constant(float("nan"), mean.dtype), mean)
+
+
+class Latest(keras.metrics.Mean):  # type: ignore[misc]
+    """The value of the latest step. A mean of one, so that it also reads right where replicas are summed."""
+
+    def update_state(self, value: tf.Tensor) -> None:  # type: ignore[override]
+        self.total.assign(tf.cast(value, self.total.dtype))
+        self.count.assign(tf.ones_like(tf.convert_to_tensor(self.count)))

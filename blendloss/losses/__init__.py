@@ -1,0 +1,34 @@
+"""Losses: penalties of the residual, each with its slope."""
+
+from blendloss.losses._absolute_error import AbsoluteError
+from blendloss.losses._adapter import as_loss as as_loss  # private: for the blend
+from blendloss.losses._barron import Barron
+from blendloss.losses._cauchy import Cauchy
+from blendloss.losses._epsilon_insensitive import EpsilonInsensitive
+from blendloss.losses._fair import Fair
+from blendloss.losses._geman_mcclure import GemanMcClure
+from blendloss.losses._huber import Huber
+from blendloss.losses._log_cosh import LogCosh
+from blendloss.losses._penalty import Penalty
+from blendloss.losses._pseudo_huber import PseudoHuber
+from blendloss.losses._quantile import Quantile
+from blendloss.losses._squared_error import SquaredError
+from blendloss.losses._tukey import Tukey
+from blendloss.losses._welsch import Welsch
+
+__all__ = [
+    "AbsoluteError",
+    "Barron",
+    "Cauchy",
+    "EpsilonInsensitive",
+    "Fair",
+    "GemanMcClure",
+    "Huber",
+    "LogCosh",
+    "Penalty",
+    "PseudoHuber",
+    "Quantile",
+    "SquaredError",
+    "Tukey",
+    "Welsch",
+]

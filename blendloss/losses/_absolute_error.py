@@ -1,0 +1,51 @@
+"""The absolute error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.losses._penalty import Penalty
+
+
+@register
+class AbsoluteError(Penalty):
+    """Absolute error: the median's loss, 2 / pi = 0.637 efficient at the normal.
+
+        rho(r) = |r| / s,    psi(r) = sign(r) / s,    psi(0) = 0,    r = y_pred - y_true
+
+    `AbsoluteError()` is exactly `keras.losses.mean_absolute_error`.
+
+    Args:
+        scale: s, positive.
+
+    Returns:
+        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
+        axis. Rank-1 inputs, `[batch]`, keep their shape.
+
+    Raises:
+        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+
+    Example:
+        >>> import blendloss as bl
+        >>> float(bl.losses.AbsoluteError()([[0.0, 0.0]], [[1.0, -2.0]])[0])
+        1.5
+
+    References:
+        Laplace, Memoire sur la probabilite des causes par les evenemens (1774).
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = _checks.positive("scale", scale)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+    def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return tf.abs(residual) / self.scale, tf.sign(residual) / self.scale

@@ -1,0 +1,64 @@
+"""Tukey's biweight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.losses._numerics import polynomial, where
+from blendloss.losses._penalty import Penalty
+
+
+@register
+class Tukey(Penalty):
+    """Tukey's biweight (bisquare): bounded, with a slope of exactly 0 beyond the scale.
+
+        rho(r) = c^2 / 6 (1 - max(1 - u^2, 0)^3),    psi(r) = r max(1 - u^2, 0)^2,    u = r / c,    r = y_pred - y_true
+
+    Unit curvature at 0; rho <= c^2 / 6; not convex; twice continuously differentiable.
+
+    Args:
+        scale: c, the rejection point, positive; 4.6851 standard deviations is 95 % efficient.
+
+    Returns:
+        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
+        axis. Rank-1 inputs, `[batch]`, keep their shape.
+
+    Raises:
+        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+
+    Example:
+        >>> import blendloss as bl
+        >>> round(float(bl.losses.Tukey(scale=2.0)([0.0], [5.0])[0]), 6)
+        0.666667
+
+    References:
+        Beaton and Tukey, The fitting of power series, meaning polynomials, illustrated on band-spectroscopic data,
+        Technometrics 16 (1974).
+
+    Deviations:
+        `scale` is c itself; some write c as a multiple of a separate scale.
+    """
+
+    tuning = "scale"
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = _checks.positive("scale", scale)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+    def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        magnitude = tf.abs(residual)
+        inside = magnitude < self.scale
+        a = where(inside, magnitude, 0.0) / self.scale
+        # 1 - u^2 as a product: the difference c - |r| is exact near the kink, where 1 - u^2 would be all rounding error.
+        t = a * a
+        g = where(t < 0.25, 1.0 - t, (self.scale - magnitude) / self.scale * (1.0 + a))
+        g = where(inside, g, 0.0)
+        near = residual * (residual * polynomial([1 / 2, -1 / 2, 1 / 6], t))
+        outer = self.scale * (self.scale / 6.0 * (1.0 - g * g * g))
+        return where(g > 0.5, near, outer), where(inside, residual, 0.0) * g * g

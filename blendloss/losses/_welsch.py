@@ -1,0 +1,60 @@
+"""The Welsch penalty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.losses._numerics import expm1_over_self, gaussian, where
+from blendloss.losses._penalty import Penalty
+
+
+@register
+class Welsch(Penalty):
+    """Welsch (Leclerc, correntropy): bounded; the slope falls to 0 as a Gaussian.
+
+        rho(r) = s^2 / 2 (1 - exp(-u^2)),    psi(r) = r exp(-u^2),    u = r / s,    r = y_pred - y_true
+
+    Unit curvature at 0; rho < s^2 / 2; not convex.
+
+    Args:
+        scale: s, positive; 2.9846 standard deviations is 95 % efficient.
+
+    Returns:
+        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
+        axis. Rank-1 inputs, `[batch]`, keep their shape.
+
+    Raises:
+        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+
+    Example:
+        >>> import blendloss as bl
+        >>> round(float(bl.losses.Welsch()([0.0], [1.0])[0]), 6)
+        0.31606
+
+    References:
+        Holland and Welsch, Robust regression using iteratively reweighted least-squares,
+        Commun. Statist. A6 (1977), table 1.
+
+    Deviations:
+        none.
+    """
+
+    tuning = "scale"
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = _checks.positive("scale", scale)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+    def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        power, shift = gaussian(residual, self.scale, 1.0)
+        u = residual / self.scale
+        far = tf.abs(u) > 0.7
+        t = tf.square(where(far, 0.0, u))
+        near = 0.5 * residual * (residual * expm1_over_self(-t))
+        return where(far, 0.5 * self.scale * (self.scale * (1.0 - power * shift)), near), residual * shift * power

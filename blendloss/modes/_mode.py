@@ -1,0 +1,75 @@
+"""The base of the modes."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from blendloss._serialization import Configured
+
+
+class Mode(Configured, abc.ABC):
+    """How logits become the gating vector. A mode is pure: it has arguments and no state.
+
+    A subclass implements `weights`. `needs_step` says whether its result depends on the step; `one_hot` whether the
+    result is one-hot, so that a blend may evaluate the chosen loss alone.
+
+    Args:
+        none.
+
+    Returns:
+        Calling a mode gives the gating vector, on the simplex, of the shape and dtype of the logits.
+
+    Raises:
+        ValueError: if the mode needs the step and none is given, or the logits have no axis.
+
+    Example:
+        >>> import blendloss as bl
+        >>> class Uniform(bl.modes.Mode):
+        ...     def weights(self, logits, step, training):
+        ...         return logits * 0 + 1 / logits.shape[-1]
+        ...     def get_config(self):
+        ...         return {}
+        >>> Uniform()([0.0, 5.0]).numpy().tolist()
+        [0.5, 0.5]
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    one_hot: ClassVar[bool] = False
+
+    @property
+    def needs_step(self) -> bool:
+        """Whether the gating vector depends on the step."""
+        return False
+
+    @abc.abstractmethod
+    def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
+        """The gating vector of `logits` `[..., K]`, same shape and dtype; differentiable in the logits."""
+
+    def __call__(self, logits: Any, step: Any = None, training: bool = True) -> tf.Tensor:
+        """The gating vector.
+
+        Args:
+            logits: `[K]` or `[batch, K]`, floating; -inf excludes a loss.
+            step: the training step, an integer or a scalar tensor; needed where `needs_step`.
+            training: whether sampling modes sample; False gives their deterministic counterpart.
+
+        Returns:
+            Weights on the simplex, the shape and dtype of `logits`.
+        """
+        logits = tf.convert_to_tensor(logits)
+        if not logits.dtype.is_floating:
+            raise TypeError(f"`logits` must be floating. Received: dtype={logits.dtype.name}")
+        if logits.shape.rank is None or logits.shape.rank < 1:
+            raise ValueError(f"`logits` must have shape [K] or [batch, K]. Received: shape {logits.shape}")
+        if self.needs_step and step is None:
+            raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
+        step = None if step is None else tf.cast(tf.convert_to_tensor(step), tf.int64)
+        return self.weights(logits, step, training)

@@ -1,0 +1,66 @@
+"""The soft mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss._serialization import deserialize, register, serialize
+from blendloss.modes._mode import Mode
+from blendloss.modes._relaxation import Relaxation
+from blendloss.modes._softmax import softmax
+
+
+@register
+class Soft(Mode):
+    """Soft gating: the gating vector is a relaxation of the logits.
+
+    g = relax(z). Every loss with a positive weight is evaluated, and the gradient flows to all of them and to the
+    logits by the relaxation's Jacobian.
+
+    Args:
+        relaxation: a map from logits `[..., K]` to the simplex: `softmax`, `sparsemax`, `entmax15`, or a function of
+            one's own that is invariant to a shift of the logits.
+
+    Returns:
+        Calling it gives g, of the shape and dtype of the logits.
+
+    Raises:
+        TypeError: if `relaxation` is not callable.
+
+    Example:
+        >>> import blendloss as bl
+        >>> soft = bl.modes.Soft(bl.modes.sparsemax)
+        >>> soft([0.0, 0.5]).numpy().tolist()
+        [0.25, 0.75]
+
+    References:
+        Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3 (1991), section 1.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, relaxation: Relaxation = softmax) -> None:
+        self.relaxation = checked_relaxation(relaxation)
+
+    def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
+        return self.relaxation(logits)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"relaxation": serialize(self.relaxation)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Soft:
+        return cls(deserialize(config["relaxation"]))
+
+
+def checked_relaxation(relaxation: Any) -> Relaxation:
+    """`relaxation`, which must be callable."""
+    if not callable(relaxation):
+        raise TypeError(
+            "`relaxation` must be a function from logits to the simplex, such as `blendloss.modes.softmax`. "
+            f"Received: relaxation={relaxation!r}"
+        )
+    return relaxation

@@ -1,0 +1,64 @@
+"""The straight-through estimator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import deserialize, register, serialize
+from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
+from blendloss.modes._relaxation import Relaxation, tempered
+from blendloss.modes._soft import checked_relaxation
+from blendloss.modes._softmax import softmax
+
+
+@register
+class StraightThrough(Estimator):
+    """Straight-through: the one-hot of the largest logit forward, a relaxation's gradient backward.
+
+    Forward D = onehot(argmax z); backward dL/dz = J^T dL/dD with J the Jacobian of relax(z / tau) at z. Biased, with
+    no noise: at equal logits the first loss is chosen.
+
+    Args:
+        relaxation: the relaxation whose Jacobian stands in for that of argmax.
+        temperature: tau > 0 of that relaxation.
+
+    Returns:
+        Calling it gives D, of the shape and dtype of the logits.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if `temperature` is not positive.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> z = tf.Variable([0.0, 1.0])
+        >>> with tf.GradientTape() as tape:
+        ...     g = bl.modes.StraightThrough()(z)
+        ...     loss = tf.reduce_sum(g * [3.0, 1.0])
+        >>> g.numpy().tolist(), [round(float(d), 3) for d in tape.gradient(loss, z)]
+        ([0.0, 1.0], [0.393, -0.393])
+
+    References:
+        Bengio, Leonard and Courville, "Estimating or Propagating Gradients Through Stochastic Neurons" (2013),
+        section 4 (there for a binary unit); its softmax form as in Liu et al., NeurIPS 2023, eq. 3.
+
+    Deviations:
+        The paper samples; here the largest logit is taken. `GumbelStraightThrough` and `ReinMax` sample.
+    """
+
+    def __init__(self, relaxation: Relaxation = softmax, temperature: float = 1.0) -> None:
+        self.relaxation = checked_relaxation(relaxation)
+        self.temperature = _checks.positive("temperature", temperature)
+
+    def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
+        return straight_through(one_hot_of_largest(logits), self.relaxation(tempered(logits, self.temperature)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"relaxation": serialize(self.relaxation), "temperature": self.temperature}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> StraightThrough:
+        return cls(deserialize(config["relaxation"]), config["temperature"])

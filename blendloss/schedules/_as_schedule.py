@@ -1,0 +1,54 @@
+"""What an argument that takes a schedule accepts."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from blendloss.schedules._constant import constant
+from blendloss.schedules._schedule import Schedule
+from blendloss.schedules._values import value as checked
+from blendloss.schedules._wrap import wrap
+
+
+def as_schedule(name: str, value: Any) -> Schedule:
+    """The schedule that a number, a list, or a function stands for.
+
+        value -> itself, `constant(value)` or `wrap(value)`
+
+    Args:
+        name: the argument's name, for the error messages.
+        value: a `Schedule`; a number or a list of K numbers (`constant`); a
+            `keras.optimizers.schedules.LearningRateSchedule` or any function step -> value (`wrap`).
+
+    Returns:
+        A `Schedule`.
+
+    Raises:
+        TypeError: if `value` is none of these.
+        ValueError: if a number is not finite in float32.
+
+    Example:
+        >>> import blendloss as bl
+        >>> bl.schedules.as_schedule("temperature", 0.5)
+        constant(0.5)
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, (numbers.Real, Sequence, np.ndarray)) and not isinstance(value, (bool, np.bool_, str, bytes)):
+        return constant(checked(name, value))
+    if callable(value) and not isinstance(value, type):
+        return wrap(value)
+    raise TypeError(
+        f"`{name}` must be a schedule, a number, a list of numbers or a function of the step. "
+        f"Received: {name}={value!r} of type {type(value).__name__}"
+    )

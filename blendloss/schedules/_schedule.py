@@ -1,0 +1,137 @@
+"""The object that every factory of this room returns: a rule and its arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import numbers
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss._serialization import Configured, deserialize, register, serialize
+
+
+@register
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Schedule(Configured):
+    """A function from a step to a value, named and saved by the call that made it.
+
+        schedule(step) = float32(rule(float64(step), **arguments))
+
+    Schedules are immutable. They compare, print, pickle and serialize as the factory call they come from;
+    make them with the factories of `blendloss.schedules`, or with `wrap` from a function of your own.
+
+    Args:
+        name: the factory, a name in `blendloss.schedules.__all__`.
+        rule: (float64 step of shape `[]`, **arguments) -> value of shape `[]` or `[K]`; a function of a module.
+        arguments: the factory's arguments, checked: numbers, strings, schedules, functions, or lists of those.
+
+    Returns:
+        A callable. Its `step` is a number, a scalar tensor of any integer or floating dtype, or a variable such as
+        `optimizer.iterations`; its value is a float32 tensor of shape `[]` or `[K]`. Comparisons with a NaN step are
+        false, so a ramp or a switch shows its first value there.
+
+    Raises:
+        TypeError: on calling, if `step` is not a real number.
+        ValueError: on calling, if `step` is not a scalar or the value has more than one axis.
+
+    Example:
+        >>> import blendloss as bl
+        >>> schedule = bl.schedules.linear(0.0, 1.0, steps=4)
+        >>> schedule
+        linear(0.0, 1.0, steps=4)
+        >>> float(schedule(1))
+        0.25
+        >>> bl.schedules.Schedule.from_config(schedule.get_config()) == schedule
+        True
+
+    References:
+        Schedules as functions: `optax.schedules`. Schedules as saved objects: `keras.optimizers.schedules`.
+
+    Deviations:
+        Optax's schedules are bare closures, which cannot be saved; Keras's compute in float32, which counts no
+        further than 2^24.
+    """
+
+    name: str
+    rule: Callable[..., Any]
+    arguments: Mapping[str, Any]
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """The value at `step`, float32 of shape `[]` or `[K]`."""
+        value = tf.cast(self.rule(as_step(step), **self.arguments), tf.float32)
+        if value.shape.rank is not None and value.shape.rank > 1:
+            raise ValueError(f"A schedule's value must be a scalar or a vector. Received: {self!r} of {value.shape}")
+        return value
+
+    def get_config(self) -> dict[str, Any]:
+        """The factory's name and its arguments, JSON-serializable."""
+        return {"name": self.name, "arguments": {name: serialize(value) for name, value in self.arguments.items()}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Schedule:
+        """The schedule whose `get_config` gave `config`."""
+        arguments = {name: deserialize(value) for name, value in config["arguments"].items()}
+        schedule: Schedule = _factory(config["name"])(**arguments)
+        return schedule
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Schedule)
+            and self.name == other.name
+            and _comparable(self.arguments) == _comparable(other.arguments)
+        )
+
+    __hash__ = Configured.__hash__
+
+    def __repr__(self) -> str:
+        parameters = inspect.signature(_factory(self.name)).parameters.values()
+        shown = []
+        for parameter in parameters:
+            value = self.arguments[parameter.name]
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                shown.append(_show(value))
+            elif value != parameter.default:
+                shown.append(f"{parameter.name}={_show(value)}")
+        return f"{self.name}({', '.join(shown)})"
+
+
+def as_step(step: Any) -> tf.Tensor:
+    """`step` as a float64 scalar, which is exact up to 2^53."""
+    if isinstance(step, numbers.Real) and not isinstance(step, bool):
+        return tf.constant(float(step), tf.float64)  # TensorFlow itself would make an int32 of a Python int
+    if step is None:
+        raise TypeError("`step` must be a real number. Received: step=None")
+    tensor = tf.convert_to_tensor(step)
+    if not (tensor.dtype.is_integer or tensor.dtype.is_floating):
+        raise TypeError(f"`step` must be a real number. Received: step={step!r} of dtype {tensor.dtype.name}")
+    if tensor.shape.rank not in (None, 0):
+        raise ValueError(f"`step` must be a scalar. Received: step of shape {tensor.shape}")
+    return tf.ensure_shape(tf.cast(tensor, tf.float64), [])
+
+
+def _factory(name: str) -> Callable[..., Schedule]:
+    from blendloss import schedules  # the menu imports this file
+
+    if name not in set(schedules.__all__) - {"Schedule", "as_schedule"}:
+        raise ValueError(f"A schedule's name must be a factory of `blendloss.schedules`. Received: name={name!r}")
+    factory: Callable[..., Schedule] = getattr(schedules, name)
+    return factory
+
+
+def _comparable(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """`arguments` with Keras's schedules, which compare by identity, replaced by what determines them."""
+    return {
+        name: (type(value), value.get_config()) if hasattr(value, "get_config") else value
+        for name, value in arguments.items()
+    }
+
+
+def _show(value: Any) -> str:
+    if hasattr(value, "get_config") and not isinstance(value, Schedule):
+        return f"{type(value).__name__}({', '.join(f'{k}={v!r}' for k, v in value.get_config().items())})"
+    if callable(value) and not isinstance(value, Schedule):
+        return str(getattr(value, "__qualname__", type(value).__name__))
+    return repr(value)

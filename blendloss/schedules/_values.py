@@ -1,0 +1,55 @@
+"""Checks of arguments that are a value or several: a float, or a vector of K floats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from blendloss import _checks
+
+#: What a schedule takes for a value; it keeps a float or a list of floats.
+Value: TypeAlias = float | Sequence[float] | np.ndarray
+Kept: TypeAlias = float | list[float]
+
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def value(name: str, given: Any) -> Kept:
+    """`given` as a float or a list of floats, each finite in float32."""
+    if isinstance(given, np.ndarray) and given.ndim == 0:
+        given = given[()]
+    kept: Kept
+    if isinstance(given, (Sequence, np.ndarray)):
+        kept = _checks.finites(name, given)
+    else:
+        kept = _checks.finite(name, given)
+    if any(abs(number) > _LARGEST for number in numbers(kept)):
+        raise ValueError(f"`{name}` must be finite in float32. Received: {name}={given!r}")
+    return kept
+
+
+def values(**given: Any) -> list[Kept]:
+    """Every value checked as by `value`, and all of one shape."""
+    kept = [value(name, one) for name, one in given.items()]
+    if len({np.shape(one) for one in kept}) > 1:
+        received = ", ".join(f"{name}={one!r}" for name, one in given.items())
+        raise ValueError(f"{_listed(given)} must have the same shape. Received: {received}")
+    return kept
+
+
+def numbers(kept: Kept) -> list[float]:
+    """The floats of a value, as a list."""
+    return kept if isinstance(kept, list) else [kept]
+
+
+def boundaries(given: Any, minimum: int | None = None) -> list[int]:
+    """`given`, the argument `boundaries`, as strictly increasing ints, the first at least `minimum`."""
+    _checks.increasing("boundaries", given)
+    return [_checks.integer(f"boundaries[{i}]", one, minimum) for i, one in enumerate(given)]
+
+
+def _listed(names: Any) -> str:
+    *most, last = (f"`{name}`" for name in names)
+    return f"{', '.join(most)} and {last}"
