@@ -12,8 +12,9 @@ from blendloss import _checks
 from blendloss._combine import switched, weighted_sum
 from blendloss._reduction import REDUCTIONS, per_replica, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
+from blendloss._step import as_step
 from blendloss.gates import Context, Gate, Gating
-from blendloss.losses import Penalty, as_loss
+from blendloss.losses import as_loss
 from blendloss.losses._penalty import aligned
 from blendloss.modes import Hard, Mode, Soft
 
@@ -59,7 +60,7 @@ class _Batch(NamedTuple):
 
 
 @register
-class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
+class Blend(keras.Layer, keras.losses.Loss):
     """A differentiable blend of losses: L = sum_k g_k l_k(y_true, y_pred), g = total * mode(logits of the gate).
 
     It is a Keras layer, so that the gate's state is tracked, trained, saved and resumed, and a Keras loss, so that it
@@ -120,7 +121,7 @@ class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
         self.gate = gate
         self.mode = mode
         self._given = given
-        self._evaluate = {name: None if loss is None else as_loss(name, loss) for name, loss in given.items()}
+        self._evaluate = {name: as_loss(name, loss) for name, loss in given.items() if loss is not None}
         gate.attach(self.names)
         self.built = True
 
@@ -147,7 +148,7 @@ class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, step: Any = None, training: bool = True
     ) -> Reading:
         """The blended loss with every loss and weight; arguments as of a call."""
-        if None in self._given.values():
+        if not self._evaluate:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
         batch = _batch(y_true, y_pred, sample_weight)
         context = self._context(step, training, batch)
@@ -208,7 +209,7 @@ class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
                 "own, and apply gradients to `blend.trainable_variables` there; or use `BlendedModel(network, blend)`. "
                 "A plain `compile(loss=blend)` does neither. Received: step=None"
             )
-        context = Context(None if step is None else _as_step(step), _checks.boolean("training", training))
+        context = Context(None if step is None else as_step(step), _checks.boolean("training", training))
         if not self.gate.needs_residual:
             return context
         if batch is None:
@@ -309,7 +310,7 @@ class Blend(keras.Layer, keras.losses.Loss):  # type: ignore[misc]
 
 
 @register
-class _At(keras.losses.Loss):  # type: ignore[misc]
+class _At(keras.losses.Loss):
     """A blend whose step is read from a variable."""
 
     def __init__(self, blend: Blend, step: Any = None, name: str | None = None, reduction: str | None = None) -> None:
@@ -369,12 +370,6 @@ def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
 def _computable(values: tf.Tensor) -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
-
-
-def _as_step(step: Any) -> tf.Tensor:
-    if isinstance(step, int):
-        return tf.constant(step, tf.int64)
-    return tf.cast(tf.convert_to_tensor(step), tf.int64)
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:

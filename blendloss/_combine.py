@@ -26,7 +26,7 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(weights * tf.where(off, total, losses), axis=-1)
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@tf.custom_gradient
 def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
     """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
 

@@ -28,7 +28,7 @@ def accurate_sum(values: tf.Tensor) -> tf.Tensor:
     return _sliced_sum(values)
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@tf.custom_gradient
 def _sliced_sum(values: tf.Tensor) -> Any:
     shape = tf.shape(values)
     length = shape[-1] // _SLICES
@@ -85,7 +85,7 @@ def _same_rank(factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 
 def reduce(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) -> tf.Tensor:
-    """`values` `[batch, ...]`, times `weights`, reduced to a scalar by Keras's rule; 0 for an empty batch.    """
+    """`values` `[batch, ...]`, times `weights`, reduced to a scalar by Keras's rule; 0 for an empty batch."""
     if weights is not None:
         values = values * weights
     if reduction in ("none", None):

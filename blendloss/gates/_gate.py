@@ -134,7 +134,11 @@ class Gate(keras.Layer, abc.ABC):
                 )
             return
         self._names = names
-        self.create_state(len(names))
+        try:
+            self.create_state(len(names))
+        except Exception:
+            self._names = None  # it does not fit this blend; it may fit another
+            raise
         self.built = True
 
     def create_state(self, k: int) -> None:
@@ -174,4 +178,5 @@ def of_weights(weights: tf.Tensor) -> Gating:
 
 def of_stage(stage: tf.Tensor, k: int, dtype: Any) -> tf.Tensor:
     """Logits that choose the loss with index `stage`: 0 there and -inf elsewhere."""
-    return tf.where(tf.range(k) == tf.cast(stage, tf.int32), tf.zeros([k], dtype), tf.fill([k], tf.constant(float("-inf"), dtype)))
+    chosen = tf.range(k) == tf.cast(stage, tf.int32)
+    return tf.where(chosen, tf.constant(0.0, dtype), tf.constant(float("-inf"), dtype))

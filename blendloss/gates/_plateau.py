@@ -75,12 +75,12 @@ class Plateau(MetricGate):
         self.best = self.state("best", value=float("inf"))
 
     def observe(self, metric: Any) -> None:
+        k = len(self.names)
         sign = 1.0 if self.direction == "min" else -1.0
         metric = sign * tf.cast(metric, self.compute_dtype)
         best = tf.convert_to_tensor(self.best)
         improved = metric < best - tf.constant(self.min_delta, best.dtype)
         self.best.assign(tf.where(improved, metric, best))
-        k = len(self.names)
         following = tf.convert_to_tensor(self.stage) + 1
         following = following % k if self.cyclic else tf.minimum(following, k - 1)
         self.move(~improved, following)

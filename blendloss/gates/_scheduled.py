@@ -58,7 +58,8 @@ class Scheduled(Gate):
         shape = self.schedule(0).shape
         if shape != () and shape != (k,):
             raise ValueError(
-                f"`schedule` must give a scalar or one weight for each of the {k} losses. Received: values of shape {shape}"
+                f"`schedule` must give a scalar or one weight for each of the {k} losses. "
+                f"Received: values of shape {shape}"
             )
 
     def gating(self, context: Context) -> Gating:

@@ -89,7 +89,7 @@ class Threshold(MetricGate):
 
     def observe(self, metric: Any) -> None:
         metric = self._sign() * tf.cast(metric, self.compute_dtype)
-        thresholds = self._sign() * tf.constant(self.thresholds, metric.dtype)
+        thresholds = self._sign() * tf.constant(self.thresholds, metric.dtype, shape=(len(self.names) - 1,))
         passed = tf.reduce_sum(tf.cast(metric > thresholds, tf.int32))
         held = tf.reduce_sum(tf.cast(metric >= thresholds - self.hysteresis, tf.int32))
         stage = tf.convert_to_tensor(self.stage)

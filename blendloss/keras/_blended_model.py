@@ -11,13 +11,14 @@ import tensorflow as tf
 from blendloss._blend import Blend
 from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
+from blendloss._step import as_step
 from blendloss.gates import MetricGate
 from blendloss.keras._metric_monitor import MetricMonitor
 from blendloss.keras._readings import Latest, MeanOfEvaluated
 
 
 @register
-class BlendedModel(keras.Model):  # type: ignore[misc]
+class BlendedModel(keras.Model):
     """A Keras model that trains a network, and what trains in a blend, on the blended loss.
 
     The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
@@ -120,12 +121,15 @@ class BlendedModel(keras.Model):  # type: ignore[misc]
 
     def train_step(self, data: Any) -> Any:
         """One step of training; `step` moves as the optimizer's updates do."""
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        before = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64)
+        before = self._updates()
         logs = super().train_step(data)
-        updates = tf.cast(tf.convert_to_tensor(optimizer.iterations), tf.int64) - before
-        self.step.assign(tf.convert_to_tensor(self.step) + updates)
+        self.step.assign(tf.convert_to_tensor(self.step) + self._updates() - before)
         return logs
+
+    def _updates(self) -> tf.Tensor:
+        """How often the optimizer has updated the weights; one that scales the loss wraps the one that counts."""
+        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+        return as_step(optimizer.iterations)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss import _checks
 
 
-class GateHistory(keras.callbacks.Callback):  # type: ignore[misc]
+class GateHistory(keras.callbacks.Callback):
     """Keeps the gating vector of the training steps of a `BlendedModel`, and plots its way.
 
     Readings stay on the device until the epoch ends, so that keeping them does not stop the training.

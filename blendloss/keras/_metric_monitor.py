@@ -9,7 +9,7 @@ import keras
 from blendloss.gates import MetricGate
 
 
-class MetricMonitor(keras.callbacks.Callback):  # type: ignore[misc]
+class MetricMonitor(keras.callbacks.Callback):
     """Lets a gate observe its metric after every epoch; for plain `compile(loss=blend)`.
 
     `BlendedModel.fit` adds one by itself. Epochs without validation (`validation_freq`) are not observed.
@@ -57,13 +57,14 @@ class MetricMonitor(keras.callbacks.Callback):  # type: ignore[misc]
             self._observed = True
         elif not monitor.startswith("val_") or any(name.startswith("val_") for name in logs):
             raise ValueError(
-                f"The gate {self.gate.name!r} watches {monitor!r}, which is not among the logs. Received: {sorted(logs)}"
+                f"The gate {self.gate.name!r} watches {monitor!r}, which is not among the logs. "
+                f"Received: {sorted(logs)}"
             )
 
     def on_train_end(self, logs: Any = None) -> None:
         """Raises if the gate has seen nothing: it would have stayed as it was without a word."""
         if not self._observed:
             raise ValueError(
-                f"The gate {self.gate.name!r} watches {self.gate.monitor!r} and never saw it. Pass `validation_data=` to "
-                "`fit`, and a `validation_freq` that validates at least once. Received: no such metric in any epoch"
+                f"The gate {self.gate.name!r} watches {self.gate.monitor!r} and never saw it. Pass `validation_data=` "
+                "to `fit`, and a `validation_freq` that validates at least once. Received: no such metric in any epoch"
             )

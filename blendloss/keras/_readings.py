@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 
-class MeanOfEvaluated(keras.metrics.Mean):  # type: ignore[misc]
+class MeanOfEvaluated(keras.metrics.Mean):
     """The mean of the finite-or-infinite values; NaN, a loss that was not evaluated, does not count."""
 
-    def update_state(self, value: tf.Tensor, count: tf.Tensor) -> None:  # type: ignore[override]
+    def update_state(self, value: tf.Tensor, count: tf.Tensor) -> None:
         evaluated = ~tf.math.is_nan(value)
         super().update_state(
             tf.where(evaluated, value, tf.zeros_like(value)),
@@ -25,9 +25,9 @@ class MeanOfEvaluated(keras.metrics.Mean):  # type: ignore[misc]
         return tf.where(none, tf.constant(float("nan"), mean.dtype), mean)
 
 
-class Latest(keras.metrics.Mean):  # type: ignore[misc]
+class Latest(keras.metrics.Mean):
     """The value of the latest step. A mean of one, so that it also reads right where replicas are summed."""
 
-    def update_state(self, value: tf.Tensor) -> None:  # type: ignore[override]
+    def update_state(self, value: tf.Tensor) -> None:
         self.total.assign(tf.cast(value, self.total.dtype))
         self.count.assign(tf.ones_like(tf.convert_to_tensor(self.count)))

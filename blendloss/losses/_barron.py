@@ -12,7 +12,7 @@ from blendloss._serialization import register
 from blendloss.losses._numerics import expm1_over_self, folded, gaussian, log_of_ratio, over_self, where
 from blendloss.losses._penalty import Penalty
 
-# Closer to 0 than this, the general form differs from that of alpha = 0 by less than a tenth of an ulp up to |u| = 1e30.
+# Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
 _ZERO = {tf.float32: 1e-10, tf.float64: 1e-19}
 
 
@@ -73,10 +73,10 @@ class Barron(Penalty):
 
     def _exponential(self, residual: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         sign = math.copysign(1.0, self.alpha)
-        power, shift = gaussian(residual, self.scale, -0.5 * sign)
+        clipped, power, shift = gaussian(residual, self.scale, -0.5 * sign)
         far = tf.abs(u) > 1.0
         near = 0.5 * u * (u * expm1_over_self(sign * 0.5 * tf.square(where(far, 0.0, u))))
-        return where(far, sign * (power * shift - 1.0), near), u * shift * power / self.scale
+        return where(far, sign * (power * shift - 1.0), near), clipped * shift / self.scale / self.scale * power
 
     def _power(self, residual: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         alpha, b, root = self.alpha, abs(self.alpha - 2.0), math.sqrt(abs(self.alpha - 2.0))
@@ -91,11 +91,11 @@ class Barron(Penalty):
         # Far out psi = sqrt(b) / c v^(alpha - 1) (1 + v^-2)^(alpha/2 - 1), with sqrt(b) v / c = b / |r| split off where
         # v^(alpha - 1) may underflow (and alpha - 1 is not exact).
         if alpha <= 1.0:
-            tail = _power(where(far, w, 1.0), -log_v, -alpha) * inner
+            tail = _far_power(far, w, magnitude / (self.scale * root), log_v, alpha) * inner
             far_slope = tf.sign(residual) * (b / where(far, magnitude, 1.0)) * tail
             direct = (b / alpha if alpha else 0.0) * tail * (1.0 + t)
         else:
-            tail = _power(where(far, w, 1.0), -log_v, 1.0 - alpha) * inner
+            tail = _far_power(far, w, magnitude / (self.scale * root), log_v, alpha - 1.0) * inner
             far_slope = tf.sign(residual) * (root / self.scale) * tail
             direct = (root / alpha) * tf.abs(u) * ((1.0 + t) * tail)
         slope = where(far, far_slope, u / self.scale * inner)
@@ -109,7 +109,16 @@ class Barron(Penalty):
             far_value = where(tf.abs(z) < 0.5, (b / alpha) * _expm1(z), direct - b / alpha)
             limit = math.inf if alpha > 0 else -b / alpha
         value = where(far, far_value, 0.5 * u * (u * over_self(growth, t)))
-        return where(tf.math.is_inf(residual), limit, value), slope
+        infinite = tf.math.is_inf(residual)
+        slope_limit = 0.0 if alpha < 1 else 1.0 / self.scale if alpha == 1 else math.inf
+        return where(infinite, limit, value), where(infinite, tf.sign(residual) * slope_limit, slope)
+
+
+def _far_power(far: tf.Tensor, w: tf.Tensor, v: tf.Tensor, log_v: tf.Tensor, exponent: float) -> tf.Tensor:
+    """v^exponent where `far`, by whichever of v and w = 1 / v keeps the power's derivative finite."""
+    if exponent > 0:
+        return _power(where(far, v, 1.0), log_v, exponent)
+    return _power(where(far, w, 1.0), -log_v, -exponent)
 
 
 def _power(base: tf.Tensor, log: tf.Tensor, exponent: float) -> tf.Tensor:

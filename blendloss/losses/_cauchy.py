@@ -18,8 +18,8 @@ class Cauchy(Penalty):
 
         rho(r) = s^2 / 2 log(1 + u^2),    psi(r) = r / (1 + u^2),    u = r / s,    r = y_pred - y_true
 
-    Unit curvature at 0; slope at most s / 2 (at |r| = s); not convex. Up to constants it is the negative log-density of the
-    Cauchy law of scale s.
+    Unit curvature at 0; slope at most s / 2 (at |r| = s); not convex. Up to constants it is the negative
+    log-density of the Cauchy law of scale s.
 
     Args:
         scale: s, positive; 2.3849 standard deviations is 95 % efficient.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -13,8 +14,9 @@ from blendloss import _checks
 Slope = Callable[[tf.Tensor], tf.Tensor]
 
 # Residuals beyond 9 standard deviations carry less than 1e-17 of either expectation of a slope that grows as r does.
-_REACH, _CELLS = 9.0, 1 << 15
-_CANDIDATES = np.geomspace(1e-2, 1e2, 41)
+_REACH, _CELLS = 9.0, 1 << 14
+_LOG_STEP = math.log(10) / 10
+_LOG_CANDIDATES = [n * _LOG_STEP for n in range(20, -21, -1)]
 
 
 @cache
@@ -49,8 +51,8 @@ def efficiency_at_normal(slope: Slope) -> float:
 def tuning_constant(slope_of: Callable[[float], Slope], efficiency: float, class_name: str) -> float:
     """The largest constant c in [0.01, 100] at which `slope_of(c)` has the wanted efficiency.
 
-    The efficiency is bracketed on a logarithmic grid and then bisected. Where it is not monotone in c the largest
-    solution is taken, the one nearest to least squares.
+    A logarithmic grid, from the top, brackets it; the Illinois variant of false position closes in. Where the
+    efficiency is not monotone in c, the largest solution is thus the one taken: the one nearest to least squares.
 
     Args:
         slope_of: constant -> slope.
@@ -64,20 +66,33 @@ def tuning_constant(slope_of: Callable[[float], Slope], efficiency: float, class
         ValueError: if no constant in the range reaches it.
     """
     efficiency = _checks.between("efficiency", efficiency, 0.0, 1.0)
-    reached = np.array([efficiency_at_normal(slope_of(float(c))) for c in _CANDIDATES])
-    excess = reached - efficiency
-    crossings = np.flatnonzero(np.signbit(excess[:-1]) != np.signbit(excess[1:]))
-    if crossings.size == 0:
-        raise ValueError(
-            f"`efficiency` must lie between {reached.min():.4g} and {reached.max():.4g} for {class_name}. "
-            f"Received: efficiency={efficiency!r}"
-        )
-    low, high = np.log(_CANDIDATES[crossings[-1] : crossings[-1] + 2])
-    sign_at_low = np.signbit(excess[crossings[-1]])
-    for _ in range(44):
-        middle = (low + high) / 2
-        if np.signbit(efficiency_at_normal(slope_of(float(np.exp(middle)))) - efficiency) == sign_at_low:
-            low = middle
+
+    def excess(log_constant: float) -> float:
+        return efficiency_at_normal(slope_of(math.exp(log_constant))) - efficiency
+
+    seen: list[float] = []
+    for log_constant in _LOG_CANDIDATES:
+        seen.append(excess(log_constant))
+        if len(seen) > 1 and (seen[-1] < 0) != (seen[-2] < 0):
+            return math.exp(_root(excess, log_constant, log_constant + _LOG_STEP, seen[-1], seen[-2]))
+    low, high = min(seen) + efficiency, max(seen) + efficiency
+    raise ValueError(
+        f"`efficiency` must lie between {low:.4g} and {high:.4g} for {class_name}. Received: efficiency={efficiency!r}"
+    )
+
+
+def _root(function: Callable[[float], float], a: float, b: float, f_a: float, f_b: float) -> float:
+    """A sign change of `function` in [a, b]. An end kept twice has its value halved: false position then converges."""
+    kept = 0
+    for _ in range(60):
+        c = (a * f_b - b * f_a) / (f_b - f_a)
+        f_c = function(c)
+        if f_c == 0 or abs(b - a) < 1e-12:
+            return c
+        if (f_c < 0) == (f_a < 0):
+            a, f_a, f_b, kept = c, f_c, f_b / 2 if kept == 1 else f_b, 1
         else:
-            high = middle
-    return float(np.exp((low + high) / 2))
+            b, f_b, f_a, kept = c, f_c, f_a / 2 if kept == 2 else f_a, 2
+        if abs(f_c) < 1e-13:
+            return c
+    return (a + b) / 2

@@ -23,7 +23,7 @@ class Huber(Penalty):
     Unit curvature at 0. `Huber(delta)` is exactly `keras.losses.huber` with the same `delta`.
 
     Args:
-        delta: the threshold (Huber's k), in units of the residual, positive; 1.345 standard deviations is 95 % efficient.
+        delta: Huber's k, the threshold in units of the residual, positive; 1.345 standard deviations is 95 % efficient.
 
     Returns:
         An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last

@@ -35,8 +35,8 @@ class LogCosh(Penalty):
 
         rho(r) = s^2 log cosh(r / s),    psi(r) = s tanh(r / s),    r = y_pred - y_true
 
-    Unit curvature at 0; slope bounded by s. `LogCosh()` is `keras.losses.log_cosh`, but accurate near 0, where the formula
-    log(cosh) loses every digit.
+    Unit curvature at 0; slope bounded by s. `LogCosh()` is `keras.losses.log_cosh`, but accurate near 0, where the
+    usual formula loses every digit.
 
     Args:
         scale: s, positive; 1.2047 standard deviations is 95 % efficient.

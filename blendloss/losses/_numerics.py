@@ -60,15 +60,15 @@ def expm1_over_self(x: tf.Tensor) -> tf.Tensor:
     return polynomial([1.0 / math.factorial(n + 1) for n in range(terms)], x)
 
 
-def gaussian(residual: tf.Tensor, scale: float, rate: float) -> tuple[tf.Tensor, tf.Tensor]:
+def gaussian(residual: tf.Tensor, scale: float, rate: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """exp(-rate (r / scale)^2) within a few ulp at any depth, as two factors; `rate` is plus or minus a power of 2.
 
     One rounding of u = r / scale alone costs 2 u^2 ulp of the result. So u is split: the upper half of its bits has an
     exact square, and what is left, kept with the remainder of the division, enters as a factor near 1.
 
     Returns:
-        The Gaussian over the second factor, and the second factor: 1, or exp(-+32) where the Gaussian itself might
-        underflow (overflow) while r times it would not.
+        `residual`, clipped to where the Gaussian is surely 0 (or inf); the Gaussian over the last factor; and that
+        factor: 1, or exp(-+32) where the Gaussian itself might underflow (overflow) while r times it would not.
     """
     dtype = residual.dtype
     integer, mask = _UPPER_HALF[dtype]
@@ -85,7 +85,7 @@ def gaussian(residual: tf.Tensor, scale: float, rate: float) -> tuple[tf.Tensor,
     exponent, sign = abs(rate) * (upper * upper), math.copysign(1.0, -rate)
     deep = exponent > _SHIFT
     power = tf.exp(sign * (exponent - where(deep, tf.constant(_SHIFT, dtype), 0.0)))
-    return power * factor, where(deep, tf.constant(math.exp(sign * _SHIFT), dtype), 1.0)
+    return residual, power * factor, where(deep, tf.constant(math.exp(sign * _SHIFT), dtype), 1.0)
 
 
 def _split(number: float, dtype: tf.DType) -> tuple[float, float]:

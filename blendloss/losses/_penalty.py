@@ -138,7 +138,7 @@ def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
     return y_true, y_pred
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@tf.custom_gradient
 def _with_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
     """`value`, whose derivative in `residual` is `slope`; higher orders differentiate `slope` itself."""
 

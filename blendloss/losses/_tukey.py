@@ -53,12 +53,12 @@ class Tukey(Penalty):
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
-        inside = magnitude < self.scale
-        a = where(inside, magnitude, 0.0) / self.scale
-        # 1 - u^2 as a product: the difference c - |r| is exact near the kink, where 1 - u^2 would be all rounding error.
+        outside = magnitude >= self.scale
+        a = where(outside, 0.0, magnitude) / self.scale
         t = a * a
+        # 1 - u^2 as a product: c - |r| is exact near the kink, where 1 - u^2 would be all rounding error.
         g = where(t < 0.25, 1.0 - t, (self.scale - magnitude) / self.scale * (1.0 + a))
-        g = where(inside, g, 0.0)
+        g = where(outside, 0.0, g)
         near = residual * (residual * polynomial([1 / 2, -1 / 2, 1 / 6], t))
         outer = self.scale * (self.scale / 6.0 * (1.0 - g * g * g))
-        return where(g > 0.5, near, outer), where(inside, residual, 0.0) * g * g
+        return where(g > 0.5, near, outer), where(outside, 0.0, residual) * g * g

@@ -52,9 +52,9 @@ class Welsch(Penalty):
         return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        power, shift = gaussian(residual, self.scale, 1.0)
+        clipped, power, shift = gaussian(residual, self.scale, 1.0)
         u = residual / self.scale
         far = tf.abs(u) > 0.7
         t = tf.square(where(far, 0.0, u))
         near = 0.5 * residual * (residual * expm1_over_self(-t))
-        return where(far, 0.5 * self.scale * (self.scale * (1.0 - power * shift)), near), residual * shift * power
+        return where(far, 0.5 * self.scale * (self.scale * (1.0 - power * shift)), near), clipped * shift * power

@@ -6,15 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import deserialize, register, serialize
-from blendloss.modes._gumbel import gumbel
+from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation, tempered
+from blendloss.modes._relaxation import Relaxation, checked_temperature, tempered
 from blendloss.modes._soft import checked_relaxation
 from blendloss.modes._softmax import softmax
-from blendloss.schedules import as_schedule
+from blendloss.schedules import Schedule, as_schedule
 
 
 @register
@@ -52,15 +51,13 @@ class Annealed(Mode):
     """
 
     def __init__(self, temperature: Any, relaxation: Relaxation = softmax, seed: int | None = None) -> None:
-        if isinstance(temperature, (int, float)):
-            _checks.positive("temperature", temperature)
-        self.temperature = as_schedule("temperature", temperature)
+        self.temperature = temperature_schedule(temperature)
         self.relaxation = checked_relaxation(relaxation)
-        self.seed = None if seed is None else _checks.integer("seed", seed)
+        self.seed = None if seed is None else checked_seed(seed)
 
     @property
     def needs_step(self) -> bool:
-        return True
+        return self.seed is not None or self.temperature.name != "constant"
 
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if self.seed is not None and training:
@@ -79,9 +76,17 @@ class Annealed(Mode):
         return cls(deserialize(config["temperature"]), deserialize(config["relaxation"]), config["seed"])
 
 
+def temperature_schedule(temperature: Any) -> Schedule:
+    """`temperature` as a schedule; a constant one must be a positive number."""
+    schedule = as_schedule("temperature", temperature)
+    if schedule.name == "constant":
+        checked_temperature(schedule.arguments["value"])
+    return schedule
+
+
 def temperature_at(schedule: Any, step: tf.Tensor | None) -> tf.Tensor:
     """The schedule's temperature, checked in the graph to be a positive scalar."""
-    temperature = schedule(step)
+    temperature = schedule(0 if step is None else step)  # only a constant is read without a step
     if temperature.shape.rank != 0:
         raise ValueError(f"`temperature` must be a scalar schedule. Received: values of shape {temperature.shape}")
     return require(temperature > 0, "`temperature` must be positive.", temperature)

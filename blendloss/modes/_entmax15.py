@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.modes._relaxation import in_single
+from blendloss.modes._relaxation import in_single, nan_where_broken
 
 
 @register
@@ -53,7 +53,7 @@ def _entmax15(logits: tf.Tensor) -> tf.Tensor:
     mean = tf.reduce_sum(inside, axis=-1, keepdims=True) / size
     deviation = tf.reduce_sum(tf.where(support, tf.square(inside - mean), tf.zeros_like(half)), axis=-1, keepdims=True)
     threshold = mean - tf.sqrt((1 - deviation) / size)
-    return tf.where(support, tf.square(inside - threshold), tf.zeros_like(half))
+    return nan_where_broken(tf.where(support, tf.square(inside - threshold), tf.zeros_like(half)), half)
 
 
 def _threshold(half: tf.Tensor) -> tf.Tensor:
@@ -62,8 +62,8 @@ def _threshold(half: tf.Tensor) -> tf.Tensor:
     size = tf.cast(tf.range(1, tf.shape(ordered)[-1] + 1), ordered.dtype)
     mean = tf.cumsum(ordered, axis=-1) / size
     deviation = tf.maximum(tf.cumsum(tf.square(ordered), axis=-1) - size * tf.square(mean), 0)
-    # A candidate support is too large once 1 - D is negative; its threshold then exceeds the mean and is not chosen.
     root = tf.sqrt(tf.maximum((1 - deviation) / size, 0))
     candidates = mean - root
-    chosen = tf.reduce_sum(tf.cast(candidates <= ordered, tf.int32), axis=-1, keepdims=True)
-    return tf.gather(candidates, chosen - 1, axis=-1, batch_dims=len(ordered.shape) - 1)
+    # As a support grows its threshold rises up to the right one; that of a support too large exceeds its smallest
+    # logit (once 1 - D is negative, it is the mean).
+    return tf.reduce_max(tf.where(candidates <= ordered, candidates, -tf.ones_like(ordered)), axis=-1, keepdims=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss.modes._mode import Mode
+from blendloss.modes._relaxation import nan_where_broken
 
 
 class Estimator(Mode):
@@ -14,12 +15,11 @@ class Estimator(Mode):
 
 
 def one_hot_of_largest(logits: tf.Tensor) -> tf.Tensor:
-    """The one-hot of the largest logit, the first among equals, without a gradient; NaN logits give NaN weights."""
+    """The one-hot of the largest logit, the first among equals, without a gradient; NaN where softmax is NaN."""
     chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(logits)[-1], dtype=logits.dtype)
     chosen = tf.ensure_shape(chosen, logits.shape)
-    # Argmax would hide a NaN by choosing some loss.
-    broken = tf.reduce_any(tf.math.is_nan(logits), axis=-1, keepdims=True)
-    return tf.where(broken, tf.constant(float("nan"), logits.dtype), chosen)
+    # Argmax would hide a NaN, or that no loss is left, by choosing some loss.
+    return nan_where_broken(chosen, logits - tf.reduce_max(logits, axis=-1, keepdims=True))
 
 
 def straight_through(forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:

@@ -6,13 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import deserialize, register, serialize
-from blendloss.modes._annealed import temperature_at
+from blendloss.modes._annealed import temperature_at, temperature_schedule
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._gumbel import gumbel
+from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._relaxation import tempered
-from blendloss.schedules import as_schedule
 
 
 @register
@@ -48,10 +46,8 @@ class GumbelStraightThrough(Estimator):
     """
 
     def __init__(self, seed: int, temperature: Any = 1.0) -> None:
-        if isinstance(temperature, (int, float)):
-            _checks.positive("temperature", temperature)
-        self.seed = _checks.integer("seed", seed)
-        self.temperature = as_schedule("temperature", temperature)
+        self.seed = checked_seed(seed)
+        self.temperature = temperature_schedule(temperature)
 
     @property
     def needs_step(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from blendloss._serialization import Configured
+from blendloss._step import as_step
 
 
 class Mode(Configured, abc.ABC):
@@ -51,7 +52,7 @@ class Mode(Configured, abc.ABC):
 
     @abc.abstractmethod
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """The gating vector of `logits` `[..., K]`, same shape and dtype; differentiable in the logits."""
+        """The gating vector of `logits` `[..., K]`, float32 or float64, same shape and dtype; differentiable in them."""
 
     def __call__(self, logits: Any, step: Any = None, training: bool = True) -> tf.Tensor:
         """The gating vector.
@@ -71,5 +72,7 @@ class Mode(Configured, abc.ABC):
             raise ValueError(f"`logits` must have shape [K] or [batch, K]. Received: shape {logits.shape}")
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
-        step = None if step is None else tf.cast(tf.convert_to_tensor(step), tf.int64)
+        step = None if step is None else as_step(step)
+        if logits.dtype.size < 4:  # half-precision noise has ties, and half-precision temperatures vanish
+            return tf.cast(self.weights(tf.cast(logits, tf.float32), step, training), logits.dtype)
         return self.weights(logits, step, training)

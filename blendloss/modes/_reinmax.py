@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
-from blendloss.modes._gumbel import gumbel
+from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._relaxation import tempered
 
 
@@ -47,7 +47,7 @@ class ReinMax(Estimator):
     """
 
     def __init__(self, seed: int, temperature: float = 1.0) -> None:
-        self.seed = _checks.integer("seed", seed)
+        self.seed = checked_seed(seed)
         self.temperature = _checks.finite("temperature", temperature)
         if self.temperature < 1:
             raise ValueError(f"`temperature` must be at least 1. Received: temperature={temperature!r}")
@@ -65,7 +65,7 @@ class ReinMax(Estimator):
         return {"seed": self.seed, "temperature": self.temperature}
 
 
-@tf.custom_gradient  # type: ignore[untyped-decorator]
+@tf.custom_gradient
 def _reinmax(logits: tf.Tensor, sample: tf.Tensor, probabilities: tf.Tensor, relaxed: tf.Tensor) -> Any:
     middle = (relaxed + sample) / 2
 

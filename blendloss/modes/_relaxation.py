@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from blendloss import _checks
 
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
 Relaxation = Callable[[tf.Tensor], tf.Tensor]
@@ -19,6 +22,20 @@ def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
     if logits.dtype.size < 4:
         return tf.cast(relaxation(tf.cast(logits, tf.float32)), logits.dtype)
     return relaxation(logits)
+
+
+def nan_where_broken(weights: tf.Tensor, shifted: tf.Tensor) -> tf.Tensor:
+    """`weights`, NaN where `shifted` (z - max z) has a NaN: comparing with a threshold would make a weight of 0 of it."""
+    broken = tf.reduce_any(tf.math.is_nan(shifted), axis=-1, keepdims=True)
+    return tf.where(broken, tf.constant(float("nan"), weights.dtype), weights)
+
+
+def checked_temperature(temperature: Any) -> float:
+    """`temperature` as a float that float32 does not round to 0."""
+    number = _checks.positive("temperature", temperature)
+    if number < np.finfo(np.float32).tiny:
+        raise ValueError(f"`temperature` must be positive in float32. Received: temperature={temperature!r}")
+    return number
 
 
 def tempered(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.modes._relaxation import in_single
+from blendloss.modes._relaxation import in_single, nan_where_broken
 
 
 @register
@@ -49,15 +49,12 @@ def _sparsemax(logits: tf.Tensor) -> tf.Tensor:
     # Given its support, the threshold is linear in the logits: autodiff of this line is the exact Jacobian.
     size = tf.reduce_sum(tf.cast(support, logits.dtype), axis=-1, keepdims=True)
     threshold = (tf.reduce_sum(tf.where(support, shifted, tf.zeros_like(shifted)), axis=-1, keepdims=True) - 1) / size
-    return tf.where(support, shifted - threshold, tf.zeros_like(shifted))
+    return nan_where_broken(tf.where(support, shifted - threshold, tf.zeros_like(shifted)), shifted)
 
 
 def _threshold(shifted: tf.Tensor) -> tf.Tensor:
     # What lies 1 or more below the maximum has weight 0 whatever it is: cutting there keeps sums finite at -inf.
     ordered = tf.sort(tf.maximum(shifted, -tf.ones_like(shifted)), axis=-1, direction="DESCENDING")
-    rank = tf.range(1, tf.shape(ordered)[-1] + 1)
-    sums = tf.cumsum(ordered, axis=-1)
-    rank = tf.cast(rank, ordered.dtype)
-    size = tf.reduce_sum(tf.cast(1 + rank * ordered > sums, tf.int32), axis=-1, keepdims=True)
-    at_size = tf.gather(sums, size - 1, axis=-1, batch_dims=len(ordered.shape) - 1)
-    return (at_size - 1) / tf.cast(size, ordered.dtype)
+    size = tf.cast(tf.range(1, tf.shape(ordered)[-1] + 1), ordered.dtype)
+    # As a support grows its threshold rises up to the right one, and falls after it.
+    return tf.reduce_max((tf.cumsum(ordered, axis=-1) - 1) / size, axis=-1, keepdims=True)

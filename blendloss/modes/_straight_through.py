@@ -6,10 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._relaxation import Relaxation, tempered
+from blendloss.modes._relaxation import Relaxation, checked_temperature, tempered
 from blendloss.modes._soft import checked_relaxation
 from blendloss.modes._softmax import softmax
 
@@ -51,7 +50,7 @@ class StraightThrough(Estimator):
 
     def __init__(self, relaxation: Relaxation = softmax, temperature: float = 1.0) -> None:
         self.relaxation = checked_relaxation(relaxation)
-        self.temperature = _checks.positive("temperature", temperature)
+        self.temperature = checked_temperature(temperature)
 
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         return straight_through(one_hot_of_largest(logits), self.relaxation(tempered(logits, self.temperature)))

@@ -36,7 +36,10 @@ class Kurtosis(Statistic):
     """
 
     def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-        centred = residual - mean(residual, counted)
+        # Residuals less the smallest are exactly 0 where all are equal, and keep their digits far from 0.
+        infinity = tf.constant(float("inf"), residual.dtype)
+        raised = residual - tf.reduce_min(tf.where(counted, residual, infinity))
+        centred = raised - mean(raised, counted)
         # The ratio is scale-free: dividing by the largest keeps fourth powers in range.
         centred = centred / tf.reduce_max(tf.where(counted, tf.abs(centred), tf.zeros_like(centred)))
         square = tf.square(centred)

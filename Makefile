@@ -1,0 +1,52 @@
+# All that is needed is git, make and Python 3.10 to 3.13; `make help` lists what there is.
+
+VENV ?= .venv
+VENV_LOWEST ?= .venv-lowest
+PYTEST ?= -q# say, make test PYTEST='-q -x tests/losses'
+
+# The environment's own Python, whatever else the caller's shell points at.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# TensorFlow's start-up notes.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+python = "$(VENV)/bin/python"
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-lowest lint types format coverage venv clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: venv ## a blend trained on real data, start to finish
+	@"$(VENV)/bin/blendloss" demo
+
+test: lint types ## lint, types and every test
+	@$(python) -m pytest $(PYTEST)
+
+test-lowest: ## every test on the oldest versions that are supported
+	@.ci/venv "$(VENV_LOWEST)" lowest
+	@"$(VENV_LOWEST)/bin/python" -m pytest $(PYTEST)
+
+lint: venv ## ruff: rules and format
+	@$(python) -m ruff check --quiet .
+	@$(python) -m ruff format --check .
+
+types: venv ## mypy, strict
+	@$(python) -m mypy
+
+format: venv ## let ruff mend what it can
+	@$(python) -m ruff check --quiet --fix .
+	@$(python) -m ruff format --quiet .
+
+coverage: venv ## every test, and which lines none of them ran
+	@$(python) -m coverage run -m pytest $(PYTEST)
+	@$(python) -m coverage report
+
+venv: ## the environment, in .venv or VENV=...
+	@.ci/venv "$(VENV)"
+
+clean: ## remove the environments and what the tools leave behind
+	@for venv in "$(VENV)" "$(VENV_LOWEST)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
+	@rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,57 @@
+"""A weight of exactly 0 switches its loss off."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from blendloss._combine import switched, weighted_sum
+
+BROKEN = [np.inf, -np.inf, np.nan]
+
+
+def value_and_gradients(losses, weights):
+    losses, weights = tf.constant(losses), tf.constant(weights)
+    with tf.GradientTape() as tape:
+        tape.watch([losses, weights])
+        value = weighted_sum(losses, weights)
+    return [float(value), *(gradient.numpy().tolist() for gradient in tape.gradient(value, [losses, weights]))]
+
+
+def test_sum_and_its_gradients():
+    assert value_and_gradients([2.0, 3.0], [0.25, 0.75]) == [2.75, [0.25, 0.75], [2.0, 3.0]]
+
+
+def test_weight_zero_on_a_finite_loss_keeps_the_loss_in_the_gate_gradient():
+    assert value_and_gradients([2.0, 3.0], [1.0, 0.0]) == [2.0, [1.0, 0.0], [2.0, 3.0]]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_broken_loss_of_weight_zero_reaches_nothing(broken):
+    """In dL/dg it counts as the value itself, so that softmax's Jacobian gives its logit the gradient 0."""
+    assert value_and_gradients([2.0, broken], [1.0, 0.0]) == [2.0, [1.0, 0.0], [2.0, 2.0]]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_broken_loss_of_positive_weight_is_seen(broken):
+    value, _, _ = value_and_gradients([2.0, broken], [0.5, 0.5])
+    np.testing.assert_equal(value, broken)
+
+
+def test_second_derivative_in_loss_and_weight():
+    losses, weights = tf.Variable([2.0, 3.0]), tf.Variable([0.25, 0.75])
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            value = weighted_sum(losses, weights)
+        gradient = inner.gradient(value, losses)
+    np.testing.assert_array_equal(outer.jacobian(gradient, weights), np.eye(2))
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
+    x = tf.constant([0.0, 4.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(0.0 * tf.exp(-1 / switched(x, tf.constant(off))))
+    gradient = tape.gradient(value, x).numpy()
+    assert float(value) == 0.0
+    np.testing.assert_array_equal(gradient, [0.0, 0.0] if off else [np.nan, 0.0])

@@ -1,0 +1,132 @@
+"""The public API keeps its promises: every name has its docstring, its golden row and its round trip."""
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+
+import keras
+import pytest
+
+import blendloss as bl
+
+ROOMS = {
+    "losses": bl.losses,
+    "modes": bl.modes,
+    "gates": bl.gates,
+    "gates.statistics": bl.gates.statistics,
+    "schedules": bl.schedules,
+    "keras": bl.keras,
+    "": bl,
+}
+PUBLIC = {
+    f"{room}.{name}".lstrip("."): getattr(module, name)
+    for room, module in ROOMS.items()
+    for name in module.__all__
+    if not inspect.ismodule(getattr(module, name))
+}
+# What has no values of its own: bases to derive from, records, converters, and what is tested as a whole.
+BASES = {
+    "losses.Penalty",
+    "modes.Mode",
+    "modes.Estimator",
+    "gates.Gate",
+    "gates.MetricGate",
+    "gates.statistics.Statistic",
+}
+RECORDS = {"gates.Context", "gates.Gating", "Reading"}
+WITHOUT_ROW = (
+    BASES
+    | RECORDS
+    | {
+        "schedules.Schedule",
+        "schedules.as_schedule",
+        "Blend",
+        "BlendedModel",
+        "keras.BlendedModel",
+        "keras.MetricMonitor",
+        "keras.GateHistory",
+    }
+)
+HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
+
+
+def golden_rows():
+    for room in ("losses", "modes", "gates", "schedules"):
+        for row in importlib.import_module(f"tests.{room}.golden").ROWS:
+            yield room, row
+
+
+def made(row):
+    """The object of a golden row: made by its factory, or held by it."""
+    for field in row:
+        if callable(field) and getattr(field, "__name__", "") == "<lambda>":
+            return field()
+    return next(field for field in row if hasattr(field, "get_config") or inspect.isfunction(field))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_has_every_part_in_order(name):
+    text = inspect.getdoc(PUBLIC[name]) or ""
+    found = re.findall(rf"^({'|'.join(HEADINGS)}):$", text, re.MULTILINE)
+    assert found == HEADINGS
+    assert ">>>" in text
+    assert text.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_docstring_names_every_argument(name):
+    subject = PUBLIC[name]
+    if name in RECORDS:
+        parameters = list(subject._fields)
+    else:
+        signature = inspect.signature(subject.__init__ if inspect.isclass(subject) else subject)
+        variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = [p.name for p in signature.parameters.values() if p.name != "self" and p.kind not in variadic]
+    described = inspect.getdoc(subject).split("Args:")[1].split("Returns:")[0]
+    missing = [
+        parameter for parameter in parameters if not re.search(rf"^\s+{parameter}\b.*:", described, re.MULTILINE)
+    ]
+    assert not missing
+
+
+def method_of(subject):
+    """The public name that an object comes from."""
+    if isinstance(subject, bl.schedules.Schedule):
+        return subject.name
+    return subject.__name__ if inspect.isfunction(subject) else type(subject).__name__
+
+
+def test_every_method_has_a_golden_row():
+    with_row = {method_of(made(row)) for _, row in golden_rows()}
+    assert {name for name in set(PUBLIC) - WITHOUT_ROW if name.split(".")[-1] not in with_row} == set()
+
+
+@pytest.mark.parametrize(
+    ("room", "row"), golden_rows(), ids=lambda value: value if isinstance(value, str) else value[0]
+)
+def test_round_trip_through_keras_serialization(room, row):
+    subject = made(row)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(subject))
+    if inspect.isfunction(subject):
+        assert copy is subject
+    else:
+        assert type(copy) is type(subject)
+        assert copy.get_config() == subject.get_config()
+
+
+@pytest.mark.parametrize("name", BASES)
+def test_bases_cannot_be_instantiated(name):
+    with pytest.raises(TypeError, match="abstract"):
+        PUBLIC[name]()
+
+
+def test_importing_the_library_imports_nothing_that_it_uses_later():
+    heavy = ["tensorflow_probability", "matplotlib", "pandas", "rich", "scipy", "sklearn"]
+    code = (
+        "import sys, tensorflow; before = set(sys.modules); import blendloss; "
+        f"print([name for name in {heavy} if name in set(sys.modules) - before])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
