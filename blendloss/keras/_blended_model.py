@@ -13,6 +13,7 @@ from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import MetricGate
+from blendloss.keras._build import build_before_tracing
 from blendloss.keras._metric_monitor import MetricMonitor
 from blendloss.keras._readings import Latest, MeanOfEvaluated
 
@@ -117,6 +118,8 @@ class BlendedModel(keras.Model):
                     "Received: neither"
                 )
             given["callbacks"] = _monitored(given.get("callbacks"), gate)
+        if not self.run_eagerly:
+            build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
         return super().fit(**given)
 
     def train_step(self, data: Any) -> Any:
