@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 VENV_LOWEST ?= .venv-lowest
-PYTEST ?= -q# say, make test PYTEST='-q -x tests/losses'
+PYTEST ?= -q -n 2# say, make test PYTEST='-q -x tests/losses'
 
 # The environment's own Python, whatever else the caller's shell points at.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV

@@ -357,6 +357,11 @@ def _named(losses: Any) -> dict[str, Any]:
 
 
 def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
+    if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
+        raise TypeError(
+            "`y_pred` must be one tensor: reduce several outputs to values and give them to `combine`. "
+            f"Received: y_pred of type {type(y_pred).__name__}"
+        )
     mask = getattr(y_pred, "_keras_mask", None)
     y_pred = _computable(tf.convert_to_tensor(y_pred))
     y_true = tf.convert_to_tensor(y_true)

@@ -13,6 +13,12 @@ tf.config.set_logical_device_configuration(
 )
 
 
+@pytest.fixture(scope="session")
+def replicas():
+    """Two replicas on the virtual CPUs; one strategy for all tests, as TensorFlow numbers its collectives anew in each."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture(autouse=True)
 def seeded():
     """Every test starts from the same seeds, and leaves no global Keras state behind."""

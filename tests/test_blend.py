@@ -448,6 +448,20 @@ def test_shapes_are_not_broadcast():
         bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0]))(Y_TRUE[:, :1], Y_PRED)
 
 
+def test_lengths_that_only_the_running_graph_knows_are_not_broadcast_either():
+    blend = bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0]))
+    traced = tf.function(blend, input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None, None])])
+    assert float(traced(tf.zeros([3, 2]), tf.ones([3, 2]))) == 1.0
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        traced(tf.zeros([3, 1]), tf.ones([3, 2]))
+
+
+@pytest.mark.parametrize("y_pred", [{"a": [1.0]}, [tf.ones([2]), tf.ones([2])]], ids=["dict", "list"])
+def test_several_outputs_are_refused(y_pred):
+    with pytest.raises(TypeError, match="`y_pred` must be one tensor"):
+        fixed()(Y_TRUE, y_pred)
+
+
 # Saving
 
 

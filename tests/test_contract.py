@@ -52,10 +52,13 @@ WITHOUT_ROW = (
 HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
 
 
-def golden_rows():
+def _golden_rows():
     for room in ("losses", "modes", "gates", "schedules"):
         for row in importlib.import_module(f"tests.{room}.golden").ROWS:
             yield room, row
+
+
+GOLDEN = list(_golden_rows())
 
 
 def made(row):
@@ -99,13 +102,11 @@ def method_of(subject):
 
 
 def test_every_method_has_a_golden_row():
-    with_row = {method_of(made(row)) for _, row in golden_rows()}
+    with_row = {method_of(made(row)) for _, row in GOLDEN}
     assert {name for name in set(PUBLIC) - WITHOUT_ROW if name.split(".")[-1] not in with_row} == set()
 
 
-@pytest.mark.parametrize(
-    ("room", "row"), golden_rows(), ids=lambda value: value if isinstance(value, str) else value[0]
-)
+@pytest.mark.parametrize(("room", "row"), GOLDEN, ids=lambda value: value if isinstance(value, str) else value[0])
 def test_round_trip_through_keras_serialization(room, row):
     subject = made(row)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(subject))

@@ -64,6 +64,15 @@ class MetricGate(Gate):
     def observe(self, metric: Any) -> None:
         """Takes one observation of the metric, a scalar; in graphs too."""
 
+    def scalar(self, metric: Any) -> tf.Tensor:
+        """`metric` as a scalar of the gate's dtype."""
+        if isinstance(metric, (int, float)):
+            return tf.constant(metric, self.compute_dtype)  # a cast would round it to float32 first
+        metric = tf.cast(metric, self.compute_dtype)
+        if metric.shape.rank not in (None, 0):
+            raise ValueError(f"`metric` must be a scalar. Received: shape {metric.shape}")
+        return metric
+
     def move(self, wanted: tf.Tensor, target: tf.Tensor) -> None:
         """Counts an observation that wants stage `target` if `wanted`; switches once patience has run out."""
         cooling = tf.convert_to_tensor(self.cooling)

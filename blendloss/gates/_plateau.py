@@ -77,7 +77,7 @@ class Plateau(MetricGate):
     def observe(self, metric: Any) -> None:
         k = len(self.names)
         sign = 1.0 if self.direction == "min" else -1.0
-        metric = sign * tf.cast(metric, self.compute_dtype)
+        metric = sign * self.scalar(metric)
         best = tf.convert_to_tensor(self.best)
         improved = metric < best - tf.constant(self.min_delta, best.dtype)
         self.best.assign(tf.where(improved, metric, best))

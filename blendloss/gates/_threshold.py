@@ -88,7 +88,7 @@ class Threshold(MetricGate):
         super().create_state(k)
 
     def observe(self, metric: Any) -> None:
-        metric = self._sign() * tf.cast(metric, self.compute_dtype)
+        metric = self._sign() * self.scalar(metric)
         thresholds = self._sign() * tf.constant(self.thresholds, metric.dtype, shape=(len(self.names) - 1,))
         passed = tf.reduce_sum(tf.cast(metric > thresholds, tf.int32))
         held = tf.reduce_sum(tf.cast(metric >= thresholds - self.hysteresis, tf.int32))

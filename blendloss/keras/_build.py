@@ -21,7 +21,8 @@ def build_before_tracing(model: keras.Model, x: Any, y: Any, sample_weight: Any)
     else:
         return
     # The one call into Keras that is not public; it is what Keras does itself under `tf.distribute`.
-    model._symbolic_build(data_batch=batch)
+    with model.distribute_strategy.scope():
+        model._symbolic_build(data_batch=batch)
 
 
 def _batch_of(array: Any) -> tf.TensorSpec:

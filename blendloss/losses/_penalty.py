@@ -22,9 +22,34 @@ _HALF = (tf.float16, tf.bfloat16)
 class Penalty(Configured, abc.ABC):
     """A penalty rho(r) of the residual r = y_pred - y_true, with its slope psi(r) = d rho / dr.
 
-    Calling it gives per-example values as Keras's loss functions do: the mean of rho over the last axis
-    (`[batch, ..., D]` -> `[batch, ...]`); a rank-1 input is a batch of scalars and keeps its shape.
-    Gradients use the closed-form slope, at every order.
+    The base of this room's losses. A subclass implements `_value_and_slope(residual)` for float32 and float64, and
+    `get_config`; gradients use the closed-form slope, at every order.
+
+    Args:
+        none.
+
+    Returns:
+        Calling it gives per-example values, as Keras's loss functions do: the mean of rho over the last axis,
+        `[batch, ..., D]` -> `[batch, ...]`. A rank-1 input is a batch of scalars and keeps its shape.
+
+    Raises:
+        ValueError: on calling, if the shapes differ; nothing is broadcast.
+
+    Example:
+        >>> import blendloss as bl
+        >>> class Quartic(bl.losses.Penalty):
+        ...     def _value_and_slope(self, residual):
+        ...         return residual**4, 4 * residual**3
+        ...     def get_config(self):
+        ...         return {}
+        >>> Quartic()([[0.0, 0.0]], [[1.0, 2.0]]).numpy().tolist()
+        [8.5]
+
+    References:
+        none.
+
+    Deviations:
+        none.
     """
 
     #: The argument that `tuned` solves for, or None where the efficiency does not depend on it.
@@ -135,6 +160,9 @@ def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
         raise ValueError(
             f"`y_true` and `y_pred` must have the same shape. Received: shapes {y_true.shape} and {y_pred.shape}"
         )
+    if not (y_true.shape.is_fully_defined() and y_pred.shape.is_fully_defined()):
+        # Where a length is known to the running graph alone, subtracting would broadcast a 1; reshaping fails.
+        y_true = tf.ensure_shape(tf.reshape(y_true, tf.shape(y_pred)), y_pred.shape)
     return y_true, y_pred
 
 

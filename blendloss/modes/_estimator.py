@@ -9,7 +9,37 @@ from blendloss.modes._relaxation import nan_where_broken
 
 
 class Estimator(Mode):
-    """A one-hot gating vector with an estimator's gradient in the logits. When not training, all take the largest."""
+    """A one-hot gating vector, with an estimator's gradient in the logits.
+
+    The base of what `Hard` takes. A subclass implements `weights`, as of a mode, and `get_config`. When not training,
+    every estimator takes the largest logit.
+
+    Args:
+        none.
+
+    Returns:
+        Calling it gives the one-hot vector, of the shape and dtype of the logits.
+
+    Raises:
+        ValueError: if it needs the step and none is given.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> class Identity(bl.modes.Estimator):  # the gradient passes as if the choice were the logits themselves
+        ...     def weights(self, logits, step, training):
+        ...         chosen = tf.one_hot(tf.argmax(logits, -1), logits.shape[-1])
+        ...         return chosen + (logits - tf.stop_gradient(logits))
+        ...     def get_config(self):
+        ...         return {}
+        >>> bl.modes.Hard(Identity())([0.0, 2.0]).numpy().tolist()
+        [0.0, 1.0]
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
 
     one_hot = True
 

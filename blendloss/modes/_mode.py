@@ -52,7 +52,7 @@ class Mode(Configured, abc.ABC):
 
     @abc.abstractmethod
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """The gating vector of `logits` `[..., K]`, float32 or float64, same shape and dtype; differentiable in them."""
+        """The gating vector of `logits` `[..., K]`, float32 or float64: same shape and dtype, differentiable."""
 
     def __call__(self, logits: Any, step: Any = None, training: bool = True) -> tf.Tensor:
         """The gating vector.

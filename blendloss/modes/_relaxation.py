@@ -25,7 +25,7 @@ def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
 
 
 def nan_where_broken(weights: tf.Tensor, shifted: tf.Tensor) -> tf.Tensor:
-    """`weights`, NaN where `shifted` (z - max z) has a NaN: comparing with a threshold would make a weight of 0 of it."""
+    """`weights`, NaN where `shifted` (z - max z) has a NaN, which a comparison would turn into a weight of 0."""
     broken = tf.reduce_any(tf.math.is_nan(shifted), axis=-1, keepdims=True)
     return tf.where(broken, tf.constant(float("nan"), weights.dtype), weights)
 
@@ -38,9 +38,11 @@ def checked_temperature(temperature: Any) -> float:
     return number
 
 
-def tempered(logits: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
-    """(z - max z) / tau. Shifting first keeps tau -> 0 finite at the maximum; a logit of -inf stays -inf as tau -> inf."""
+def tempered(logits: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
+    """(z - max z) / tau. Shifting first keeps tau -> 0 finite at the maximum; -inf stays -inf as tau -> inf."""
     shifted = logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
     excluded = tf.math.is_inf(logits)
-    scaled = tf.where(excluded, tf.zeros_like(shifted), shifted) / tf.cast(temperature, logits.dtype)
+    if tf.is_tensor(temperature):  # a float converts by itself; a cast would round it to float32 first
+        temperature = tf.cast(temperature, logits.dtype)
+    scaled = tf.where(excluded, tf.zeros_like(shifted), shifted) / temperature
     return tf.where(excluded, logits, scaled)

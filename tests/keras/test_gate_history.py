@@ -19,8 +19,8 @@ def fitted(every, **named):
 def test_every_step_has_its_weights():
     kept = fitted(every=1)
     assert kept.steps == list(range(8))
-    np.testing.assert_allclose(kept.weights["mae"], np.arange(8) / 8)
-    np.testing.assert_allclose(kept.weights["mse"], 1 - np.arange(8) / 8)
+    np.testing.assert_allclose(kept.weights["mae"], np.arange(8) / 8, rtol=1e-6)
+    np.testing.assert_allclose(kept.weights["mse"], 1 - np.arange(8) / 8, rtol=1e-6)
 
 
 def test_one_in_so_many():
@@ -29,7 +29,7 @@ def test_one_in_so_many():
 
 def test_last_step_of_each_execution():
     kept = fitted(every=1, steps_per_execution=2)
-    np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8)
+    np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8, rtol=1e-6)
 
 
 def test_plot_draws_a_line_for_each_loss(tmp_path):
