@@ -1,0 +1,108 @@
+"""The command `blendloss`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from blendloss import __version__
+from blendloss._demo._errors import UserError
+
+# Conventions of shells: 128 + the signal's number.
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command with the arguments `argv`, by default the process's; returns the exit status.
+
+    0 is success, 2 a mistake in what was asked for, 130 an interruption.
+    """
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.run is None:
+        parser.print_help()
+        return 0
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"blendloss: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interruption:
+        print(f"blendloss: {interruption}" if interruption.args else "blendloss: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone (`blendloss info | head -1`); Python would complain once more as it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="blendloss", description="Differentiable loss blending for TensorFlow.")
+    parser.add_argument("--version", action="version", version=f"blendloss {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    info = commands.add_parser("info", help="versions, devices, and whether XLA works here")
+    info.set_defaults(run=_info)
+    demo = commands.add_parser(
+        "demo",
+        help="train one network with eight ways of blending two losses, on real data",
+        description="Trains the same small network with MSE, with Huber, and with six ways of going from one to the "
+        "other, on the flights that left New York in 2013 or on a table of your own; then compares their test errors.",
+        epilog="examples:  blendloss demo   |   blendloss demo --seeds 5   |   "
+        "blendloss demo --data houses.csv --target price --drop id",
+    )
+    demo.set_defaults(run=_demo)
+    table = demo.add_argument_group("your own table")
+    table.add_argument("--data", type=Path, metavar="FILE.csv", help="a CSV file with a header")
+    table.add_argument("--target", metavar="COLUMN", help="the column to predict: numbers, none missing")
+    table.add_argument("--drop", metavar="COLUMN", action="append", help="a column to leave out (may be repeated)")
+    run = demo.add_argument_group("the run")
+    run.add_argument("--seeds", type=_positive, metavar="N", help="repeat with the seeds 0 to N - 1 (default: 1)")
+    run.add_argument("--epochs", type=_positive, metavar="N", help="epochs of each arm (default: what the data needs)")
+    run.add_argument("--rows", type=_positive, help=argparse.SUPPRESS)  # for tests: so many flights, evenly spread
+    place = demo.add_argument_group("the results: demo.json and demo.png")
+    place.add_argument("--output", type=Path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
+    place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
+    place.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+_positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    from blendloss._cli._info import info
+
+    info()
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from blendloss._demo._demo import demo
+    from blendloss._demo._settings import Request
+
+    demo(
+        Request(
+            data=arguments.data,
+            target=arguments.target,
+            drop=tuple(arguments.drop or ()),
+            seeds=arguments.seeds,
+            epochs=arguments.epochs,
+            rows=arguments.rows,
+            output=arguments.output,
+            overwrite=arguments.overwrite,
+            resume=arguments.resume,
+        )
+    )

