@@ -36,7 +36,7 @@ class Learned(Gate):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Learned())
-        >>> [variable.shape for variable in blend.trainable_variables]
+        >>> [tuple(variable.shape) for variable in blend.trainable_variables]
         [(2,)]
 
     References:

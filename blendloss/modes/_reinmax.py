@@ -34,7 +34,7 @@ class ReinMax(Estimator):
     Example:
         >>> import blendloss as bl
         >>> estimator = bl.modes.ReinMax(seed=0)
-        >>> draws = [estimator([0.0, 1.0], step=step).numpy()[1] for step in range(200)]
+        >>> draws = [float(estimator([0.0, 1.0], step=step)[1]) for step in range(200)]
         >>> 0.6 < sum(draws) / 200 < 0.85  # softmax([0, 1])[1] = 0.731
         True
 

@@ -1,6 +1,7 @@
 """One row per relaxation and mode: the weights it must give, worked out by hand.
 
-softmax: logits that are logarithms have rational weights. sparsemax: p = z - tau with tau = (sum of the support - 1) / size.
+softmax: logits that are logarithms have rational weights.
+sparsemax: p = z - tau with tau = (sum of the support - 1) / size.
 entmax15: p = (z / 2 - tau)^2, so logits 2 sqrt(p), shifted, have rational weights if the p are squares of rationals.
 """
 

@@ -190,7 +190,9 @@ def test_second_derivatives_are_those_of_the_closed_form(relax):
 
 @every_relaxation
 def test_derivatives_are_finite_with_excluded_and_huge_logits(relax):
-    extremes = np.float32([[-np.inf, 1, 1, 2, -3e38], [3e38, 0, -np.inf, 3e38, 1], [0, -np.inf, -np.inf, -np.inf, -np.inf]])
+    extremes = np.float32(
+        [[-np.inf, 1, 1, 2, -3e38], [3e38, 0, -np.inf, 3e38, 1], [0, -np.inf, -np.inf, -np.inf, -np.inf]]
+    )
     logits = tf.constant(np.concatenate([EXCLUDING, extremes]))
     with tf.GradientTape() as outer:
         outer.watch(logits)

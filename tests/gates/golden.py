@@ -1,0 +1,104 @@
+"""One row per gate and statistic: what it must give, worked out by hand.
+
+A gate row is driven by batches of residuals, one a step, then by observations of a metric, and read under `Soft()`.
+Widths of 1 / log 3 make odds of powers of 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import log
+from typing import NamedTuple
+
+from blendloss import gates, schedules
+from blendloss.gates import statistics
+
+#: A logarithm, an exponential, a sum and a quotient or product in float32: 4 units, relative to the weights' total.
+ROUNDING = 4 * 2.0**-23
+
+_WIDTH = 1 / log(3)
+
+
+class Row(NamedTuple):
+    id: str
+    make: Callable[[], gates.Gate]
+    weights: Sequence[float]
+    step: int = 0
+    residuals: Sequence[Sequence[float]] = ()
+    metrics: Sequence[float] = ()
+
+
+class StatisticRow(NamedTuple):
+    id: str
+    make: Callable[[], statistics.Statistic]
+    residual: Sequence[float]
+    value: float
+
+
+GATES = [
+    Row("fixed", lambda: gates.Fixed([0.25, 0.75]), [0.25, 0.75]),
+    Row("fixed-total-of-11", lambda: gates.Fixed([1, 10]), [1, 10]),
+    Row("fixed-zero", lambda: gates.Fixed([0, 3, 0]), [0, 3, 0]),
+    Row("scheduled-start", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [1, 0, 0], step=0),
+    Row("scheduled-quarter", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [0.75, 0.25, 0], step=1),
+    Row("scheduled-between", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [0, 0.5, 0.5], step=6),
+    Row("scheduled-end", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [0, 0, 1], step=9),
+    Row("scheduled-switch", lambda: gates.Scheduled(schedules.switch_at(5)), [0, 1], step=5),
+    Row("scheduled-vector", lambda: gates.Scheduled(schedules.linear([8, 0], [0, 4], steps=4)), [6, 1], step=1),
+    Row("learned", lambda: gates.Learned(), [0.5, 0.5]),
+    Row("learned-initial", lambda: gates.Learned([log(3), 0.0]), [0.75, 0.25]),
+    Row("plateau", lambda: gates.Plateau("m", patience=2), [1, 0], metrics=[3, 2, 2]),
+    Row("plateau-over", lambda: gates.Plateau("m", patience=2), [0, 1], metrics=[3, 2, 2.5, 2]),
+    Row("plateau-max", lambda: gates.Plateau("m", patience=1, direction="max"), [0, 1], metrics=[3, 2]),
+    Row("plateau-last", lambda: gates.Plateau("m", patience=1), [0, 1], metrics=[1, 1, 1, 1]),
+    Row("plateau-cyclic", lambda: gates.Plateau("m", patience=1, cyclic=True), [1, 0], metrics=[1, 1, 1]),
+    Row("threshold", lambda: gates.Threshold("m", [1.0]), [1, 0], metrics=[1.0]),
+    Row("threshold-passed", lambda: gates.Threshold("m", [1.0]), [0, 1], metrics=[0.75]),
+    Row("threshold-held", lambda: gates.Threshold("m", [1.0], hysteresis=0.5), [0, 1], metrics=[0.75, 1.5]),
+    Row("threshold-back", lambda: gates.Threshold("m", [1.0], hysteresis=0.5), [1, 0], metrics=[0.75, 1.75]),
+    Row("threshold-rising", lambda: gates.Threshold("m", [1, 2], direction="rising"), [0, 0, 1], metrics=[2.5]),
+    Row(
+        "residual-state-unseen",
+        lambda: gates.ResidualState(statistics.MeanAbsolute(), [1.0], width=_WIDTH),
+        [1, 0],
+    ),
+    Row(  # mean |r| = 2, one width above the threshold... in units that make the odds 3
+        "residual-state",
+        lambda: gates.ResidualState(statistics.MeanAbsolute(), [1.0], width=_WIDTH),
+        [0.25, 0.75],
+        residuals=[[-3.0, 1.0]],
+    ),
+    Row(  # memory 2: m = (2 * 1 / 2 + 5 / 4) / (3 / 4) = 3, two above the threshold
+        "residual-state-running",
+        lambda: gates.ResidualState(statistics.MeanAbsolute(), [1.0], width=_WIDTH, memory=2),
+        [0.1, 0.9],
+        residuals=[[5.0, -5.0], [-3.0, 1.0]],
+    ),
+    Row(  # x = 2: one below 3, at 2, one above 1: logits 0, 1, 1, 0 in units of log 3
+        "residual-state-falling",
+        lambda: gates.ResidualState(statistics.MeanAbsolute(), [3, 2, 1], width=_WIDTH, direction="falling"),
+        [1 / 8, 3 / 8, 3 / 8, 1 / 8],
+        residuals=[[-3.0, 1.0]],
+    ),
+    Row(  # short and long means are equal after one step: 1, at the threshold
+        "residual-state-stagnation",
+        lambda: gates.ResidualState(statistics.Stagnation(), [1.0], width=0.1),
+        [0.5, 0.5],
+        residuals=[[-3.0, 1.0]],
+    ),
+]
+STATISTICS = [
+    StatisticRow("mean-absolute", lambda: statistics.MeanAbsolute(), [1, -3, 0.5, 0], 1.125),
+    StatisticRow("quantile-absolute", lambda: statistics.QuantileAbsolute(0.25), [1, -3, 8, 2], 1.75),
+    StatisticRow(
+        "quantile-absolute-default", lambda: statistics.QuantileAbsolute(), [-10, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0], 9
+    ),
+    StatisticRow("quantile-absolute-one", lambda: statistics.QuantileAbsolute(0.7), [-3], 3),
+    StatisticRow("kurtosis-coin", lambda: statistics.Kurtosis(), [-1, 1, -1, 1], 1),
+    StatisticRow("kurtosis-rare", lambda: statistics.Kurtosis(), [0, 0, 0, 1], 7 / 3),
+    StatisticRow("outlier-share", lambda: statistics.OutlierShare(), [0, 1, -1, 0.5, 100], 0.2),
+    StatisticRow("outlier-share-cutoff", lambda: statistics.OutlierShare(1.0), [0, 1, -1, 3, -3], 0.4),
+    StatisticRow("outlier-share-no-spread", lambda: statistics.OutlierShare(), [2, 2, 2, 2.5], 0.25),
+    StatisticRow("stagnation", lambda: statistics.Stagnation(), [1, -3], 2),
+]
+ROWS = [*GATES, *STATISTICS]

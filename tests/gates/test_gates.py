@@ -1,0 +1,384 @@
+"""What holds for every gate: golden values, shapes, state, saving, attaching, arguments, regimes, one trace."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import blendloss as bl
+from blendloss import gates
+from blendloss.gates import statistics
+from tests.gates import golden
+from tests.gates.golden import ROUNDING
+from tests.gates.instances import GATES, attached, drive, every_gate, logits_of, names, state_of
+
+RNG = np.random.default_rng(0)
+RESIDUALS = RNG.normal(size=(8, 64)).astype(np.float32)
+METRICS = [2.0, 1.75, 1.75, 0.5, 0.75, 2.5, 2.5, 2.5]
+
+
+def blend_of(gate, k, mode=None, **options):
+    return bl.Blend(dict.fromkeys(names(k), "mse"), gate, mode, **options)
+
+
+# Values
+
+
+@pytest.mark.parametrize("row", golden.GATES, ids=lambda row: row.id)
+def test_golden(row):
+    gate = row.make()
+    blend = blend_of(gate, len(row.weights))
+    drive(gate, row.residuals, row.metrics)
+    weights = blend.read([[0.0]], [[2.0]], step=row.step, training=False).weights
+    np.testing.assert_allclose(weights, row.weights, rtol=0, atol=ROUNDING * sum(row.weights))
+    np.testing.assert_array_equal(weights == 0, np.equal(row.weights, 0))
+
+
+def test_everything_public_has_a_golden_row():
+    covered = {type(row.make()).__name__ for row in golden.ROWS}
+    public = set(gates.__all__) | set(statistics.__all__)
+    assert covered == public - {"Context", "Gate", "Gating", "MetricGate", "Statistic", "statistics"}
+
+
+@every_gate
+def test_logits_are_a_vector_of_k(k, make):
+    gate = attached(make, k)
+    logits = logits_of(gate, 3, RESIDUALS[0], training=True)
+    assert logits.shape == (k,)
+    assert logits.dtype == tf.float32
+    assert not np.isnan(logits).any()
+    assert np.isfinite(logits).any()
+
+
+@every_gate
+@pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
+def test_every_mode_keeps_the_total(k, make, mode):
+    gate = make()
+    total = 11.0 if isinstance(gate, gates.Fixed) else 1.0
+    if "vector" in str(GATES[[m for _, _, m in GATES].index(make)][0]):
+        total = 3.0 + 0.25 * (5.0 - 3.0)
+    weights = blend_of(gate, k, mode).read([[0.0]], [[2.0]], step=250).weights.numpy()
+    assert weights.shape == (k,)
+    assert (weights >= 0).all()
+    np.testing.assert_allclose(weights.astype(np.float64).sum(), total, rtol=ROUNDING)
+    if isinstance(mode, bl.modes.Hard):
+        np.testing.assert_allclose(np.sort(weights)[-1], total, rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("weights", [[1, 10], [3.0, 0.0, 7.0], [1e-3, 1e3], [0.1, 0.2, 0.3, 0.4]], ids=str)
+def test_fixed_weights_are_themselves(weights):
+    reading = blend_of(gates.Fixed(weights), len(weights)).read([[0.0]], [[2.0]])
+    # The logarithm, up to 7 in size, is rounded, then the exponential.
+    np.testing.assert_allclose(reading.weights, weights, rtol=(7 / 2 + 3) * 2.0**-23)
+    np.testing.assert_allclose(reading.value, 4 * np.sum(weights), rtol=(7 / 2 + 5) * 2.0**-23)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@every_gate
+def test_dtypes(k, make, dtype):
+    config = {**make().get_config(), "dtype": dtype}
+    gate = type(make()).from_config(config)
+    blend_of(gate, k)
+    logits = logits_of(gate, 3, tf.constant(RESIDUALS[0], tf.float64), training=True)
+    assert logits.dtype == dtype
+    assert all(v.dtype in (dtype, "int32", "int64") for v in gate.variables)
+
+
+# State
+
+TRAINED = {gates.Learned: ["logits"]}
+KEPT = {
+    gates.Plateau: ["stage", "waited", "cooling", "best"],
+    gates.Threshold: ["stage", "waited", "cooling"],
+    gates.ResidualState: ["means", "weight", "skipped"],
+}
+
+
+@every_gate
+def test_variables_are_tracked(k, make):
+    gate = make()
+    blend = blend_of(gate, k)
+    for owner in (gate, blend):
+        assert [v.name for v in owner.trainable_variables] == TRAINED.get(type(gate), [])
+        assert [v.name for v in owner.non_trainable_variables] == KEPT.get(type(gate), [])
+    gate.trainable = False
+    assert gate.trainable_variables == blend.trainable_variables == []
+
+
+@every_gate
+def test_only_a_training_step_of_an_updating_gate_changes_state(k, make):
+    gate = attached(make, k)
+    drive(gate, RESIDUALS[:1], METRICS[:1] if isinstance(gate, gates.MetricGate) else ())
+    before = state_of(gate)
+    logits_of(gate, 3, RESIDUALS[1], training=False)
+    for a, b in zip(before, state_of(gate), strict=True):
+        np.testing.assert_array_equal(a, b)
+    logits_of(gate, 3, RESIDUALS[1], training=True)
+    changed = any((a != b).any() for a, b in zip(before, state_of(gate), strict=True))
+    assert changed == gate.updates == isinstance(gate, gates.ResidualState)
+
+
+@every_gate
+def test_configuration_round_trip(k, make):
+    gate = attached(make, k)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(gate)))
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is type(gate)
+    assert again.get_config() == gate.get_config()
+    again.attach(names(k))
+    for one in (gate, again):
+        drive(one, RESIDUALS[:3], METRICS if isinstance(one, gates.MetricGate) else ())
+    np.testing.assert_array_equal(logits_of(again, 250), logits_of(gate, 250))
+    for a, b in zip(state_of(again), state_of(gate), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@every_gate
+def test_state_can_be_put_back(k, make):
+    """A gate whose variables are restored continues bit for bit."""
+    gate, again = attached(make, k), attached(make, k)
+    metrics = METRICS if isinstance(gate, gates.MetricGate) else ()
+    drive(gate, RESIDUALS[:3], metrics[:5])
+    for source, target in zip(gate.variables, again.variables, strict=True):
+        target.assign(source)
+    for one in (gate, again):
+        drive(one, RESIDUALS[3:], metrics[5:])
+    for a, b in zip(state_of(again), state_of(gate), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# Attaching
+
+
+@every_gate
+def test_a_gate_belongs_to_blends_of_the_same_losses(k, make):
+    gate = attached(make, k)
+    count = len(gate.variables)
+    gate.attach(names(k))
+    assert gate.names == names(k)
+    assert len(gate.variables) == count
+    with pytest.raises(ValueError, match="A gate can be shared only by blends of the same losses"):
+        gate.attach(("x", "y", "z")[:k])
+
+
+@every_gate
+def test_a_gate_of_no_blend_says_so(k, make):
+    gate = make()
+    with pytest.raises(ValueError, match="belongs to no blend yet"):
+        _ = gate.names
+    if isinstance(gate, gates.MetricGate):
+        with pytest.raises(ValueError, match="belongs to no blend yet"):
+            gate.observe(1.0)
+
+
+@pytest.mark.parametrize(
+    ("argument", "make"),
+    [
+        ("weights", lambda: gates.Fixed([1, 2])),
+        ("schedule", lambda: gates.Scheduled([1.0, 2.0])),
+        ("initial", lambda: gates.Learned([1, 2])),
+        ("thresholds", lambda: gates.Threshold("m", [1.0])),
+        ("thresholds", lambda: gates.ResidualState(statistics.Kurtosis(), [4.0], width=1)),
+    ],
+    ids=["fixed", "scheduled", "learned", "threshold", "residual-state"],
+)
+def test_a_gate_for_two_losses_names_what_does_not_fit_three_and_still_fits_two(argument, make):
+    gate = make()
+    with pytest.raises(ValueError, match=f"`{argument}` must .*3 losses.*Received:"):
+        blend_of(gate, 3)
+    blend_of(gate, 2)
+    assert gate.names == ("a", "b")
+
+
+# Arguments
+
+_NO_NUMBER = st.one_of(st.text(), st.none(), st.booleans(), st.complex_numbers(), st.binary())
+_NO_NUMBERS = st.one_of(_NO_NUMBER, st.floats(), st.lists(_NO_NUMBER, min_size=1, max_size=3))
+_NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
+_NOT_POSITIVE = st.one_of(st.floats(max_value=0), _NOT_FINITE)
+_NEGATIVE = st.one_of(st.floats(max_value=-1e-300), _NOT_FINITE)
+_UNORDERED = st.one_of(st.just([]), st.just([1.0, 1.0]), st.just([1.0, 3.0, 2.0]), _NOT_FINITE.map(lambda x: [x]))
+_MEAN = statistics.MeanAbsolute()
+ARGUMENTS = [  # factory, argument, wrong types, wrong values
+    (gates.Fixed, "weights", _NO_NUMBERS, st.one_of(st.lists(_NEGATIVE, min_size=1, max_size=3), st.just([0.0, 0]))),
+    (gates.Learned, "initial", _NO_NUMBERS.filter(lambda x: x is not None), _NOT_FINITE.map(lambda x: [1, x])),
+    (gates.Scheduled, "schedule", _NO_NUMBER, _NOT_FINITE),
+    (gates.Plateau, "monitor", _NO_NUMBER.filter(lambda x: not isinstance(x, str)), st.just("")),
+    *(
+        (lambda make=make, **a: make(**{"monitor": "m", **a}), name, wrong, out)
+        for make in (gates.Plateau, lambda **a: gates.Threshold(**{"thresholds": [1.0], **a}))
+        for name, wrong, out in (
+            ("patience", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=0)),
+            ("cooldown", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=-1)),
+        )
+    ),
+    (lambda **a: gates.Plateau("m", **a), "min_delta", _NO_NUMBER, _NEGATIVE),
+    (lambda **a: gates.Plateau("m", **a), "cyclic", st.sampled_from([1, None, "yes"]), None),
+    (lambda **a: gates.Plateau("m", **a), "direction", None, _NO_NUMBERS),
+    (lambda **a: gates.Threshold("m", **a), "thresholds", _NO_NUMBERS, _UNORDERED),
+    (lambda **a: gates.Threshold("m", [1.0], **a), "hysteresis", _NO_NUMBER, _NEGATIVE),
+    (lambda **a: gates.Threshold("m", [1.0], **a), "returns", st.sampled_from([1, None, "yes"]), None),
+    (lambda **a: gates.Threshold("m", [1.0], **a), "direction", None, _NO_NUMBERS),
+    (lambda **a: gates.ResidualState(**{"thresholds": [1.0], "width": 1, **a}), "statistic", _NO_NUMBERS, None),
+    (lambda **a: gates.ResidualState(_MEAN, width=1, **a), "thresholds", _NO_NUMBERS, _UNORDERED),
+    (lambda **a: gates.ResidualState(_MEAN, [1.0], **a), "width", _NO_NUMBER, _NOT_POSITIVE),
+    (lambda **a: gates.ResidualState(_MEAN, [1.0], width=1, **a), "direction", None, _NO_NUMBERS),
+    (
+        lambda **a: gates.ResidualState(_MEAN, [1.0], width=1, **a),
+        "memory",
+        _NO_NUMBER,
+        st.one_of(st.floats(max_value=1, exclude_max=True), _NOT_FINITE),
+    ),
+    (statistics.QuantileAbsolute, "level", _NO_NUMBER, st.one_of(_NOT_POSITIVE, st.floats(min_value=1))),
+    (statistics.OutlierShare, "cutoff", _NO_NUMBER, _NOT_POSITIVE),
+    (statistics.Stagnation, "ratio", _NO_NUMBER, st.one_of(st.floats(max_value=1), _NOT_FINITE)),
+    (statistics.Stagnation, "statistic", _NO_NUMBERS.filter(lambda x: x is not None), None),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "wrong_type", "wrong_value"), ARGUMENTS, ids=[f"{i}-{a[1]}" for i, a in enumerate(ARGUMENTS)]
+)
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_a_bad_argument_is_named(make, name, wrong_type, wrong_value, data):
+    for strategy, error in ((wrong_type, TypeError), (wrong_value, ValueError)):
+        if strategy is not None:
+            with pytest.raises(error, match=rf"`{name}(\[\d+\])?`.* must"):
+                make(**{name: data.draw(strategy)})
+
+
+# Regimes
+
+
+def every_step(made):
+    """A step of every gate: an observation where it takes one, and the logits of a training step."""
+
+    def every(step, residual, metric):
+        for gate in made:
+            if isinstance(gate, gates.MetricGate):
+                gate.observe(metric)
+        return [logits_of(gate, step, residual, training=True) for gate in made]
+
+    return every
+
+
+def at(step):
+    return tf.constant(10 * step, tf.int64), tf.constant(RESIDUALS[step]), tf.constant(METRICS[step])
+
+
+@functools.cache
+def eagerly():
+    """The logits of every gate at every step, and their states after the last."""
+    made = [attached(make, k) for _, k, make in GATES]
+    logits = [every_step(made)(*at(step)) for step in range(len(METRICS))]
+    return logits, [state_of(gate) for gate in made]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_every_regime_gives_the_same(jit_compile):
+    made = [attached(make, k) for _, k, make in GATES]
+    expected, states = eagerly()
+    signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.float32)]
+    function = tf.function(every_step(made), input_signature=signature, jit_compile=jit_compile)
+    for step in range(len(METRICS)):
+        for (name, _, _), a, b in zip(GATES, function(*at(step)), expected[step], strict=True):
+            # Statistics below 10 and running means are known to a dozen roundings, over widths of at least 1/2.
+            np.testing.assert_allclose(a, b, rtol=2 * ROUNDING, atol=2 * 2 * 12 * 2.0**-23, err_msg=name)
+    for (name, _, _), gate, state in zip(GATES, made, states, strict=True):
+        for x, y in zip(state_of(gate), state, strict=True):
+            np.testing.assert_allclose(x, y, rtol=12 * 2.0**-23, err_msg=name)
+    assert function.experimental_get_tracing_count() == 1
+
+
+def test_a_thousand_changes_are_one_trace():
+    made = [(make(), k) for _, k, make in GATES]
+    blends = [blend_of(gate, k, bl.modes.Hard() if k == 2 else None) for gate, k in made]
+
+    @tf.function
+    def every(step, y_pred, metric):
+        for gate, _ in made:
+            if isinstance(gate, gates.MetricGate):
+                gate.observe(metric)
+        return [blend.read(tf.zeros_like(y_pred), y_pred, step=step).weights for blend in blends]
+
+    seen = [set() for _ in blends]
+    learned = [gate for gate, _ in made if isinstance(gate, gates.Learned)]
+    for step in range(1000):
+        if step % 100 == 0:
+            for gate in learned:
+                gate.logits.assign(RNG.normal(size=3))
+        y_pred = tf.constant(RESIDUALS[step % 8, :8, np.newaxis] * (2.5 - step / 400))
+        results = every(tf.constant(step), y_pred, tf.constant(METRICS[step % 8] if step else 0.25))
+        if step % 50 == 0 or step % 7 == 0:
+            for values, weights in zip(seen, results, strict=True):
+                values.add(tuple(weights.numpy().tolist()))
+    assert every.experimental_get_tracing_count() == 1
+    for (name, _, _), values in zip(GATES, seen, strict=True):
+        assert (len(values) > 1) == (name != "fixed"), name
+
+
+# Schedules that leave their range
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def to_three(step):
+    return tf.cast(step, tf.float32)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def below_zero(step):
+    return 1.0 - tf.cast(step, tf.float32)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def nan_after_2(step):
+    return tf.where(step > 2, float("nan"), 1.0)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def weights_negative(step):
+    return tf.stack([1.0, 1.0, 1.5 - tf.cast(step, tf.float32)])
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def weights_vanish(step):
+    return tf.maximum(0.0, 2.5 - tf.cast(step, tf.float32)) * tf.ones([3])
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def weights_overflow(step):
+    return tf.stack([1.0, tf.where(step > 2, float("inf"), 1.0), 1.0])
+
+
+OUT_OF_RANGE = [to_three, below_zero, nan_after_2, weights_negative, weights_vanish, weights_overflow]
+
+
+@pytest.mark.parametrize("schedule", OUT_OF_RANGE)
+def test_a_schedule_out_of_range_raises_when_it_gets_there(schedule):
+    gate = gates.Scheduled(schedule)
+    blend = blend_of(gate, 3)
+    for regime in (lambda f: f, tf.function):
+        run = regime(lambda step: blend.read([[0.0]], [[2.0]], step=step).weights)
+        assert np.isfinite(run(tf.constant(1))).all()
+        with pytest.raises(tf.errors.InvalidArgumentError, match="[Ss]cheduled (position|weights) must"):
+            run(tf.constant(3))
+
+
+def test_a_schedule_out_of_range_gives_nan_under_xla():
+    blends = [blend_of(gates.Scheduled(schedule), 3) for schedule in OUT_OF_RANGE]
+
+    @tf.function(jit_compile=True)
+    def every(step):
+        return tf.stack([blend(tf.zeros([1, 1]), tf.ones([1, 1]), step=step) for blend in blends])
+
+    assert np.isfinite(every(tf.constant(1))).all()
+    assert np.isnan(every(tf.constant(3))).all()
