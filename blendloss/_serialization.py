@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -23,14 +24,24 @@ class Configured:
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == other.get_config()
+        if self is other or type(self) is not type(other):
+            return self is other
+        try:
+            return self.get_config() == other.get_config()
+        except ValueError:  # a function that cannot be saved is equal only to itself
+            return False
 
     def __hash__(self) -> int:
-        return hash((type(self), repr(self)))
+        return hash(type(self))  # TensorFlow hashes whatever a traced function calls, saveable or not
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())
-        return f"{type(self).__name__}({arguments})"
+        try:
+            names = self.get_config()
+        except ValueError:
+            return object.__repr__(self)
+        shown = (getattr(self, name) for name in names)
+        values = (value.__name__ if inspect.isfunction(value) else repr(value) for value in shown)
+        return f"{type(self).__name__}({', '.join(map('='.join, zip(names, values, strict=True)))})"
 
 
 def serialize(value: Any) -> Any:

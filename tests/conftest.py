@@ -15,7 +15,7 @@ tf.config.set_logical_device_configuration(
 
 @pytest.fixture(scope="session")
 def replicas():
-    """Two replicas on the virtual CPUs; one strategy for all tests, as TensorFlow numbers its collectives anew in each."""
+    """Two replicas on the virtual CPUs; one strategy for all tests, as each numbers its collectives from the start."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 

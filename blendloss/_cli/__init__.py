@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     info = commands.add_parser("info", help="versions, devices, and whether XLA works here")
-    info.set_defaults(run=_info)
+    info.set_defaults(run=_run_info)
     demo = commands.add_parser(
         "demo",
         help="train one network with eight ways of blending two losses, on real data",
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:  blendloss demo   |   blendloss demo --seeds 5   |   "
         "blendloss demo --data houses.csv --target price --drop id",
     )
-    demo.set_defaults(run=_demo)
+    demo.set_defaults(run=_run_demo)
     table = demo.add_argument_group("your own table")
     table.add_argument("--data", type=Path, metavar="FILE.csv", help="a CSV file with a header")
     table.add_argument("--target", metavar="COLUMN", help="the column to predict: numbers, none missing")
@@ -83,13 +83,13 @@ def _positive(text: str) -> int:
 _positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
 
 
-def _info(arguments: argparse.Namespace) -> None:
+def _run_info(arguments: argparse.Namespace) -> None:
     from blendloss._cli._info import info
 
     info()
 
 
-def _demo(arguments: argparse.Namespace) -> None:
+def _run_demo(arguments: argparse.Namespace) -> None:
     from blendloss._demo._demo import demo
     from blendloss._demo._settings import Request
 

@@ -62,7 +62,6 @@ def train(problem: Problem, arm: Arm, seed: int, settings: Settings, progress: P
     model = Counted(_network(problem), blend)
     model.compile(keras.optimizers.Adam(_LEARNING_RATE), metrics=["mae"], jit_compile=False)
     validation = _in_order(problem.parts[VALIDATION])
-    _create_variables(model, validation)
     kept = GateHistory(every=max(1, settings.steps // _KEPT_STEPS))
     history = model.fit(
         _batches(problem.parts[TRAIN], settings, seed),
@@ -84,12 +83,6 @@ def train(problem: Problem, arm: Arm, seed: int, settings: Settings, progress: P
         "history": {name: [float(value) for value in values] for name, values in history.items()},
         "trajectory": {"step": kept.steps, **{name: [round(w, 6) for w in kept.weights[name]] for name in blend.names}},
     }
-
-
-def _create_variables(model: BlendedModel, data: tf.data.Dataset) -> None:
-    """Creates what Keras else creates in the first step, which is then traced twice, blend or no blend."""
-    model.evaluate(data.take(1), verbose=0)
-    model.optimizer.build(model.trainable_variables)
 
 
 def _network(problem: Problem) -> keras.Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks
@@ -48,6 +49,10 @@ class Fixed(Gate):
         self.fixed = [_checks.non_negative(f"weights[{k}]", weight) for k, weight in enumerate(weights)]
         if not any(self.fixed):
             raise ValueError(f"`weights` must not all be 0. Received: weights={weights!r}")
+
+        given = np.asarray(self.fixed, tf.as_dtype(self.compute_dtype).as_numpy_dtype)
+        if not np.isfinite(given.sum()) or any((given == 0) != (np.asarray(self.fixed) == 0)):
+            raise ValueError(f"`weights` and their sum must be in {self.compute_dtype}'s range. Received: {weights!r}")
 
     def create_state(self, k: int) -> None:
         if len(self.fixed) != k:

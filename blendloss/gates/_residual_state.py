@@ -20,7 +20,8 @@ class ResidualState(Gate):
     (m is the weighted mean of all s seen so far). With the reading x of the running means and thresholds
     t_1 < ... < t_{K-1}: z_k = sum_{j <= k} (x - t_j) / width for a rising direction, (t_j - x) / width with
     t_1 > ... > t_{K-1} for a falling one. Neighbouring losses have equal logits where x is at their threshold;
-    `width` is the change of x that moves the odds between them by e. Before the first update the first loss is chosen.
+    `width` is the change of x that moves the odds between them by e. While there is no reading, the first loss is
+    chosen.
 
     Args:
         statistic: one of `blendloss.gates.statistics`, or one's own.
@@ -73,7 +74,12 @@ class ResidualState(Gate):
         self.statistic = statistic
         self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
         self.thresholds = _checks.finites("thresholds", thresholds)
-        _checks.increasing("thresholds", self.thresholds if direction == "rising" else self.thresholds[::-1])
+        order = 1 if self.direction == "rising" else -1
+        if any(order * b <= order * a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
+            change = "increase" if order == 1 else "decrease"
+            raise ValueError(
+                f"`thresholds` of a {direction} statistic must {change} strictly. Received: {thresholds!r}"
+            )
         self.width = _checks.positive("width", width)
         self.memory = _checks.finite("memory", memory)
         if self.memory < 1:
@@ -90,11 +96,12 @@ class ResidualState(Gate):
     def gating(self, context: Context) -> tf.Tensor:
         if context.training:
             self._update(context)
-        reading = self.statistic.reading(tf.convert_to_tensor(self.means))
+        filled = tf.convert_to_tensor(self.weight)
+        reading = self.statistic.reading(tf.convert_to_tensor(self.means), filled)
         sign = 1.0 if self.direction == "rising" else -1.0
         passed = sign * (reading - tf.constant(self.thresholds, reading.dtype)) / self.width
         logits = tf.concat([tf.zeros([1], reading.dtype), tf.cumsum(passed)], 0)
-        seen = tf.convert_to_tensor(self.weight)[0] > 0
+        seen = (filled[0] > 0) & ~tf.math.is_nan(reading)
         return tf.where(seen, logits, of_stage(tf.constant(0), len(self.names), self.compute_dtype))
 
     def _update(self, context: Context) -> None:

@@ -50,7 +50,7 @@ class BlendedModel(keras.Model):
         >>> model.compile("adam")
         >>> history = model.fit(np.ones((64, 3)), np.ones((64, 1)), epochs=3, verbose=0)
         >>> history.history["gate/huber"]
-        [0.0, 1.0, 1.0]
+        [0.0, 0.0, 1.0]
 
     References:
         none.

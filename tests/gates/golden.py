@@ -80,10 +80,16 @@ GATES = [
         [1 / 8, 3 / 8, 3 / 8, 1 / 8],
         residuals=[[-3.0, 1.0]],
     ),
-    Row(  # short and long means are equal after one step: 1, at the threshold
+    Row(  # short mean 1; long mean 2 + (1/2) / (3/4) (1 - 2) = 4/3: x = 3/4, 1/10 above the threshold
         "residual-state-stagnation",
-        lambda: gates.ResidualState(statistics.Stagnation(), [1.0], width=0.1),
-        [0.5, 0.5],
+        lambda: gates.ResidualState(statistics.Stagnation(ratio=2.0), [0.65], width=_WIDTH / 10, memory=1.0),
+        [1 / 4, 3 / 4],
+        residuals=[[-3.0, 1.0], [-1.0, 1.0]],
+    ),
+    Row(  # no reading before the long mean has seen its memory
+        "residual-state-stagnation-early",
+        lambda: gates.ResidualState(statistics.Stagnation(ratio=2.0), [0.65], width=_WIDTH / 10, memory=1.0),
+        [1.0, 0.0],
         residuals=[[-3.0, 1.0]],
     ),
 ]

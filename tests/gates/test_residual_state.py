@@ -112,7 +112,7 @@ def test_a_batch_that_is_not_finite_leaves_the_state_and_is_counted(statistic, b
     np.testing.assert_array_equal(before[0], after[0])
     np.testing.assert_array_equal(before[1], after[1])
     assert int(gate.skipped) == 3
-    assert np.isfinite(logits_of(gate)).all()
+    assert not np.isnan(logits_of(gate)).any()  # -inf where there is no reading yet
 
 
 def test_an_empty_batch_and_equal_residuals_are_skipped():
@@ -176,10 +176,8 @@ def test_a_falling_loss_ends_in_stagnation():
     assert np.argmax(logits_of(gate)) == 1
 
 
-@pytest.mark.skipif(len(tf.config.list_logical_devices("CPU")) < 2, reason="needs two virtual CPUs (tests/conftest.py)")
-def test_replicas_see_the_residuals_of_all():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
+def test_replicas_see_the_residuals_of_all(replicas):
+    with replicas.scope():
         gate = gates.ResidualState(statistics.QuantileAbsolute(0.3), [1.0], width=0.5, memory=3)
         blend = bl.Blend({"a": "mse", "b": "mae"}, gate)
 
@@ -188,7 +186,7 @@ def test_replicas_see_the_residuals_of_all():
         def run(y, w):
             return blend.read(tf.zeros_like(y), y, w, step=index).weights
 
-        return strategy.run(run, args=(y_pred, weight))
+        return replicas.run(run, args=(y_pred, weight))
 
     alone = gate_of(statistics.QuantileAbsolute(0.3), memory=3)
     for index in range(3):
@@ -196,16 +194,16 @@ def test_replicas_see_the_residuals_of_all():
         weight = (RNG.uniform(size=batch.shape) < 0.7).astype(np.float32)
 
         def part(values):
-            return strategy.experimental_distribute_values_from_function(
+            return replicas.experimental_distribute_values_from_function(
                 lambda context: tf.constant(values[context.replica_id_in_sync_group])
             )
 
-        weights = strategy.experimental_local_results(
+        weights = replicas.experimental_local_results(
             step(part(batch[..., np.newaxis]), part(weight), tf.constant(index))
         )
         drive(alone, [batch[weight > 0]])
         np.testing.assert_array_equal(*weights)
         np.testing.assert_allclose(weights[0], bl.modes.softmax(logits_of(alone)), rtol=20 * EPS)
     for variable, expected in zip(gate.variables, state_of(alone), strict=True):
-        for copy in strategy.experimental_local_results(variable.value):
+        for copy in replicas.experimental_local_results(variable.value):
             np.testing.assert_allclose(copy, expected, rtol=4 * EPS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -18,6 +19,7 @@ class Stagnation(Statistic):
 
     With running means over `memory` and `ratio * memory` steps, short / long is below 1 while the statistic falls and
     comes to 1 on a plateau; a threshold of 0.98, say, switches where the long mean is within 2 % of the short one.
+    Both means start equal: there is no reading until the long one has seen its `ratio * memory` steps.
 
     Args:
         statistic: what is watched; None is the mean absolute residual. Positive.
@@ -32,7 +34,7 @@ class Stagnation(Statistic):
 
     Example:
         >>> import blendloss as bl
-        >>> float(bl.gates.statistics.Stagnation().reading([0.9, 1.2]))
+        >>> float(bl.gates.statistics.Stagnation().reading([0.9, 1.2], [1.0, 0.8]))
         0.75
 
     References:
@@ -55,9 +57,11 @@ class Stagnation(Statistic):
     def memories(self, memory: float) -> tuple[float, ...]:
         return (memory, self.ratio * memory)
 
-    def reading(self, means: Any) -> tf.Tensor:
-        means = tf.convert_to_tensor(means)
-        return means[0] / means[1]
+    def reading(self, means: Any, filled: Any) -> tf.Tensor:
+        means, filled = tf.convert_to_tensor(means), tf.convert_to_tensor(filled)
+        # After t steps a mean over M has seen 1 - (1 - 1/M)^t of it: 1 - 1/e at t = M.
+        ready = filled[1] >= 1 - math.exp(-1)
+        return tf.where(ready, means[0] / means[1], tf.constant(float("nan"), means.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {"statistic": serialize(self.statistic), "ratio": self.ratio}

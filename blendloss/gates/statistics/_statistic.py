@@ -51,8 +51,13 @@ class Statistic(Configured, abc.ABC):
         """How many steps each running mean remembers, given the gate's `memory`."""
         return (memory,)
 
-    def reading(self, means: tf.Tensor) -> tf.Tensor:
-        """The number that drives the gate, from the running means `[A]`."""
+    def reading(self, means: tf.Tensor, filled: tf.Tensor) -> tf.Tensor:
+        """The number that drives the gate; NaN while there is none.
+
+        Args:
+            means: the running means, `[A]`.
+            filled: how much of its memory each mean has seen, `[A]`, from 0 to 1: 1 - 1/e after `memory` steps.
+        """
         return means[0]
 
     def __call__(self, residual: Any, counted: Any = None) -> tf.Tensor:
