@@ -14,10 +14,11 @@ def build_before_tracing(model: keras.Model, x: Any, y: Any, sample_weight: Any)
     Keras creates them in the first step, which TensorFlow then traces a second time. Data that does not say its shape
     beforehand (generators) is left to Keras.
     """
+    given = tuple(part for part in (x, y, sample_weight) if part is not None)
     if isinstance(x, tf.data.Dataset):
         batch = x.element_spec
-    elif hasattr(x, "shape") and hasattr(y, "shape"):
-        batch = tuple(_batch_of(array) for array in (x, y, sample_weight) if array is not None)
+    elif all(hasattr(array, "shape") for array in tf.nest.flatten(given)):
+        batch = tf.nest.map_structure(_batch_of, given)
     else:
         return
     # The one call into Keras that is not public; it is what Keras does itself under `tf.distribute`.
@@ -26,4 +27,8 @@ def build_before_tracing(model: keras.Model, x: Any, y: Any, sample_weight: Any)
 
 
 def _batch_of(array: Any) -> tf.TensorSpec:
-    return tf.TensorSpec([None, *array.shape[1:]], tf.as_dtype(getattr(array, "dtype", "float32")))
+    try:
+        dtype = tf.as_dtype(array.dtype)
+    except (AttributeError, TypeError):  # a table of pandas, whose columns Keras makes float32
+        dtype = tf.float32
+    return tf.TensorSpec([None, *array.shape[1:]], dtype)

@@ -59,11 +59,16 @@ class GateHistory(keras.callbacks.Callback):
         super().set_model(model)
         self.weights = self.weights or {name: [] for name in model.blend.names}
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Keeps the step that the batch begins with."""
+        self._begun = tf.identity(self.model.step)
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keeps the weights of this step."""
         if batch % self.every == 0:
-            # The model's step has moved on by the update that used these weights.
-            self._waiting.append((tf.identity(self.model.step) - 1, [logs[f"gate/{name}"] for name in self.weights]))
+            # The model's step has moved on by the updates since the batch began: none while gradients accumulate.
+            step = tf.maximum(self._begun, tf.identity(self.model.step) - 1)
+            self._waiting.append((step, [logs[f"gate/{name}"] for name in self.weights]))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Fetches what the epoch has kept."""

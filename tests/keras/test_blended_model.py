@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -94,6 +95,27 @@ def test_evaluate_gives_what_fit_gave():
 
 
 # Training
+
+
+@pytest.mark.parametrize("kind", ["frame", "dict", "generator"])
+def test_fits_whatever_keras_fits(kind):
+    def generator():
+        while True:
+            yield X[:16], Y[:16]
+
+    inputs = keras.Input([4], name="x")
+    model = bl.BlendedModel(
+        keras.Model({"x": inputs} if kind == "dict" else inputs, keras.layers.Dense(1)(inputs)), blend_of()
+    )
+    model.compile("sgd", metrics=["mae"])
+    data = {
+        "frame": lambda: {"x": pd.DataFrame(X), "y": pd.Series(Y[:, 0])},
+        "dict": lambda: {"x": {"x": X}, "y": Y},
+        "generator": lambda: {"x": generator(), "steps_per_epoch": 4, "shuffle": False},
+    }[kind]()
+    shuffle = {} if kind == "generator" else {"batch_size": 16}
+    assert np.isfinite(model.fit(**data, **shuffle, verbose=0).history["loss"]).all()
+    assert int(model.step) == 4
 
 
 def test_fixed_blend_trains_as_keras_does():

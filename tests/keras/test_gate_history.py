@@ -7,10 +7,10 @@ import pytest
 import blendloss as bl
 
 
-def fitted(every, **named):
+def fitted(every, optimizer="sgd", **named):
     blend = bl.Blend({"mse": "mse", "mae": "mae"}, bl.gates.Scheduled(bl.schedules.linear(0.0, 1.0, steps=8)))
     model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), blend)
-    model.compile("sgd", **named)
+    model.compile(optimizer, **named)
     kept = bl.keras.GateHistory(every)
     model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=2, epochs=2, verbose=0, callbacks=[kept])
     return kept
@@ -29,6 +29,12 @@ def test_one_in_so_many():
 
 def test_last_step_of_each_execution():
     kept = fitted(every=1, steps_per_execution=2)
+    np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8, rtol=1e-6)
+
+
+def test_steps_stand_still_while_gradients_accumulate():
+    kept = fitted(every=1, optimizer=keras.optimizers.SGD(gradient_accumulation_steps=2))
+    assert kept.steps == [0, 0, 1, 1, 2, 2, 3, 3]
     np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8, rtol=1e-6)
 
 
