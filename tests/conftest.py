@@ -1,12 +1,29 @@
 """Before TensorFlow starts: no start-up notes, and two virtual CPUs, so that replicas can be tested on one machine."""
 
+import contextlib
 import os
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
-import pytest
-import tensorflow as tf
+
+@contextlib.contextmanager
+def quiet():
+    """Without what TensorFlow writes before it reads that level; it would follow pytest's summary."""
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)
+
+
+with quiet():
+    import keras
+    import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
