@@ -25,27 +25,35 @@ IS_COMMAND = _is_command()
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its notes on oneDNN, CUDA and instruction sets; outside the command, does nothing.
+    """Imports TensorFlow without its notes on oneDNN, CUDA and instruction sets; only in the command's process.
 
     Set `TF_CPP_MIN_LOG_LEVEL` to less than 3 to see everything.
     """
     if not IS_COMMAND:
         return
-    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
-        import tensorflow
-
-        return
-    if not sys.warnoptions:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if _is_quiet() and not sys.warnoptions:
         warnings.simplefilter("ignore")
-    # TensorFlow from 2.19 on writes some notes before it reads that variable (tensorflow/tensorflow#100442).
-    with _without_stderr():
+    with without_notes():
         import tensorflow  # noqa: F401
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    if _is_quiet():
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _is_quiet() -> bool:
+    return IS_COMMAND and os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3"
 
 
 @contextmanager
-def _without_stderr() -> Iterator[None]:
-    """Keeps back what is written to the file descriptor of stderr, and shows it only if the block raises."""
+def without_notes() -> Iterator[None]:
+    """Keeps back what is written to the file descriptor of stderr, and shows it only if the block raises.
+
+    TensorFlow writes some notes whatever `TF_CPP_MIN_LOG_LEVEL` says (tensorflow/tensorflow#100442): as it is imported,
+    and, up to 2.18, when XLA first compiles.
+    """
+    if not _is_quiet():
+        yield
+        return
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as kept:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from blendloss._demo._environment import devices, versions
-from blendloss._startup import import_tensorflow
+from blendloss._startup import import_tensorflow, without_notes
 
 
 def info() -> None:
@@ -17,7 +17,8 @@ def info() -> None:
         table.add_row(name, version)
     for device in devices():
         table.add_row("device", device)
-    table.add_row("XLA", _xla())
+    with without_notes():
+        table.add_row("XLA", _xla())
     Console(highlight=False, soft_wrap=True).print(table)
 
 

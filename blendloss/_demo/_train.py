@@ -91,7 +91,8 @@ def _network(problem: Problem) -> keras.Model:
     numbers = keras.Input((part.numbers.shape[1],), name="numbers")
     categories = keras.Input((part.categories.shape[1],), dtype="int32", name="categories")
     embedded = keras.layers.Embedding(max(1, problem.vocabulary), _EMBEDDING)(categories)
-    hidden = keras.layers.Concatenate()([numbers, keras.layers.Flatten()(embedded)])
+    flat = keras.layers.Reshape((part.categories.shape[1] * _EMBEDDING,))(embedded)  # Flatten fails without columns
+    hidden = keras.layers.Concatenate()([numbers, flat])
     for width in _HIDDEN:
         hidden = keras.layers.Dense(width, "relu")(hidden)
     return keras.Model((numbers, categories), keras.layers.Dense(1)(hidden))

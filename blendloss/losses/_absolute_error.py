@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 
 @register
-class AbsoluteError(Penalty):
+class AbsoluteError(ScaledPenalty):
     """Absolute error: the median's loss, 2 / pi = 0.637 efficient at the normal.
 
         rho(r) = |r| / s,    psi(r) = sign(r) / s,    psi(0) = 0,    r = y_pred - y_true
@@ -23,8 +20,7 @@ class AbsoluteError(Penalty):
         scale: s, positive.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -40,12 +36,6 @@ class AbsoluteError(Penalty):
     Deviations:
         none.
     """
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.abs(residual) / self.scale, tf.sign(residual) / self.scale

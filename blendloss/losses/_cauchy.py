@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import folded, log_of_ratio, over_self, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 
 @register
-class Cauchy(Penalty):
+class Cauchy(ScaledPenalty):
     """Cauchy (Lorentzian): grows only as log |r|; the slope falls back to 0 as 1 / r.
 
         rho(r) = s^2 / 2 log(1 + u^2),    psi(r) = r / (1 + u^2),    u = r / s,    r = y_pred - y_true
@@ -25,8 +22,7 @@ class Cauchy(Penalty):
         scale: s, positive; 2.3849 standard deviations is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -45,12 +41,6 @@ class Cauchy(Penalty):
     """
 
     tuning = "scale"
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

@@ -25,8 +25,7 @@ class EpsilonInsensitive(Penalty):
         epsilon: half the width of the insensitive tube, in units of the residual, at least 0.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `epsilon` is not a finite number of at least 0; on calling, if the shapes differ.

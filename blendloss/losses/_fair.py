@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import folded, polynomial, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.
 _TERMS = {tf.float32: 7, tf.float64: 15}
 
 
 @register
-class Fair(Penalty):
+class Fair(ScaledPenalty):
     """Fair: convex with a slope of r / (1 + |u|), the simplest that is bounded and smooth.
 
         rho(r) = s^2 (|u| - log(1 + |u|)),    psi(r) = r / (1 + |u|),    u = r / s,    r = y_pred - y_true
@@ -28,8 +26,7 @@ class Fair(Penalty):
         scale: s, positive; 1.3998 standard deviations is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -48,12 +45,6 @@ class Fair(Penalty):
     """
 
     tuning = "scale"
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

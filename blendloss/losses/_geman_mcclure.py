@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import folded, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 
 @register
-class GemanMcClure(Penalty):
+class GemanMcClure(ScaledPenalty):
     """Geman-McClure: bounded; the slope falls to 0 as 1 / |r|^3.
 
         rho(r) = s^2 / 2 u^2 / (1 + u^2),    psi(r) = r / (1 + u^2)^2,    u = r / s,    r = y_pred - y_true
@@ -24,8 +21,7 @@ class GemanMcClure(Penalty):
         scale: s, positive; 3.7874 standard deviations (twice the 1.89371 of Barron's alpha = -2) is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -44,12 +40,6 @@ class GemanMcClure(Penalty):
     """
 
     tuning = "scale"
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         far, b = folded(tf.abs(residual), self.scale)

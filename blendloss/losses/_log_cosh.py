@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import polynomial, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 # log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 4e-11 and
 # 6e-20. The slope is its derivative, tanh(u) / u = 2 sum (n + 1) c_n u^2n, with 6e-9 and 2e-17.
@@ -30,7 +28,7 @@ _COEFFICIENTS = {
 
 
 @register
-class LogCosh(Penalty):
+class LogCosh(ScaledPenalty):
     """Log-cosh (logistic): quadratic near 0, |r| far out, smooth to every order.
 
         rho(r) = s^2 log cosh(r / s),    psi(r) = s tanh(r / s),    r = y_pred - y_true
@@ -42,8 +40,7 @@ class LogCosh(Penalty):
         scale: s, positive; 1.2047 standard deviations is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -62,12 +59,6 @@ class LogCosh(Penalty):
     """
 
     tuning = "scale"
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
+from blendloss import _checks
 from blendloss._reduction import accurate_mean
 from blendloss._serialization import Configured
 from blendloss.losses._efficiency import efficiency_at_normal, tuning_constant
@@ -134,6 +135,16 @@ class Penalty(Configured, abc.ABC):
         name = cls.tuning
         constant = tuning_constant(lambda value: cls(**{name: value}, **arguments).slope, efficiency, cls.__name__)
         return cls(**{name: constant}, **arguments)
+
+
+class ScaledPenalty(Penalty):
+    """A penalty whose one argument is a positive scale."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        self.scale = _checks.positive("scale", scale)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
 
 
 def as_floating(name: str, value: Any) -> tf.Tensor:

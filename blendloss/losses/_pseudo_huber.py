@@ -25,8 +25,7 @@ class PseudoHuber(Penalty):
         delta: the threshold, in units of the residual, positive; 1.2871 standard deviations is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `delta` is not a positive finite number; on calling, if the shapes differ.

@@ -26,8 +26,7 @@ class Quantile(Penalty):
         scale: s, positive.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `quantile` is not in (0, 1) or `scale` not a positive finite number; on calling, if

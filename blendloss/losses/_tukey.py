@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import polynomial, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import ScaledPenalty
 
 
 @register
-class Tukey(Penalty):
+class Tukey(ScaledPenalty):
     """Tukey's biweight (bisquare): bounded, with a slope of exactly 0 beyond the scale.
 
         rho(r) = c^2 / 6 (1 - max(1 - u^2, 0)^3),    psi(r) = r max(1 - u^2, 0)^2,    u = r / c,    r = y_pred - y_true
@@ -24,8 +21,7 @@ class Tukey(Penalty):
         scale: c, the rejection point, positive; 4.6851 standard deviations is 95 % efficient.
 
     Returns:
-        An instance maps `(y_true, y_pred)`, both `[batch, ..., D]`, to values `[batch, ...]`: the mean over the last
-        axis. Rank-1 inputs, `[batch]`, keep their shape.
+        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
         TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
@@ -44,12 +40,6 @@ class Tukey(Penalty):
     """
 
     tuning = "scale"
-
-    def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
