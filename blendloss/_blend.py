@@ -14,9 +14,9 @@ from blendloss._reduction import REDUCTIONS, per_replica, reduce, weights_of_ele
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import Context, Gate, Gating
-from blendloss.losses import as_loss
-from blendloss.losses._penalty import aligned
-from blendloss.modes import Hard, Mode, Soft
+from blendloss.losses._adapter import as_loss
+from blendloss.losses._penalty import aligned, of_rank
+from blendloss.modes import Mode, Soft
 
 
 class Reading(NamedTuple):
@@ -80,9 +80,9 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if there are no losses, a name is empty, or the gate does not fit their number. When called: if
-            something in it trains, keeps state or depends on the step and no `step` is given, as in a plain
-            `compile(loss=blend)`, where it would silently stay as it is.
+        ValueError: if there are no losses, a name is empty, or the gate does not fit them. When called: if no `step` is
+            given, as in a plain `compile(loss=blend)`, and something in it trains, keeps a running state, depends on
+            the step, or watches a metric that nothing shows it: it would silently stay as it is.
 
     Example:
         >>> import blendloss as bl
@@ -97,7 +97,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         none.
 
     Deviations:
-        A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example).
+        As in every Keras layer, `blend.weights` are variables and `blend.losses` regularisation losses; the blend's own
+        are in its readings. A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example).
     """
 
     def __init__(
@@ -122,6 +123,11 @@ class Blend(keras.Layer, keras.losses.Loss):
         self.mode = mode
         self._given = given
         self._evaluate = {name: as_loss(name, loss) for name, loss in given.items() if loss is not None}
+        if gate.needs_residual and not self._evaluate:
+            raise ValueError(
+                f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
+                f"Received: losses={losses!r}"
+            )
         gate.attach(self.names)
         self.built = True
 
@@ -153,8 +159,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         batch = _batch(y_true, y_pred, sample_weight)
         context = self._context(step, training, batch)
         if self.gate.needs_values:
-            values = [self._reduced(self._evaluate[name](batch.y_true, batch.y_pred), batch) for name in self.names]
-            context = context._replace(values=tf.stop_gradient(tf.stack(values)))
+            values = [_computable(self._evaluate[name](batch.y_true, batch.y_pred)) for name in self.names]
+            context = context._replace(values=tf.stop_gradient(self._means(values, batch)))
         weights = self._weights(context, batch.y_pred.dtype)
         if self._lazy and weights.shape.rank == 1:
             return self._read_chosen(batch, weights)
@@ -170,7 +176,7 @@ class Blend(keras.Layer, keras.losses.Loss):
             training: as of a call.
 
         Returns:
-            L, a scalar.
+            L, a scalar; `[batch, ...]` with reduction "none".
         """
         return self.read_values(values, step=step, training=training).value
 
@@ -178,12 +184,13 @@ class Blend(keras.Layer, keras.losses.Loss):
         """The blend of given values with every loss and weight; arguments as of `combine`."""
         if set(values) != set(self.names):
             raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
-        tensors = [_computable(tf.convert_to_tensor(values[name])) for name in self.names]
-        context = self._context(step, training, None)
-        batch = _Batch(tensors[0], tensors[0], None, None)
+        given = [_computable(values[name]) for name in self.names]
+        dtype = tf.float64 if any(value.dtype == tf.float64 for value in given) else tf.float32
+        given = [tf.cast(value, dtype) for value in given]
+        context = self._context(step, training, _NOTHING)
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(tf.stack([self._reduced(v, batch) for v in tensors])))
-        return self._blended(tensors, self._weights(context, tensors[0].dtype), batch)
+            context = context._replace(values=tf.stop_gradient(self._means(given, _NOTHING)))
+        return self._blended(given, self._weights(context, dtype), _NOTHING)
 
     def at(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
@@ -192,7 +199,8 @@ class Blend(keras.Layer, keras.losses.Loss):
             step: a variable that the training advances.
 
         Returns:
-            A Keras loss. A model saved with it has to be compiled again after loading.
+            A Keras loss. Keras does not tell a loss whether it trains, so noise stays on in `evaluate`; and a model
+            saved with it has to be compiled again after loading. `BlendedModel` has neither limit.
 
         Raises:
             ValueError: if something in the blend trains or keeps state in the step; `BlendedModel` is the way then.
@@ -201,7 +209,7 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     # The parts of a call
 
-    def _context(self, step: Any, training: bool, batch: _Batch | None) -> Context:
+    def _context(self, step: Any, training: bool, batch: _Batch) -> Context:
         reasons = self._reasons_for_step
         if step is None and reasons:
             raise ValueError(
@@ -212,7 +220,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         context = Context(None if step is None else as_step(step), _checks.boolean("training", training))
         if not self.gate.needs_residual:
             return context
-        if batch is None:
+        if batch is _NOTHING:
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
         y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
         residual = tf.stop_gradient(y_pred - y_true)
@@ -226,7 +234,9 @@ class Blend(keras.Layer, keras.losses.Loss):
         return [
             reason
             for applies, reason in (
-                (bool(self.trainable_variables), f"the gate {self.gate.name!r} trains"),
+                (bool(self.gate.trainable_variables), f"the gate {self.gate.name!r} trains"),
+                (len(self.trainable_variables) > len(self.gate.trainable_variables), "a loss trains"),
+                (not self.gate.observed, f"the gate {self.gate.name!r} watches a metric that nothing shows it"),
                 (self.gate.updates, f"the gate {self.gate.name!r} keeps a running state"),
                 (self.gate.needs_step, f"the gate {self.gate.name!r} follows the step"),
                 (self.mode.needs_step, f"the mode {type(self.mode).__name__} follows the step"),
@@ -249,23 +259,26 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     @property
     def _lazy(self) -> bool:
-        lazy = isinstance(self.mode, Hard) and self.mode.lazy and self.reduction not in ("none", None)
-        return lazy and not self.gate.trainable_variables
+        return self.mode.lazy and self.reduction not in ("none", None) and not self.gate.trainable_variables
 
     def _value(self, index: int, batch: _Batch, weights: tf.Tensor) -> tf.Tensor:
         off = weights[..., index] == 0
         if off.shape.rank:
             off = tf.reshape(off, [-1] + [1] * (batch.y_pred.shape.rank - 1))
         y_true = switched(batch.y_true, off) if batch.y_true.dtype.is_floating else batch.y_true
-        return _computable(tf.convert_to_tensor(self._evaluate[self.names[index]](y_true, switched(batch.y_pred, off))))
+        return _computable(self._evaluate[self.names[index]](y_true, switched(batch.y_pred, off)))
 
     def _reduced(self, values: tf.Tensor, batch: _Batch, reduction: str | None = None) -> tf.Tensor:
         reduction = reduction or self.reduction
         return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
 
+    def _means(self, values: list[tf.Tensor], batch: _Batch) -> tf.Tensor:
+        """The reduced losses, `[K]`; their means where the blend itself does not reduce."""
+        reduction = "mean" if self.reduction in ("none", None) else self.reduction
+        return tf.stack([self._reduced(value, batch, reduction) for value in values])
+
     def _blended(self, values: list[tf.Tensor], weights: tf.Tensor, batch: _Batch) -> Reading:
-        mean = "mean" if self.reduction in ("none", None) else self.reduction
-        losses = tf.stack([tf.cast(self._reduced(value, batch, mean), weights.dtype) for value in values])
+        losses = tf.cast(self._means(values, batch), weights.dtype)
         if weights.shape.rank == 1 and self.reduction not in ("none", None):
             value = weighted_sum(losses, weights)
         else:
@@ -276,7 +289,7 @@ class Blend(keras.Layer, keras.losses.Loss):
     def _read_chosen(self, batch: _Batch, weights: tf.Tensor) -> Reading:
         def branch(name: str) -> Callable[[], tf.Tensor]:
             evaluate = self._evaluate[name]
-            return lambda: self._reduced(_computable(tf.convert_to_tensor(evaluate(batch.y_true, batch.y_pred))), batch)
+            return lambda: self._reduced(_computable(evaluate(batch.y_true, batch.y_pred)), batch)
 
         chosen = tf.argmax(weights, output_type=tf.int32)
         loss = tf.cast(tf.switch_case(chosen, [branch(name) for name in self.names]), weights.dtype)
@@ -334,6 +347,10 @@ class _At(keras.losses.Loss):
         return cls(deserialize(config["blend"]), name=config["name"])
 
 
+_NOTHING = _Batch(None, None, None, None)
+"""The batch of `combine`: the values are all there is."""
+
+
 def _named(losses: Any) -> dict[str, Any]:
     """The losses by name; None for those that are names alone."""
     if isinstance(losses, Mapping):
@@ -351,6 +368,8 @@ def _named(losses: Any) -> dict[str, Any]:
     for name in given:
         if not isinstance(name, str):
             raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
+        if isinstance(given[name], Blend):
+            raise TypeError(f"`losses` must not contain a blend: blend its losses. Received: {name!r}")
         if not name:
             raise ValueError("`losses` must not have an empty name. Received: ''")
     return given
@@ -363,17 +382,20 @@ def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
             f"Received: y_pred of type {type(y_pred).__name__}"
         )
     mask = getattr(y_pred, "_keras_mask", None)
-    y_pred = _computable(tf.convert_to_tensor(y_pred))
+    y_pred = _computable(y_pred)
     y_true = tf.convert_to_tensor(y_true)
     if y_true.dtype.is_floating and y_true.dtype != y_pred.dtype:
         y_true = tf.cast(y_true, y_pred.dtype)
+    if y_true.shape.rank is not None and y_pred.shape.rank is not None:
+        y_true = of_rank(y_true, y_pred)
     if sample_weight is not None:
         sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), y_pred.dtype)
     return _Batch(y_true, y_pred, sample_weight, mask)
 
 
-def _computable(values: tf.Tensor) -> tf.Tensor:
+def _computable(values: Any) -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
+    values = tf.convert_to_tensor(values)
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
 
 

@@ -85,9 +85,11 @@ def finites(name: str, values: Any) -> list[float]:
     return [finite(f"{name}[{i}]", value) for i, value in enumerate(values)]
 
 
-def increasing(name: str, values: Any) -> list[float]:
-    """`values`, strictly increasing finite numbers, as a list of floats."""
-    numbers_ = finites(name, values)
-    if any(b <= a for a, b in zip(numbers_, numbers_[1:], strict=False)):
-        raise ValueError(f"`{name}` must increase strictly. Received: {name}={values!r}")
-    return numbers_
+def ordered(name: str, values: Any, direction: str = "rising") -> list[float]:
+    """`values`, finite numbers that increase strictly (rising) or decrease strictly (falling), as a list of floats."""
+    given = finites(name, values)
+    sign = 1 if direction == "rising" else -1
+    if any(sign * b <= sign * a for a, b in zip(given, given[1:], strict=False)):
+        change = "increase" if direction == "rising" else "decrease"
+        raise ValueError(f"`{name}` must {change} strictly. Received: {name}={values!r}")
+    return given

@@ -79,6 +79,11 @@ def weights_of_elements(values: tf.Tensor, sample_weight: Any, mask: Any, reduct
 def _same_rank(factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     if factor.shape.rank == values.shape.rank + 1 and factor.shape[-1] == 1:
         return tf.squeeze(factor, -1)
+    if factor.shape.rank > values.shape.rank:
+        raise ValueError(
+            "Sample weights and masks must not have more axes than the values of the losses. "
+            f"Received: shape {factor.shape} for values of shape {values.shape}"
+        )
     while factor.shape.rank < values.shape.rank:
         factor = factor[..., tf.newaxis]
     return factor

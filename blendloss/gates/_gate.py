@@ -111,6 +111,7 @@ class Gate(keras.Layer, abc.ABC):
     needs_step: ClassVar[bool] = False
     needs_residual: ClassVar[bool] = False
     needs_values: ClassVar[bool] = False
+    observed: bool = True
     updates: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32") -> None:

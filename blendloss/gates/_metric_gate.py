@@ -52,6 +52,7 @@ class MetricGate(Gate):
         if not monitor:
             raise ValueError(f"`monitor` must not be empty. Received: monitor={monitor!r}")
         self.monitor = monitor
+        self.observed = False  # until an observation comes, or a callback that will make one
         self.patience = _checks.integer("patience", patience, minimum=1)
         self.cooldown = _checks.integer("cooldown", cooldown, minimum=0)
 
@@ -66,6 +67,7 @@ class MetricGate(Gate):
 
     def scalar(self, metric: Any) -> tf.Tensor:
         """`metric` as a scalar of the gate's dtype."""
+        self.observed = True
         if isinstance(metric, (int, float)):
             return tf.constant(metric, self.compute_dtype)  # a cast would round it to float32 first
         metric = tf.cast(metric, self.compute_dtype)

@@ -73,13 +73,7 @@ class ResidualState(Gate):
             raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
         self.statistic = statistic
         self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
-        self.thresholds = _checks.finites("thresholds", thresholds)
-        order = 1 if self.direction == "rising" else -1
-        if any(order * b <= order * a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
-            change = "increase" if order == 1 else "decrease"
-            raise ValueError(
-                f"`thresholds` of a {direction} statistic must {change} strictly. Received: {thresholds!r}"
-            )
+        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction)
         self.width = _checks.positive("width", width)
         self.memory = _checks.finite("memory", memory)
         if self.memory < 1:

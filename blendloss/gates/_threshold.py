@@ -71,11 +71,7 @@ class Threshold(MetricGate):
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
         self.direction = _checks.one_of("direction", direction, ("falling", "rising"))
-        self.thresholds = _checks.finites("thresholds", thresholds)
-        sign = self._sign()
-        if any(sign * b <= sign * a for a, b in zip(self.thresholds, self.thresholds[1:], strict=False)):
-            order = "decrease" if direction == "falling" else "increase"
-            raise ValueError(f"`thresholds` of a {direction} metric must {order} strictly. Received: {thresholds!r}")
+        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction)
         self.hysteresis = _checks.non_negative("hysteresis", hysteresis)
         self.returns = _checks.boolean("returns", returns)
 

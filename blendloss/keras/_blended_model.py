@@ -69,18 +69,17 @@ class BlendedModel(keras.Model):
             raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
         self.network = network
         self.blend = blend
-        self.step = self.add_weight(
-            name="step",
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-        )
-        self.loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
-        self.gate_readings = [Latest(name=f"gate/{name}") for name in blend.names]
+        self.step = self._count("step")
+        self.read_at = self._count("read_at")  # the step of the last reading in training
+        self._loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
+        self._gate_readings = [Latest(name=f"gate/{name}") for name in blend.names]
         if network.built:
             self.built = True
+
+    def _count(self, name: str) -> Any:
+        return self.add_weight(
+            name=name, shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation="only_first_replica"
+        )
 
     def build(self, input_shape: Any) -> None:
         """Builds the network for `input_shape`."""
@@ -139,9 +138,12 @@ class BlendedModel(keras.Model):
     ) -> tf.Tensor:
         """The blended loss plus regularisation losses."""
         reading = self.blend.read(y, y_pred, sample_weight, step=self.step, training=training)
+        if training:
+            self.read_at.assign(self.step)
         number = tf.shape(y_pred)[0]
-        for k, (loss, gate) in enumerate(zip(self.loss_readings, self.gate_readings, strict=True)):
-            loss.update_state(reading.losses[k], number)
+        for k, (loss, gate) in enumerate(zip(self._loss_readings, self._gate_readings, strict=True)):
+            unread = tf.math.is_nan(reading.losses[k]) & (reading.weights[k] == 0)
+            loss.update_state(reading.losses[k], tf.where(unread, 0, number))
             gate.update_state(reading.weights[k])
         total = reading.value
         for loss in self.losses:
@@ -158,13 +160,8 @@ class BlendedModel(keras.Model):
 
 def _monitored(callbacks: Any, gate: MetricGate) -> Any:
     """`callbacks` with a monitor for `gate`, unless there is one."""
-    monitor = MetricMonitor(gate)
-    if isinstance(callbacks, keras.callbacks.CallbackList):
-        if not any(isinstance(callback, MetricMonitor) for callback in callbacks.callbacks):
-            callbacks.append(monitor)
-        return callbacks
-    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks] if callbacks else []
-    if not any(isinstance(callback, MetricMonitor) for callback in callbacks):
-        # First, so that a callback that saves the model saves the gate's new state.
-        callbacks.insert(0, monitor)
-    return callbacks
+    made = isinstance(callbacks, keras.callbacks.CallbackList)
+    held = callbacks.callbacks if made else tf.nest.flatten([] if callbacks is None else callbacks)
+    if not any(isinstance(callback, MetricMonitor) and callback.gate is gate for callback in held):
+        held.insert(0, MetricMonitor(gate))  # first, so that a callback that saves the model saves the gate's new state
+    return callbacks if made else held

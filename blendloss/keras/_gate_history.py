@@ -16,7 +16,7 @@ class GateHistory(keras.callbacks.Callback):
     Readings stay on the device until the epoch ends, so that keeping them does not stop the training.
 
     Args:
-        every: keep one step in so many, at least 1. With `steps_per_execution` only the last of each execution is seen.
+        every: keep one step in so many, at least 1; with `steps_per_execution`, the last step of one execution in so many.
 
     Returns:
         A Keras callback with `steps`, a list of ints, and `weights`, a list of floats for each loss.
@@ -48,6 +48,7 @@ class GateHistory(keras.callbacks.Callback):
         self.every = _checks.integer("every", every, minimum=1)
         self.steps: list[int] = []
         self.weights: dict[str, list[float]] = {}
+        self._executions = 0
         self._waiting: list[tuple[tf.Tensor, list[Any]]] = []
 
     def set_model(self, model: Any) -> None:
@@ -59,16 +60,12 @@ class GateHistory(keras.callbacks.Callback):
         super().set_model(model)
         self.weights = self.weights or {name: [] for name in model.blend.names}
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Keeps the step that the batch begins with."""
-        self._begun = tf.identity(self.model.step)
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keeps the weights of this step."""
-        if batch % self.every == 0:
-            # The model's step has moved on by the updates since the batch began: none while gradients accumulate.
-            step = tf.maximum(self._begun, tf.identity(self.model.step) - 1)
+        if self._executions % self.every == 0:
+            step = tf.identity(self.model.read_at)
             self._waiting.append((step, [logs[f"gate/{name}"] for name in self.weights]))
+        self._executions += 1
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Fetches what the epoch has kept."""

@@ -29,6 +29,7 @@ class MetricMonitor(keras.callbacks.Callback):
         >>> gate = bl.gates.Plateau("val_mae", patience=1)
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
         >>> monitor = bl.keras.MetricMonitor(gate)
+        >>> monitor.on_train_begin()
         >>> for epoch, val_mae in enumerate([2.0, 2.5]):
         ...     monitor.on_epoch_end(epoch, {"val_mae": val_mae})
         >>> int(gate.stage)
@@ -46,15 +47,20 @@ class MetricMonitor(keras.callbacks.Callback):
         if not isinstance(gate, MetricGate):
             raise TypeError(f"`gate` must watch a metric, as Plateau and Threshold do. Received: gate={gate!r}")
         self.gate = gate
-        self._observed = False
+        gate.observed = True
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Counts from 0: nothing was seen in this training."""
+        self._epochs = self._observed = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Observes the metric, if this epoch has it."""
         logs = logs or {}
+        self._epochs += 1
         monitor = self.gate.monitor
         if monitor in logs:
             self.gate.observe(logs[monitor])
-            self._observed = True
+            self._observed += 1
         elif not monitor.startswith("val_") or any(name.startswith("val_") for name in logs):
             raise ValueError(
                 f"The gate {self.gate.name!r} watches {monitor!r}, which is not among the logs. "
@@ -63,7 +69,7 @@ class MetricMonitor(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """Raises if the gate has seen nothing: it would have stayed as it was without a word."""
-        if not self._observed:
+        if self._epochs and not self._observed:
             raise ValueError(
                 f"The gate {self.gate.name!r} watches {self.gate.monitor!r} and never saw it. Pass `validation_data=` "
                 "to `fit`, and a `validation_freq` that validates at least once. Received: no such metric in any epoch"

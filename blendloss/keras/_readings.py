@@ -9,14 +9,12 @@ import tensorflow as tf
 
 
 class MeanOfEvaluated(keras.metrics.Mean):
-    """The mean of the finite-or-infinite values; NaN, a loss that was not evaluated, does not count."""
+    """The mean of a loss over the examples that it was evaluated on; NaN if there are none."""
 
     def update_state(self, value: tf.Tensor, count: tf.Tensor) -> None:
-        evaluated = ~tf.math.is_nan(value)
-        super().update_state(
-            tf.where(evaluated, value, tf.zeros_like(value)),
-            sample_weight=tf.where(evaluated, tf.cast(count, value.dtype), tf.zeros_like(value)),
-        )
+        # A value that does not count may be NaN, and 0 times NaN is NaN.
+        value = tf.where(count > 0, value, tf.zeros_like(value))
+        super().update_state(value, sample_weight=tf.cast(count, value.dtype))
 
     def result(self) -> Any:
         # Never evaluated is not 0.

@@ -1,7 +1,6 @@
 """Losses: penalties of the residual, each with its slope."""
 
 from blendloss.losses._absolute_error import AbsoluteError
-from blendloss.losses._adapter import as_loss as as_loss  # private: for the blend
 from blendloss.losses._barron import Barron
 from blendloss.losses._cauchy import Cauchy
 from blendloss.losses._epsilon_insensitive import EpsilonInsensitive

@@ -22,7 +22,10 @@ class AdaptedLoss:
 
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`, as Keras's own loss functions return them."""
-        return self._values(tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred))
+        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        if y_true.shape.rank == y_pred.shape.rank == 1:  # to Keras a single example; here a batch of scalars
+            y_true, y_pred = y_true[:, tf.newaxis], y_pred[:, tf.newaxis]
+        return self._values(y_true, y_pred)
 
 
 def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:

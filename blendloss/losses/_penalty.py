@@ -159,14 +159,7 @@ def as_floating(name: str, value: Any) -> tf.Tensor:
 
 def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Both tensors at one rank, by Keras's rule; differing shapes raise instead of broadcasting."""
-    if y_true.shape.rank is None or y_pred.shape.rank is None:
-        raise ValueError(
-            f"The ranks of `y_true` and `y_pred` must be known. Received: shapes {y_true.shape} and {y_pred.shape}"
-        )
-    if y_true.shape.rank == y_pred.shape.rank + 1 and y_true.shape[-1] == 1:
-        y_true = tf.squeeze(y_true, -1)
-    elif y_pred.shape.rank == y_true.shape.rank + 1 and y_pred.shape[-1] == 1:
-        y_true = y_true[..., tf.newaxis]
+    y_true = of_rank(y_true, y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(
             f"`y_true` and `y_pred` must have the same shape. Received: shapes {y_true.shape} and {y_pred.shape}"
@@ -175,6 +168,19 @@ def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
         # Where a length is known to the running graph alone, subtracting would broadcast a 1; reshaping fails.
         y_true = tf.ensure_shape(tf.reshape(y_true, tf.shape(y_pred)), y_pred.shape)
     return y_true, y_pred
+
+
+def of_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """`y_true` with a last axis of length 1 dropped, or added, where `y_pred` has not, or has, one."""
+    if y_true.shape.rank is None or y_pred.shape.rank is None:
+        raise ValueError(
+            f"The ranks of `y_true` and `y_pred` must be known. Received: shapes {y_true.shape} and {y_pred.shape}"
+        )
+    if y_true.shape.rank == y_pred.shape.rank + 1 and y_true.shape[-1] == 1:
+        return tf.squeeze(y_true, -1)
+    if y_pred.shape.rank == y_true.shape.rank + 1 and y_pred.shape[-1] == 1:
+        return y_true[..., tf.newaxis]
+    return y_true
 
 
 @tf.custom_gradient

@@ -6,14 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._graph_checks import require
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation, checked_temperature, tempered
-from blendloss.modes._soft import checked_relaxation
+from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
 from blendloss.modes._softmax import softmax
-from blendloss.schedules import Schedule, as_schedule
+from blendloss.modes._temperature import temperature_at, temperature_schedule
 
 
 @register
@@ -74,19 +72,3 @@ class Annealed(Mode):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Annealed:
         return cls(deserialize(config["temperature"]), deserialize(config["relaxation"]), config["seed"])
-
-
-def temperature_schedule(temperature: Any) -> Schedule:
-    """`temperature` as a schedule; a constant one must be a positive number."""
-    schedule = as_schedule("temperature", temperature)
-    if schedule.name == "constant":
-        checked_temperature(schedule.arguments["value"])
-    return schedule
-
-
-def temperature_at(schedule: Any, step: tf.Tensor | None) -> tf.Tensor:
-    """The schedule's temperature, checked in the graph to be a positive scalar."""
-    temperature = schedule(0 if step is None else step)  # only a constant is read without a step
-    if temperature.shape.rank != 0:
-        raise ValueError(f"`temperature` must be a scalar schedule. Received: values of shape {temperature.shape}")
-    return require(temperature > 0, "`temperature` must be positive.", temperature)

@@ -41,8 +41,6 @@ class Estimator(Mode):
         none.
     """
 
-    one_hot = True
-
 
 def one_hot_of_largest(logits: tf.Tensor) -> tf.Tensor:
     """The one-hot of the largest logit, the first among equals, without a gradient; NaN where softmax is NaN."""

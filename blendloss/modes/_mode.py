@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ from blendloss._step import as_step
 class Mode(Configured, abc.ABC):
     """How logits become the gating vector. A mode is pure: it has arguments and no state.
 
-    A subclass implements `weights`. `needs_step` says whether its result depends on the step; `one_hot` whether the
+    A subclass implements `weights`. `needs_step` says whether its result depends on the step; `lazy` whether the
     result is one-hot, so that a blend may evaluate the chosen loss alone.
 
     Args:
@@ -43,7 +43,7 @@ class Mode(Configured, abc.ABC):
         none.
     """
 
-    one_hot: ClassVar[bool] = False
+    lazy: bool = False
 
     @property
     def needs_step(self) -> bool:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-
-from blendloss import _checks
 
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
 Relaxation = Callable[[tf.Tensor], tf.Tensor]
@@ -24,18 +21,20 @@ def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
     return relaxation(logits)
 
 
+def checked_relaxation(relaxation: Any) -> Relaxation:
+    """`relaxation`, which must be callable."""
+    if not callable(relaxation):
+        raise TypeError(
+            "`relaxation` must be a function from logits to the simplex, such as `blendloss.modes.softmax`. "
+            f"Received: relaxation={relaxation!r}"
+        )
+    return relaxation
+
+
 def nan_where_broken(weights: tf.Tensor, shifted: tf.Tensor) -> tf.Tensor:
     """`weights`, NaN where `shifted` (z - max z) has a NaN, which a comparison would turn into a weight of 0."""
     broken = tf.reduce_any(tf.math.is_nan(shifted), axis=-1, keepdims=True)
     return tf.where(broken, tf.constant(float("nan"), weights.dtype), weights)
-
-
-def checked_temperature(temperature: Any) -> float:
-    """`temperature` as a float that float32 does not round to 0."""
-    number = _checks.positive("temperature", temperature)
-    if number < np.finfo(np.float32).tiny:
-        raise ValueError(f"`temperature` must be positive in float32. Received: temperature={temperature!r}")
-    return number
 
 
 def tempered(logits: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation
+from blendloss.modes._relaxation import Relaxation, checked_relaxation
 from blendloss.modes._softmax import softmax
 
 
@@ -54,13 +54,3 @@ class Soft(Mode):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Soft:
         return cls(deserialize(config["relaxation"]))
-
-
-def checked_relaxation(relaxation: Any) -> Relaxation:
-    """`relaxation`, which must be callable."""
-    if not callable(relaxation):
-        raise TypeError(
-            "`relaxation` must be a function from logits to the simplex, such as `blendloss.modes.softmax`. "
-            f"Received: relaxation={relaxation!r}"
-        )
-    return relaxation

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._relaxation import Relaxation, checked_temperature, tempered
-from blendloss.modes._soft import checked_relaxation
+from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
 from blendloss.modes._softmax import softmax
+from blendloss.modes._temperature import checked_temperature
 
 
 @register

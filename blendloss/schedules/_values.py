@@ -46,7 +46,7 @@ def numbers(kept: Kept) -> list[float]:
 
 def boundaries(given: Any, minimum: int | None = None) -> list[int]:
     """`given`, the argument `boundaries`, as strictly increasing ints, the first at least `minimum`."""
-    _checks.increasing("boundaries", given)
+    _checks.ordered("boundaries", given)
     return [_checks.integer(f"boundaries[{i}]", one, minimum) for i, one in enumerate(given)]
 
 

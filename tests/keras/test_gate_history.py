@@ -24,12 +24,16 @@ def test_every_step_has_its_weights():
 
 
 def test_one_in_so_many():
-    assert fitted(every=3).steps == [0, 3, 4, 7]
+    assert fitted(every=3).steps == [0, 3, 6]
 
 
 def test_last_step_of_each_execution():
     kept = fitted(every=1, steps_per_execution=2)
     np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8, rtol=1e-6)
+
+
+def test_one_execution_in_so_many():
+    assert fitted(every=2, steps_per_execution=2).steps == [1, 5]
 
 
 def test_steps_stand_still_while_gradients_accumulate():

@@ -1,0 +1,36 @@
+"""Temperatures: positive scalars, constant or scheduled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._graph_checks import require
+from blendloss.schedules import Schedule, as_schedule
+
+
+def checked_temperature(temperature: Any) -> float:
+    """`temperature` as a float that float32 does not round to 0."""
+    number = _checks.positive("temperature", temperature)
+    if number < np.finfo(np.float32).tiny:
+        raise ValueError(f"`temperature` must be positive in float32. Received: temperature={temperature!r}")
+    return number
+
+
+def temperature_schedule(temperature: Any) -> Schedule:
+    """`temperature` as a schedule; a constant one must be a positive number."""
+    schedule = as_schedule("temperature", temperature)
+    if schedule.name == "constant":
+        checked_temperature(schedule.arguments["value"])
+    return schedule
+
+
+def temperature_at(schedule: Any, step: tf.Tensor | None) -> tf.Tensor:
+    """The schedule's temperature, checked in the graph to be a positive scalar."""
+    temperature = schedule(0 if step is None else step)  # only a constant is read without a step
+    if temperature.shape.rank != 0:
+        raise ValueError(f"`temperature` must be a scalar schedule. Received: values of shape {temperature.shape}")
+    return require(temperature > 0, "`temperature` must be positive.", temperature)
