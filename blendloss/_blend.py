@@ -97,8 +97,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         none.
 
     Deviations:
-        As in every Keras layer, `blend.weights` are variables and `blend.losses` regularisation losses; the blend's own
-        are in its readings. A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example).
+        A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example). As in every Keras
+        layer, `blend.weights` are variables and `blend.losses` regularisation losses: the blend's own are in readings.
     """
 
     def __init__(
@@ -259,7 +259,11 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     @property
     def _lazy(self) -> bool:
-        return self.mode.lazy and self.reduction not in ("none", None) and not self.gate.trainable_variables
+        if not self.mode.lazy or self.reduction in ("none", None) or self.gate.trainable_variables:
+            return False
+        # XLA cannot differentiate the chosen branch when the choice itself was computed from a batch whose size it
+        # learns only at run time (TensorFlow 2.21: an error, or a hang).
+        return not self.gate.needs_residual
 
     def _value(self, index: int, batch: _Batch, weights: tf.Tensor) -> tf.Tensor:
         off = weights[..., index] == 0
@@ -289,10 +293,10 @@ class Blend(keras.Layer, keras.losses.Loss):
     def _read_chosen(self, batch: _Batch, weights: tf.Tensor) -> Reading:
         def branch(name: str) -> Callable[[], tf.Tensor]:
             evaluate = self._evaluate[name]
-            return lambda: self._reduced(_computable(evaluate(batch.y_true, batch.y_pred)), batch)
+            return lambda: tf.cast(self._reduced(_computable(evaluate(*batch[:2])), batch), weights.dtype)
 
         chosen = tf.argmax(weights, output_type=tf.int32)
-        loss = tf.cast(tf.switch_case(chosen, [branch(name) for name in self.names]), weights.dtype)
+        loss = tf.switch_case(chosen, [branch(name) for name in self.names])
         # The largest weight is the total: one-hot weights times 1. NaN weights stay NaN.
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
@@ -308,18 +312,22 @@ class Blend(keras.Layer, keras.losses.Loss):
             "mode": serialize(self.mode),
             "reduction": self.reduction,
             "name": self.name,
+            "trainable": self.trainable,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Blend:
         losses = {name: deserialize(loss) for name, loss in config["losses"]}
-        return cls(
+        blend = cls(
             losses if None not in losses.values() else list(losses),
             deserialize(config["gate"]),
             deserialize(config["mode"]),
             reduction=config["reduction"],
             name=config["name"],
         )
+        if not config["trainable"]:  # True would undo the gate's own
+            blend.trainable = False
+        return blend
 
 
 @register
@@ -384,8 +392,8 @@ def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
     mask = getattr(y_pred, "_keras_mask", None)
     y_pred = _computable(y_pred)
     y_true = tf.convert_to_tensor(y_true)
-    if y_true.dtype.is_floating and y_true.dtype != y_pred.dtype:
-        y_true = tf.cast(y_true, y_pred.dtype)
+    if y_true.dtype != tf.string:
+        y_true = tf.cast(y_true, y_pred.dtype)  # as Keras does; losses of classes cast back
     if y_true.shape.rank is not None and y_pred.shape.rank is not None:
         y_true = of_rank(y_true, y_pred)
     if sample_weight is not None:
@@ -396,6 +404,8 @@ def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
 def _computable(values: Any) -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
     values = tf.convert_to_tensor(values)
+    if not (values.dtype.is_floating or values.dtype.is_integer):
+        raise TypeError(f"Predictions and values of losses must be real numbers. Received: dtype={values.dtype.name}")
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
 
 

@@ -57,7 +57,14 @@ def serialize(value: Any) -> Any:
                 "Saving needs every function registered with `keras.saving.register_keras_serializable`. "
                 f"Received: {value!r}"
             )
-    return keras.saving.serialize_keras_object(value)
+    serialized = keras.saving.serialize_keras_object(value)
+    if isinstance(value, keras.losses.Loss):
+        # Some of Keras's losses leave arguments out of their config (3.15: Huber's delta), and come back without.
+        accepted = inspect.signature(type(value).__init__).parameters
+        arguments = getattr(value, "_fn_kwargs", {})
+        missing = {name: arguments[name] for name in arguments if name in accepted}
+        serialized["config"] = {**missing, **serialized["config"]}
+    return serialized
 
 
 def deserialize(value: Any) -> Any:

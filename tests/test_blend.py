@@ -117,6 +117,33 @@ def test_gate_that_needs_values_gets_the_reduced_losses():
     np.testing.assert_allclose(reading.value, 3 / inverse.sum(), rtol=1e-5)
 
 
+def test_functions_get_targets_of_the_predictions_rank():
+    """As in Keras's `compile(loss=function)`; subtracting [batch] from [batch, 1] would give [batch, batch]."""
+
+    def own(y_true, y_pred):
+        return tf.reduce_mean(tf.square(y_true - y_pred), axis=-1)
+
+    blend = bl.Blend({"own": own, "ours": bl.losses.SquaredError()}, bl.gates.Fixed([1, 1]))
+    reading = blend.read(Y_TRUE[:, 0], Y_PRED[:, :1])
+    np.testing.assert_allclose(reading.losses, np.full(2, np.mean((Y_TRUE[:, 0] - Y_PRED[:, 0]) ** 2)), rtol=1e-6)
+
+
+def test_rank_one_is_a_batch_of_scalars_for_keras_losses_too():
+    weight = np.array([1, 0, 0, 0, 0, 0], "float32")
+    losses = {"ours": bl.losses.SquaredError(), "name": "mse", "object": keras.losses.MeanSquaredError()}
+    reading = bl.Blend(losses, bl.gates.Fixed([1, 1, 1])).read(Y_TRUE[:, 0], Y_PRED[:, 0], weight)
+    np.testing.assert_allclose(reading.losses, np.full(3, (Y_TRUE[0, 0] - Y_PRED[0, 0]) ** 2 / 6), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sample_weight", "mask"])
+def test_factors_with_more_axes_than_the_values_are_refused(kind):
+    prediction, factor = tf.constant(Y_PRED[:2]), np.ones((2, 2), "float32")
+    if kind == "mask":
+        prediction._keras_mask = tf.constant(factor > 0)
+    with pytest.raises(ValueError, match="must not have more axes than the values of the losses"):
+        fixed()(Y_TRUE[:2], prediction, factor if kind == "sample_weight" else None)
+
+
 # One gating vector for each example
 
 
@@ -161,14 +188,24 @@ def test_combine_sends_gradients_to_the_values():
     assert [round(float(g), 4) for g in tape.gradient(value, [pde, boundary])] == [6.0, 40.0]
 
 
+@pytest.mark.parametrize("names", [["single", "double"], ["double", "single"]])
+def test_combine_keeps_the_widest_dtype(names):
+    blend = bl.Blend(names, bl.gates.Fixed([1.0, 1.0]))
+    value = blend.combine({"single": tf.constant(1.0), "double": tf.constant(1e-12, tf.float64)})
+    assert value.dtype == tf.float64
+    assert float(value) > 1
+
+
 def test_combine_and_call_each_refuse_the_others_blend():
     with pytest.raises(ValueError, match=r"`values` must have exactly the names \['pde'\]. Received: \['bc'\]"):
         bl.Blend(["pde"], bl.gates.Learned()).combine({"bc": 1.0}, step=0)
     with pytest.raises(ValueError, match="give their values to `combine`"):
         bl.Blend(["pde"], bl.gates.Learned())(Y_TRUE, Y_PRED, step=0)
     gate = bl.gates.ResidualState(bl.gates.statistics.Kurtosis(), [4.0], width=1.0)
-    with pytest.raises(ValueError, match="needs residuals"):
-        bl.Blend(["a", "b"], gate).combine({"a": 1.0, "b": 2.0}, step=0)
+    with pytest.raises(ValueError, match="needs residuals, which losses that are names alone have not"):
+        bl.Blend(["a", "b"], gate)
+    with pytest.raises(ValueError, match="needs residuals, which `combine` has not"):
+        bl.Blend({"a": "mse", "b": "mae"}, gate).combine({"a": 1.0, "b": 2.0}, step=0)
 
 
 # Weight 0
@@ -314,6 +351,36 @@ def test_one_trace_over_a_thousand_changes(gate, mode):
 # Lazy
 
 
+@pytest.mark.parametrize("gate", GATES)
+def test_lazy_hard_under_xla_with_a_batch_known_at_run_time_only(gate):
+    blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": "huber", "mae": "mae"}, GATES[gate](), bl.modes.Hard())
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2])] * 2, jit_compile=True)
+    def gradient(y_true, y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            value = blend(y_true, y_pred, step=1)
+        return tape.gradient(value, y_pred)
+
+    prediction = tf.constant(np.tile(Y_PRED, (4, 1)))
+    target = tf.constant(np.tile(Y_TRUE, (4, 1)))
+    with tf.GradientTape() as tape:
+        tape.watch(prediction)
+        value = blend(target, prediction, step=1, training=gate != "residual-state")
+    compiled_first = gradient(target, prediction)
+    if gate != "residual-state":  # whose state the first call has changed
+        np.testing.assert_allclose(compiled_first, tape.gradient(value, prediction), rtol=1e-5, atol=1e-7)
+    assert np.isfinite(compiled_first).all()
+
+
+def test_lazy_losses_may_differ_in_dtype():
+    def double(y_true, y_pred):
+        return tf.cast(tf.reduce_mean(tf.abs(y_true - y_pred), axis=-1), tf.float64)
+
+    blend = bl.Blend({"a": "mse", "b": double}, bl.gates.Scheduled(bl.schedules.switch_at(3)), bl.modes.Hard())
+    assert float(tf.function(lambda step: blend([[0.0]], [[3.0]], step=step))(tf.constant(5))) == 3.0
+
+
 def test_lazy_hard_evaluates_the_chosen_loss_alone():
     evaluated = []
 
@@ -379,6 +446,7 @@ NEEDS_STEP = {
     "trains": bl.gates.Learned,
     "keeps a running state": lambda: bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1.0, 2.0], width=1.0),
     "follows the step": lambda: bl.gates.Scheduled(0.0),
+    "watches a metric that nothing shows it": lambda: bl.gates.Plateau("val_mae"),
 }
 
 
@@ -387,6 +455,13 @@ def test_plain_compile_refuses_what_would_silently_stay_as_it_is(reason):
     blend = bl.Blend(LOSSES, NEEDS_STEP[reason]())
     with pytest.raises(ValueError, match=f"{reason}.*use `BlendedModel"):
         compiled(blend).fit(Y_TRUE, Y_PRED, verbose=0)
+
+
+def test_gate_that_is_shown_its_metric_switches_in_plain_compile():
+    gate = bl.gates.Threshold("loss", [1e9])
+    model = compiled(bl.Blend({"mse": "mse", "zero": lambda y, p: 0 * p[:, 0]}, gate))
+    history = model.fit(Y_TRUE, Y_PRED, epochs=2, verbose=0, callbacks=[bl.keras.MetricMonitor(gate)]).history
+    assert [loss > 0 for loss in history["loss"]] == [True, False]
 
 
 def test_at_refuses_a_trainable_gate():
@@ -413,6 +488,7 @@ def test_mode_of_the_step_needs_it_too():
         ({1: "mse"}, TypeError, "`losses` must have strings as names. Received: 1"),
         ({"a": None}, TypeError, "`losses` must not contain None"),
         ({"a": 3}, TypeError, "a"),
+        ({"a": fixed()}, TypeError, "`losses` must not contain a blend"),
         ({"a": "no such loss"}, ValueError, "no such loss"),
         ("mse", TypeError, "`losses` must be a dict of losses or a list of names"),
     ],
@@ -441,6 +517,17 @@ def test_wrong_arguments(named, error, message):
 def test_gate_of_the_wrong_width_raises():
     with pytest.raises(ValueError, match=r"must give logits of shape \[K\] or \[batch, K\] with K = 3"):
         bl.Blend(LOSSES, PerExample([0.0, 0.0]))(Y_TRUE, Y_PRED)
+
+
+@pytest.mark.parametrize("wrong", [1j, True, "a"], ids=repr)
+def test_predictions_that_are_no_real_numbers_are_refused(wrong):
+    with pytest.raises(TypeError, match="must be real numbers"):
+        fixed()([[0.0]], tf.constant([[wrong]]))
+
+
+def test_integer_targets_are_cast_as_in_keras():
+    blend = bl.Blend({"own": lambda y, p: tf.reduce_mean(tf.square(y - p), axis=-1)}, bl.gates.Fixed([1.0]))
+    assert float(blend(np.array([[1], [3]]), np.array([[2.0], [5.0]], "float32"))) == 2.5
 
 
 def test_shapes_are_not_broadcast():
@@ -472,6 +559,31 @@ def test_config_round_trip(gate, mode):
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
     assert copy.get_config() == blend.get_config()
     np.testing.assert_array_equal(copy(Y_TRUE, Y_PRED, step=3), blend(Y_TRUE, Y_PRED, step=3))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.Huber(delta=2.0),
+        keras.losses.CosineSimilarity(axis=0),
+        keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_keras_losses_keep_their_arguments(loss):
+    """Keras itself forgets the first two."""
+    blend = bl.Blend({"loss": loss}, bl.gates.Fixed([1.0]))
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
+    assert float(copy(Y_TRUE, Y_PRED)) == float(blend(Y_TRUE, Y_PRED))
+
+
+@pytest.mark.parametrize("frozen", ["gate", "blend"])
+def test_frozen_stays_frozen(frozen):
+    blend = bl.Blend(LOSSES, bl.gates.Learned())
+    (blend.gate if frozen == "gate" else blend).trainable = False
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
+    assert not copy.trainable_variables
+    assert copy.trainable == blend.trainable
 
 
 def test_names_alone_round_trip():

@@ -161,14 +161,18 @@ class Gate(keras.Layer, abc.ABC):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {"name": self.name, "dtype": keras.saving.serialize_keras_object(self.dtype_policy)}
+        dtype = keras.saving.serialize_keras_object(self.dtype_policy)
+        return {"name": self.name, "dtype": dtype, "trainable": self.trainable}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         config = dict(config)
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
-        return cls(**config)
+        trainable = config.pop("trainable")
+        gate = cls(**config)
+        gate.trainable = trainable
+        return gate
 
 
 def of_weights(weights: tf.Tensor) -> Gating:

@@ -150,12 +150,25 @@ class BlendedModel(keras.Model):
             total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
         return total
 
+    def export(self, *arguments: Any, **named: Any) -> Any:
+        """As `keras.Model.export`: the network alone, which is what predicts."""
+        exporting = self.network if isinstance(self.network, keras.Model) else super()
+        return exporting.export(*arguments, **named)
+
     def get_config(self) -> dict[str, Any]:
-        return {"network": serialize(self.network), "blend": serialize(self.blend), "name": self.name}
+        return {
+            "network": serialize(self.network),
+            "blend": serialize(self.blend),
+            "name": self.name,
+            "trainable": self.trainable,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> BlendedModel:
-        return cls(deserialize(config["network"]), deserialize(config["blend"]), name=config["name"])
+        model = cls(deserialize(config["network"]), deserialize(config["blend"]), name=config["name"])
+        if not config["trainable"]:  # True would undo what is frozen inside
+            model.trainable = False
+        return model
 
 
 def _monitored(callbacks: Any, gate: MetricGate) -> Any:

@@ -31,4 +31,5 @@ def _batch_of(array: Any) -> tf.TensorSpec:
         dtype = tf.as_dtype(array.dtype)
     except (AttributeError, TypeError):  # a table of pandas, whose columns Keras makes float32
         dtype = tf.float32
-    return tf.TensorSpec([None, *array.shape[1:]], dtype)
+    column = [1] if hasattr(array, "to_frame") else []  # of a pandas series Keras makes a table
+    return tf.TensorSpec([None, *array.shape[1:], *column], dtype)

@@ -16,7 +16,8 @@ class GateHistory(keras.callbacks.Callback):
     Readings stay on the device until the epoch ends, so that keeping them does not stop the training.
 
     Args:
-        every: keep one step in so many, at least 1; with `steps_per_execution`, the last step of one execution in so many.
+        every: keep one step in so many, at least 1; with `steps_per_execution`, the last step of one execution in so
+            many.
 
     Returns:
         A Keras callback with `steps`, a list of ints, and `weights`, a list of floats for each loss.

@@ -23,7 +23,8 @@ class Hard(Mode):
     Args:
         estimator: chooses, and defines the gradient in the logits.
         lazy: where the gate is not trained, evaluate the chosen loss alone (`tf.switch_case`); the readings of the
-            others are NaN. A trained gate needs all values for its gradient, so all are evaluated.
+            others are NaN. A trained gate needs all values for its gradient, so all are evaluated; so they are with
+            `ResidualState`, whose choice depends on the batch.
 
     Returns:
         Calling it gives g, of the shape and dtype of the logits.

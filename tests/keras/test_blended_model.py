@@ -97,19 +97,20 @@ def test_evaluate_gives_what_fit_gave():
 # Training
 
 
-@pytest.mark.parametrize("kind", ["frame", "dict", "generator"])
+@pytest.mark.parametrize("kind", ["frame", "series", "dict", "generator"])
 def test_fits_whatever_keras_fits(kind):
     def generator():
         while True:
             yield X[:16], Y[:16]
 
-    inputs = keras.Input([4], name="x")
+    inputs = keras.Input([1 if kind == "series" else 4], name="x")
     model = bl.BlendedModel(
         keras.Model({"x": inputs} if kind == "dict" else inputs, keras.layers.Dense(1)(inputs)), blend_of()
     )
     model.compile("sgd", metrics=["mae"])
     data = {
         "frame": lambda: {"x": pd.DataFrame(X), "y": pd.Series(Y[:, 0])},
+        "series": lambda: {"x": pd.Series(X[:, 0]), "y": pd.Series(Y[:, 0])},
         "dict": lambda: {"x": {"x": X}, "y": Y},
         "generator": lambda: {"x": generator(), "steps_per_epoch": 4, "shuffle": False},
     }[kind]()
@@ -294,6 +295,27 @@ def test_weights_alone_keep_gate_and_step(tmp_path):
     assert int(other.blend.gate.stage) == int(model.blend.gate.stage)
 
 
+@pytest.mark.filterwarnings("ignore:.*__array__.*:DeprecationWarning")
+@pytest.mark.parametrize("net", ["sequential", "functional"])
+def test_exported_is_the_network(net, tmp_path, capfd):
+    model = model_of("fixed", net=NETWORKS[net])
+    fit(model, epochs=1)
+    model.export(tmp_path / "exported", verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "exported"))
+    np.testing.assert_allclose(loaded.serve(X), model.predict(X, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_frozen_gate_stays_frozen_with_its_optimizer(tmp_path):
+    model = model_of("learned")
+    model.blend.gate.trainable = False
+    model.compile("adam")
+    fit(model, epochs=1)
+    model.save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    assert not resumed.blend.gate.trainable
+    assert int(resumed.optimizer.iterations) == 4
+
+
 def test_compiling_again_keeps_the_step():
     model = model_of()
     fit(model)
@@ -321,6 +343,30 @@ def test_fit_without_validation_refuses_a_gate_that_watches_it():
 def test_metric_that_is_not_logged_raises():
     with pytest.raises(ValueError, match="watches 'val_mae', which is not among the logs"):
         fit(model_of("plateau", metrics=["mse"]))
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["list", "CallbackList"])
+def test_monitor_of_another_gate_does_not_stand_in(made):
+    model = model_of("plateau")
+    other = model_of("plateau").blend.gate
+    callbacks = [bl.keras.MetricMonitor(other)]
+    if made:
+        callbacks = keras.callbacks.CallbackList(callbacks, model=model, add_history=True)
+    model.fit(X, Y, validation_data=(X, Y), verbose=0, callbacks=callbacks)
+    assert np.isfinite(model.blend.gate.best.numpy())
+
+
+def test_training_of_no_epochs_is_no_mistake():
+    fit(model_of("plateau"), epochs=3, initial_epoch=3)
+
+
+def test_loss_that_became_nan_is_seen():
+    def broken(y_true, y_pred):
+        return tf.reduce_mean(tf.math.log(y_pred - y_pred - 1), axis=-1)
+
+    model = bl.BlendedModel(network(), bl.Blend({"mse": "mse", "broken": broken}, bl.gates.Fixed([1.0, 1.0])))
+    model.compile("sgd")
+    assert np.isnan(model.fit(X, Y, verbose=0).history["loss/broken"]).all()
 
 
 def test_users_own_monitor_is_not_doubled():
