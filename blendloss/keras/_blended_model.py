@@ -152,8 +152,9 @@ class BlendedModel(keras.Model):
 
     def export(self, *arguments: Any, **named: Any) -> Any:
         """As `keras.Model.export`: the network alone, which is what predicts."""
-        exporting = self.network if isinstance(self.network, keras.Model) else super()
-        return exporting.export(*arguments, **named)
+        if not isinstance(self.network, keras.Model):
+            raise ValueError(f"Only a network that is a `keras.Model` can be exported. Received: {self.network!r}")
+        return self.network.export(*arguments, **named)
 
     def get_config(self) -> dict[str, Any]:
         return {
