@@ -266,11 +266,15 @@ class Blend(keras.Layer, keras.losses.Loss):
         return not self.gate.needs_residual
 
     def _value(self, index: int, batch: _Batch, weights: tf.Tensor) -> tf.Tensor:
+        def gated(tensor: tf.Tensor) -> tf.Tensor:
+            if not tensor.dtype.is_floating:
+                return tensor
+            if off.shape.rank:
+                return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
+            return switched(tensor, off)
+
         off = weights[..., index] == 0
-        if off.shape.rank:
-            off = tf.reshape(off, [-1] + [1] * (batch.y_pred.shape.rank - 1))
-        y_true = switched(batch.y_true, off) if batch.y_true.dtype.is_floating else batch.y_true
-        return _computable(self._evaluate[self.names[index]](y_true, switched(batch.y_pred, off)))
+        return _computable(self._evaluate[self.names[index]](gated(batch.y_true), gated(batch.y_pred)))
 
     def _reduced(self, values: tf.Tensor, batch: _Batch, reduction: str | None = None) -> tf.Tensor:
         reduction = reduction or self.reduction

@@ -172,6 +172,17 @@ def test_per_example_weight_zero_protects_its_example():
     assert not np.isfinite(blend([[0.0], [0.0]], prediction))
 
 
+def test_per_example_gradients_have_the_shape_of_the_targets():
+    blend = bl.Blend(
+        {"nll": "sparse_categorical_crossentropy", "mean": lambda y, p: y - p[:, 0]}, PerExample([[0.0, 0.0]] * 3)
+    )
+    labels, probabilities = tf.constant([0.0, 1.0, 1.0]), tf.constant([[0.5, 0.5]] * 3)
+    with tf.GradientTape() as tape:
+        tape.watch(labels)
+        value = blend(labels, probabilities)
+    np.testing.assert_allclose(tape.gradient(value, labels), np.full(3, 0.5 / 3), rtol=1e-6)
+
+
 # Values from elsewhere
 
 
