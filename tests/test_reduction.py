@@ -20,15 +20,6 @@ def test_mean_of_two_to_the_24_values_is_within_one_in_a_million(regime):
     assert abs(float(mean) - reference) / reference <= 1e-6
 
 
-def test_plain_xla_reduction_would_not_be():
-    """The reason for `accurate_sum`; when this fails, XLA has become better and it can go."""
-    values = np.random.default_rng(0).exponential(size=2**24).astype("float32")
-    mean = tf.function(lambda x: tf.reduce_mean(x), jit_compile=True)(tf.constant(values))
-    reference = values.astype("float64").mean()
-    if abs(float(mean) - reference) / reference <= 1e-6:
-        pytest.skip("this TensorFlow's XLA sums accurately by itself")
-
-
 @pytest.mark.parametrize("size", [0, 1, 15, 16, 17, 31, 33, 100, 1000])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_length_sums_right(size, dtype):
