@@ -9,13 +9,15 @@ import keras
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._at import _At
+from blendloss._batch import NOTHING, Batch, batch_of, computable, named
 from blendloss._combine import switched, weighted_sum
-from blendloss._reduction import REDUCTIONS, per_replica, reduce, weights_of_elements
+from blendloss._reduction import REDUCTIONS, accurate_mean, per_replica, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import Context, Gate, Gating
 from blendloss.losses._adapter import as_loss
-from blendloss.losses._penalty import aligned, of_rank
+from blendloss.losses._penalty import aligned
 from blendloss.modes import Mode, Soft
 
 
@@ -26,6 +28,7 @@ class Reading(NamedTuple):
         value: the blended loss L, a scalar (`[batch, ...]` with reduction "none"); differentiable.
         losses: the reduced losses l_k, `[K]`; NaN where a lazy hard mode did not evaluate one. No gradient.
         weights: the gating vector g, `[K]`; its mean over the batch for a per-example gate. No gradient.
+        cost: what the gate added to the blend, a scalar; 0 for most gates. No gradient.
 
     Returns:
         The record itself.
@@ -39,6 +42,8 @@ class Reading(NamedTuple):
         >>> reading = blend.read([[0.0]], [[2.0]])
         >>> float(reading.value), reading.losses.numpy().tolist(), reading.weights.numpy().tolist()
         (3.0, [4.0, 2.0], [0.5, 0.5])
+        >>> float(reading.cost)
+        0.0
 
     References:
         none.
@@ -50,22 +55,17 @@ class Reading(NamedTuple):
     value: tf.Tensor
     losses: tf.Tensor
     weights: tf.Tensor
-
-
-class _Batch(NamedTuple):
-    y_true: tf.Tensor
-    y_pred: tf.Tensor
-    sample_weight: tf.Tensor | None
-    mask: tf.Tensor | None
+    cost: tf.Tensor
 
 
 @register
 class Blend(keras.Layer, keras.losses.Loss):
-    """A differentiable blend of losses: L = sum_k g_k l_k(y_true, y_pred), g = total * mode(logits of the gate).
+    """A differentiable blend of losses: L = sum_k g_k l_k(y_true, y_pred) + cost, g = total * mode(logits of the gate).
 
     It is a Keras layer, so that the gate's state is tracked, trained, saved and resumed, and a Keras loss, so that it
     can stand in `compile(loss=...)` where nothing in it trains or needs the step. A weight of exactly 0 keeps a loss
-    out of value and gradient, infinite or not. Half-precision predictions are computed in float32.
+    out of value and gradient, infinite or not. Half-precision predictions are computed in float32. The cost is the
+    gate's own: 0 for most gates; a normaliser, a divergence or a regulariser for those that learn.
 
     Args:
         losses: the losses by name: penalties, Keras losses (objects or names), or callables
@@ -111,7 +111,10 @@ class Blend(keras.Layer, keras.losses.Loss):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype="float32", autocast=False)
-        given = _named(losses)
+        given = named(losses)
+        for loss_name, loss in given.items():
+            if isinstance(loss, Blend):
+                raise TypeError(f"`losses` must not contain a blend: blend its losses. Received: {loss_name!r}")
         mode = Soft() if mode is None else mode
         if not isinstance(gate, Gate):
             raise TypeError(f"`gate` must be a Gate, such as blendloss.gates.Fixed([...]). Received: gate={gate!r}")
@@ -128,13 +131,20 @@ class Blend(keras.Layer, keras.losses.Loss):
                 f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
                 f"Received: losses={losses!r}"
             )
-        gate.attach(self.names)
+        gate.attach(self.names, tuple(given.values()))
         self.built = True
 
     # Calling it
 
     def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, step: Any = None, training: bool = True
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        step: Any = None,
+        training: bool = True,
+        features: Any = None,
     ) -> tf.Tensor:
         """The blended loss L.
 
@@ -144,53 +154,70 @@ class Blend(keras.Layer, keras.losses.Loss):
             sample_weight: `[batch]`, or a shape that broadcasts to the losses' values.
             step: the training step: an integer, a scalar tensor, or `optimizer.iterations`.
             training: False neither samples nor updates state.
+            features: what a gate that chooses by example looks at; passed on as it is.
 
         Returns:
             L, a scalar; `[batch, ...]` with reduction "none".
         """
-        return self.read(y_true, y_pred, sample_weight, step=step, training=training).value
+        return self.read(y_true, y_pred, sample_weight, step=step, training=training, features=features).value
 
     def read(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, step: Any = None, training: bool = True
+        self,
+        y_true: Any,
+        y_pred: Any,
+        sample_weight: Any = None,
+        *,
+        step: Any = None,
+        training: bool = True,
+        features: Any = None,
     ) -> Reading:
         """The blended loss with every loss and weight; arguments as of a call."""
         if not self._evaluate:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
-        batch = _batch(y_true, y_pred, sample_weight)
-        context = self._context(step, training, batch)
+        batch = batch_of(y_true, y_pred, sample_weight)
+        context = self._context(step, training, batch, features)
         if self.gate.needs_values:
-            values = [_computable(self._evaluate[name](batch.y_true, batch.y_pred)) for name in self.names]
+            values = [self._evaluated(index, *batch[:2], None) for index in range(len(self.names))]
             context = context._replace(values=tf.stop_gradient(self._means(values, batch)))
-        weights = self._weights(context, batch.y_pred.dtype)
+        gating, shares, weights = self._gated(context, batch.y_pred.dtype)
+        cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
-            return self._read_chosen(batch, weights)
-        values = [self._value(index, batch, weights) for index in range(len(self.names))]
-        return self._blended(values, weights, batch)
+            return self._read_chosen(batch, gating, weights, cost)
+        values = [self._value(index, batch, gating, weights) for index in range(len(self.names))]
+        return self._blended(values, weights, cost, batch)
 
-    def combine(self, values: Mapping[str, Any], *, step: Any = None, training: bool = True) -> tf.Tensor:
+    def combine(
+        self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
+    ) -> tf.Tensor:
         """The blend of losses whose values were computed elsewhere.
 
         Args:
             values: a value for each loss, scalar or `[batch, ...]`; reduced by the blend's rule.
             step: as of a call.
             training: as of a call.
+            features: as of a call.
 
         Returns:
             L, a scalar; `[batch, ...]` with reduction "none".
         """
-        return self.read_values(values, step=step, training=training).value
+        return self.read_values(values, step=step, training=training, features=features).value
 
-    def read_values(self, values: Mapping[str, Any], *, step: Any = None, training: bool = True) -> Reading:
+    def read_values(
+        self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
+    ) -> Reading:
         """The blend of given values with every loss and weight; arguments as of `combine`."""
         if set(values) != set(self.names):
             raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
-        given = [_computable(values[name]) for name in self.names]
+        if self.gate.needs_penalties:
+            raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
+        given = [computable(values[name]) for name in self.names]
         dtype = tf.float64 if any(value.dtype == tf.float64 for value in given) else tf.float32
         given = [tf.cast(value, dtype) for value in given]
-        context = self._context(step, training, _NOTHING)
+        context = self._context(step, training, NOTHING, features)
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(self._means(given, _NOTHING)))
-        return self._blended(given, self._weights(context, dtype), _NOTHING)
+            context = context._replace(values=tf.stop_gradient(self._means(given, NOTHING)))
+        gating, shares, weights = self._gated(context, dtype)
+        return self._blended(given, weights, self.gate.cost(shares, gating, context), NOTHING)
 
     def at(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
@@ -209,7 +236,7 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     # The parts of a call
 
-    def _context(self, step: Any, training: bool, batch: _Batch) -> Context:
+    def _context(self, step: Any, training: bool, batch: Batch, features: Any) -> Context:
         reasons = self._reasons_for_step
         if step is None and reasons:
             raise ValueError(
@@ -218,16 +245,22 @@ class Blend(keras.Layer, keras.losses.Loss):
                 "A plain `compile(loss=blend)` does neither. Received: step=None"
             )
         context = Context(None if step is None else as_step(step), _checks.boolean("training", training))
+        if self.gate.needs_features:
+            if features is None:
+                raise ValueError(f"The gate {self.gate.name!r} chooses by features: pass `features=`. Received: None")
+            context = context._replace(features=tf.nest.map_structure(tf.stop_gradient, features))
         if not self.gate.needs_residual:
             return context
-        if batch is _NOTHING:
+        if batch is NOTHING:
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
         y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
-        residual = tf.stop_gradient(y_pred - y_true)
+        residual = y_pred - y_true if self.gate.through_residual else tf.stop_gradient(y_pred - y_true)
         weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
         if weights is not None:
             weights = tf.reshape(tf.broadcast_to(weights, tf.shape(residual)) != 0, [-1])
-        return context._replace(residual=tf.reshape(residual, [-1]), counted=weights)
+        if not self.gate.elementwise:
+            residual = tf.reshape(residual, [-1])
+        return context._replace(residual=residual, counted=weights)
 
     @property
     def _reasons_for_step(self) -> list[str]:
@@ -244,18 +277,22 @@ class Blend(keras.Layer, keras.losses.Loss):
             if applies
         ]
 
-    def _weights(self, context: Context, dtype: Any) -> tf.Tensor:
-        gating = self.gate.gating(context)
-        if not isinstance(gating, Gating):
-            gating = Gating(gating)
+    def _gated(self, context: Context, dtype: Any) -> tuple[Gating, tf.Tensor, tf.Tensor]:
+        """What the gate gave, what the mode made of its logits, and the gating vector."""
+        given = self.gate.gating(context)
+        gating = given if isinstance(given, Gating) else Gating(given)
         logits = tf.convert_to_tensor(gating.logits)
-        if logits.shape.rank not in (1, 2) or logits.shape[-1] not in (None, len(self.names)):
+        residual: Any = context.residual
+        ranks = (residual.shape.rank + 1,) if self.gate.elementwise else (1, 2)
+        if logits.shape.rank not in ranks or logits.shape[-1] not in (None, len(self.names)):
             raise ValueError(
-                f"The gate {self.gate.name!r} must give logits of shape [K] or [batch, K] with K = {len(self.names)}. "
-                f"Received: shape {logits.shape}"
+                f"The gate {self.gate.name!r} must give logits of shape [K] or [batch, K] with K = {len(self.names)}, "
+                f"or, if it is elementwise, of the predictions' shape and K. Received: shape {logits.shape}"
             )
-        weights = self.mode(logits, context.step, context.training)
-        return tf.cast(weights * tf.cast(gating.total, weights.dtype), dtype)
+        if gating.scale is not None:
+            gating = gating._replace(scale=tf.cast(gating.scale, dtype))
+        shares = self.mode(logits, context.step, context.training)
+        return gating, shares, tf.cast(shares * tf.cast(gating.total, shares.dtype), dtype)
 
     @property
     def _lazy(self) -> bool:
@@ -265,47 +302,84 @@ class Blend(keras.Layer, keras.losses.Loss):
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
         return not self.gate.needs_residual
 
-    def _value(self, index: int, batch: _Batch, weights: tf.Tensor) -> tf.Tensor:
+    def _evaluated(self, index: int, y_true: tf.Tensor, y_pred: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
+        """The values of loss `index`, of residuals in units of `scale`; by element for an elementwise gate."""
+        loss: Any = self._evaluate[self.names[index]]
+        if scale is None and not self.gate.elementwise:
+            return computable(loss(y_true, y_pred))
+        y_true, y_pred = aligned(y_true, y_pred)
+        residual = y_pred - y_true
+        if scale is not None:
+            residual = residual / (scale[index] if scale.shape.rank else scale)
+        return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
+
+    def _value(self, index: int, batch: Batch, gating: Gating, weights: tf.Tensor) -> tf.Tensor:
         def gated(tensor: tf.Tensor) -> tf.Tensor:
             if not tensor.dtype.is_floating:
                 return tensor
-            if off.shape.rank:
+            if 0 < off.shape.rank < tensor.shape.rank:
                 return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
             return switched(tensor, off)
 
         off = weights[..., index] == 0
-        return _computable(self._evaluate[self.names[index]](gated(batch.y_true), gated(batch.y_pred)))
+        return self._evaluated(index, gated(batch.y_true), gated(batch.y_pred), gating.scale)
 
-    def _reduced(self, values: tf.Tensor, batch: _Batch, reduction: str | None = None) -> tf.Tensor:
+    def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None = None) -> tf.Tensor:
         reduction = reduction or self.reduction
         return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
 
-    def _means(self, values: list[tf.Tensor], batch: _Batch) -> tf.Tensor:
+    def _means(self, values: list[tf.Tensor], batch: Batch) -> tf.Tensor:
         """The reduced losses, `[K]`; their means where the blend itself does not reduce."""
         reduction = "mean" if self.reduction in ("none", None) else self.reduction
-        return tf.stack([self._reduced(value, batch, reduction) for value in values])
+        return tf.stack([self._reduced(self._of_examples(value), batch, reduction) for value in values])
 
-    def _blended(self, values: list[tf.Tensor], weights: tf.Tensor, batch: _Batch) -> Reading:
+    def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
+        """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
+        return accurate_mean(values) if self.gate.elementwise and values.shape.rank > 1 else values
+
+    def _blended(self, values: list[tf.Tensor], weights: tf.Tensor, cost: tf.Tensor | None, batch: Batch) -> Reading:
         losses = tf.cast(self._means(values, batch), weights.dtype)
         if weights.shape.rank == 1 and self.reduction not in ("none", None):
             value = weighted_sum(losses, weights)
         else:
-            value = self._reduced(_by_example(values, weights), batch)
-        mean_weights = weights if weights.shape.rank == 1 else tf.reduce_mean(weights, axis=0)
-        return Reading(per_replica(value, self.reduction), tf.stop_gradient(losses), tf.stop_gradient(mean_weights))
+            value = self._reduced(self._of_examples(_by_example(values, weights)), batch)
+        mean_weights = tf.reduce_mean(tf.reshape(weights, [-1, len(self.names)]), axis=0)
+        return self._reading(value, losses, mean_weights if weights.shape.rank > 1 else weights, cost, batch)
 
-    def _read_chosen(self, batch: _Batch, weights: tf.Tensor) -> Reading:
-        def branch(name: str) -> Callable[[], tf.Tensor]:
-            evaluate = self._evaluate[name]
-            return lambda: tf.cast(self._reduced(_computable(evaluate(*batch[:2])), batch), weights.dtype)
+    def _read_chosen(self, batch: Batch, gating: Gating, weights: tf.Tensor, cost: tf.Tensor | None) -> Reading:
+        def branch(index: int) -> Callable[[], tf.Tensor]:
+            return lambda: tf.cast(
+                self._reduced(self._evaluated(index, *batch[:2], gating.scale), batch), weights.dtype
+            )
 
         chosen = tf.argmax(weights, output_type=tf.int32)
-        loss = tf.switch_case(chosen, [branch(name) for name in self.names])
-        # The largest weight is the total: one-hot weights times 1. NaN weights stay NaN.
+        loss = tf.switch_case(chosen, [branch(index) for index in range(len(self.names))])
+        # The chosen weight is all there is: one-hot shares times the total. NaN weights stay NaN.
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
         losses = tf.where(tf.range(len(self.names)) == chosen, tf.stop_gradient(loss), unread)
-        return Reading(per_replica(value, self.reduction), losses, tf.stop_gradient(weights))
+        return self._reading(value, losses, weights, cost, batch)
+
+    def _reading(
+        self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: tf.Tensor | None, batch: Batch
+    ) -> Reading:
+        """The record of a call, with the gate's cost added to the blended losses."""
+        value = per_replica(value, self.reduction)
+        if cost is None:
+            cost = tf.zeros([], value.dtype)
+        else:
+            cost = tf.cast(cost, value.dtype)
+            if not cost.shape.rank:  # the gate's alone, not of the examples
+                cost = per_replica(cost, "mean" if value.shape.rank == 0 else "none")
+            elif batch is NOTHING:
+                cost = per_replica(tf.reduce_mean(cost), "mean")
+            else:
+                by_example = cost if cost.shape.rank == 1 else self._of_examples(cost)
+                shape = tf.shape(batch.by_example)
+                cost = per_replica(self._reduced(tf.broadcast_to(by_example, shape), batch), self.reduction)
+            value = value + cost
+        mean_cost = tf.reduce_mean(cost) if cost.shape.rank else cost
+        return Reading(value, *map(tf.stop_gradient, (losses, weights, mean_cost)))
 
     # Saving it
 
@@ -332,85 +406,6 @@ class Blend(keras.Layer, keras.losses.Loss):
         if not config["trainable"]:  # True would undo the gate's own
             blend.trainable = False
         return blend
-
-
-@register
-class _At(keras.losses.Loss):
-    """A blend whose step is read from a variable."""
-
-    def __init__(self, blend: Blend, step: Any = None, name: str | None = None, reduction: str | None = None) -> None:
-        if blend.trainable_variables or blend.gate.updates:
-            raise ValueError(
-                f"{'; '.join(blend._reasons_for_step)}, which a plain `compile(loss=...)` never does: no optimizer "
-                "sees the blend. Use `BlendedModel(network, blend)`."
-            )
-        super().__init__(name=name or blend.name, reduction=blend.reduction)
-        self.blend = blend
-        self.step = step
-
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
-        return self.blend(y_true, y_pred, sample_weight, step=self.step)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"blend": serialize(self.blend), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _At:
-        return cls(deserialize(config["blend"]), name=config["name"])
-
-
-_NOTHING = _Batch(None, None, None, None)
-"""The batch of `combine`: the values are all there is."""
-
-
-def _named(losses: Any) -> dict[str, Any]:
-    """The losses by name; None for those that are names alone."""
-    if isinstance(losses, Mapping):
-        given = dict(losses)
-        if None in given.values():
-            raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
-    elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
-        given = dict.fromkeys(losses)
-        if len(given) != len(losses):
-            raise ValueError(f"`losses` must have different names. Received: {list(losses)}")
-    else:
-        raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
-    if not given:
-        raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
-    for name in given:
-        if not isinstance(name, str):
-            raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
-        if isinstance(given[name], Blend):
-            raise TypeError(f"`losses` must not contain a blend: blend its losses. Received: {name!r}")
-        if not name:
-            raise ValueError("`losses` must not have an empty name. Received: ''")
-    return given
-
-
-def _batch(y_true: Any, y_pred: Any, sample_weight: Any) -> _Batch:
-    if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
-        raise TypeError(
-            "`y_pred` must be one tensor: reduce several outputs to values and give them to `combine`. "
-            f"Received: y_pred of type {type(y_pred).__name__}"
-        )
-    mask = getattr(y_pred, "_keras_mask", None)
-    y_pred = _computable(y_pred)
-    y_true = tf.convert_to_tensor(y_true)
-    if y_true.dtype != tf.string:
-        y_true = tf.cast(y_true, y_pred.dtype)  # as Keras does; losses of classes cast back
-    if y_true.shape.rank is not None and y_pred.shape.rank is not None:
-        y_true = of_rank(y_true, y_pred)
-    if sample_weight is not None:
-        sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), y_pred.dtype)
-    return _Batch(y_true, y_pred, sample_weight, mask)
-
-
-def _computable(values: Any) -> tf.Tensor:
-    """`values` in float32 or float64: sums of half-precision losses overflow."""
-    values = tf.convert_to_tensor(values)
-    if not (values.dtype.is_floating or values.dtype.is_integer):
-        raise TypeError(f"Predictions and values of losses must be real numbers. Received: dtype={values.dtype.name}")
-    return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:

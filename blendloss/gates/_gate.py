@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from blendloss.losses import Penalty
+
 
 class Context(NamedTuple):
-    """What a gate may look at. Gradients do not flow through it.
+    """What a gate may look at. Gradients do not flow through it, but for the residual of a gate that asks for them.
 
     Args:
         step: the training step, int64 scalar, or None.
         training: whether this is a training step; a gate that keeps running state updates it only then.
-        residual: y_pred - y_true, flattened, `[N]`, where the gate has `needs_residual`; else None.
+        residual: y_pred - y_true where the gate has `needs_residual`: flattened, `[N]`, or of the predictions' shape
+            for an `elementwise` gate; else None.
         counted: which elements count (unmasked, sample weight not 0), `[N]` bool; None is all.
         values: the reduced losses, `[K]`, where the gate has `needs_values`; else None.
+        features: what the caller gave as `features`, where the gate has `needs_features`; else None.
 
     Returns:
         The record itself.
@@ -42,16 +47,19 @@ class Context(NamedTuple):
     residual: tf.Tensor | None = None
     counted: tf.Tensor | None = None
     values: tf.Tensor | None = None
+    features: Any = None
 
 
 class Gating(NamedTuple):
-    """What a gate gives: logits for the mode, and the total that the weights shall sum to.
+    """What a gate gives: logits for the mode, the total of the weights, and the scale of the residuals.
 
-    The gating vector is g = total * mode(logits). Logits log w with total sum(w) make soft gating give w itself.
+    The gating vector is g = total * shares, shares = mode(logits), and blends the penalties of r / scale. Logits log w
+    with total sum(w) make soft gating give w itself.
 
     Args:
-        logits: `[K]` or `[batch, K]`; -inf excludes a loss.
-        total: scalar, or `[batch, 1]`.
+        logits: `[K]` or `[batch, K]`, or the predictions' shape and K from an `elementwise` gate; -inf excludes a loss.
+        total: what the weights sum to: scalar, or `[batch, 1]`; or `[K]`, a factor for each share.
+        scale: what residuals are divided by, scalar or `[K]`, from a gate that `needs_penalties`; None is 1.
 
     Returns:
         The record itself.
@@ -73,14 +81,18 @@ class Gating(NamedTuple):
 
     logits: tf.Tensor
     total: Any = 1.0
+    scale: Any = None
 
 
 class Gate(keras.Layer, abc.ABC):
     """Where the gating logits come from: a Keras layer, so that its state is tracked, saved and resumed.
 
-    A subclass implements `gating(context)`, and `create_state(k)` if it has variables. The class attributes say what
-    it needs: `needs_step`, `needs_residual` (of losses of a residual), `needs_values` (all K losses, each step), and
-    whether it `updates` its state inside the training step.
+    A subclass implements `gating(context)`, `create_state(k)` if it has variables, and `cost(shares, gating, context)`
+    if it adds something to the blend: L = sum_k g_k l_k + cost. The class attributes say what it needs: `needs_step`,
+    `needs_residual` (of losses of a residual), `needs_values` (all K losses, each step), `needs_features`,
+    `needs_penalties` (that each loss is a `Penalty`, found in `penalties`); whether it `updates` its state inside the
+    training step, weighs each residual by itself (`elementwise`), and whether gradients flow through the residuals that
+    it looks at (`through_residual`).
 
     Args:
         name: the layer's name.
@@ -90,7 +102,8 @@ class Gate(keras.Layer, abc.ABC):
         `gating(context)` gives logits `[K]` or `[batch, K]`, or a `Gating`.
 
     Raises:
-        ValueError: if it is attached to blends with different numbers of losses.
+        ValueError: if it is attached to blends of different losses.
+        TypeError: if it needs penalties, and a loss is none.
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
@@ -111,12 +124,17 @@ class Gate(keras.Layer, abc.ABC):
     needs_step: ClassVar[bool] = False
     needs_residual: ClassVar[bool] = False
     needs_values: ClassVar[bool] = False
+    needs_features: ClassVar[bool] = False
+    needs_penalties: ClassVar[bool] = False
     observed: bool = True
     updates: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
+    through_residual: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype, autocast=False)
         self._names: tuple[str, ...] | None = None
+        self._penalties: tuple[Penalty, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -125,22 +143,37 @@ class Gate(keras.Layer, abc.ABC):
             raise ValueError(f"The gate {self.name!r} belongs to no blend yet: give it to `Blend(..., gate=gate)`.")
         return self._names
 
-    def attach(self, names: tuple[str, ...]) -> None:
+    @property
+    def penalties(self) -> tuple[Penalty, ...]:
+        """The losses that the gate weighs, in their order, where it has `needs_penalties`; else empty."""
+        return self._penalties
+
+    def attach(self, names: tuple[str, ...], losses: Sequence[Any] = ()) -> None:
         """Creates the state for the losses `names`; called once by the blend that the gate is given to."""
+        penalties = self._checked_penalties(names, losses) if self.needs_penalties or self.elementwise else ()
         if self._names is not None:
-            if self._names != names:
+            if self._names != names or self._penalties != penalties:
                 raise ValueError(
                     "A gate can be shared only by blends of the same losses. "
                     f"Received: {list(names)}, attached to {list(self._names)}"
                 )
             return
-        self._names = names
+        self._names, self._penalties = names, penalties
         try:
             self.create_state(len(names))
         except Exception:
-            self._names = None  # it does not fit this blend; it may fit another
+            self._names, self._penalties = None, ()  # it does not fit this blend; it may fit another
             raise
         self.built = True
+
+    def _checked_penalties(self, names: tuple[str, ...], losses: Sequence[Any]) -> tuple[Penalty, ...]:
+        for name, loss in zip(names, losses or [None] * len(names), strict=True):
+            if not isinstance(loss, Penalty):
+                raise TypeError(
+                    f"The gate {self.name!r} ({type(self).__name__}) weighs functions of the residual: every loss must "
+                    f"be a penalty, such as blendloss.losses.Huber(). Received: {name}={loss!r}"
+                )
+        return tuple(losses)
 
     def create_state(self, k: int) -> None:
         """Checks the arguments against the number of losses `k`, and creates the variables."""
@@ -148,6 +181,24 @@ class Gate(keras.Layer, abc.ABC):
     @abc.abstractmethod
     def gating(self, context: Context) -> tf.Tensor | Gating:
         """The logits `[K]` or `[batch, K]` at `context`, or a `Gating`."""
+
+    def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor | None:
+        """What the gate adds to the blend; None is nothing.
+
+        A scalar is added once. A tensor with axes is a part of the losses' values, weighted and reduced with them:
+        `[1]` stands for all examples alike; an elementwise gate may give one of the residual's shape.
+
+        Args:
+            shares: mode(logits), the shape of the logits.
+            gating: what `gating` gave; g = gating.total * shares.
+            context: what `gating` was given.
+        """
+        return None
+
+    @property
+    def has_cost(self) -> bool:
+        """Whether the gate adds something to the blend."""
+        return type(self).cost is not Gate.cost
 
     def state(self, name: str, shape: tuple[int, ...] = (), value: float = 0, dtype: str | None = None) -> Any:
         """A variable that no optimizer trains, equal on all replicas, tracked and saved."""

@@ -25,7 +25,8 @@ class BlendedModel(keras.Model):
     The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
     updates; it is a weight of the model, so that schedules go on where a saved model stopped, and survive compiling
     again. `history` holds `gate/<name>`, the weight at the end of each epoch, and `loss/<name>`, its mean value (NaN
-    where it was not evaluated). Gates that watch a metric observe it after every epoch by themselves.
+    where it was not evaluated); `cost` what the gate itself adds, if it adds something. Gates that watch a metric
+    observe it after every epoch by themselves; gates that choose by features are given the network's inputs.
 
     Args:
         network: any Keras model or layer: Sequential, Functional or subclassed; used as it is.
@@ -73,6 +74,7 @@ class BlendedModel(keras.Model):
         self.read_at = self._count("read_at")  # the step of the last reading in training
         self._loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
         self._gate_readings = [Latest(name=f"gate/{name}") for name in blend.names]
+        self._cost_readings = [MeanOfEvaluated(name="cost")] if blend.gate.has_cost else []
         if network.built:
             self.built = True
 
@@ -137,7 +139,8 @@ class BlendedModel(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
         """The blended loss plus regularisation losses."""
-        reading = self.blend.read(y, y_pred, sample_weight, step=self.step, training=training)
+        features = x if self.blend.gate.needs_features else None
+        reading = self.blend.read(y, y_pred, sample_weight, step=self.step, training=training, features=features)
         if training:
             self.read_at.assign(self.step)
         number = tf.shape(y_pred)[0]
@@ -145,6 +148,8 @@ class BlendedModel(keras.Model):
             unread = tf.math.is_nan(reading.losses[k]) & (reading.weights[k] == 0)
             loss.update_state(reading.losses[k], tf.where(unread, 0, number))
             gate.update_state(reading.weights[k])
+        for cost in self._cost_readings:
+            cost.update_state(reading.cost, number)
         total = reading.value
         for loss in self.losses:
             total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")

@@ -1,0 +1,77 @@
+"""What a blend is given, checked and brought to one form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from blendloss.losses._penalty import of_rank
+
+
+class Batch(NamedTuple):
+    """Targets and predictions at one rank and dtype, with what weighs them."""
+
+    y_true: tf.Tensor
+    y_pred: tf.Tensor
+    sample_weight: tf.Tensor | None
+    mask: tf.Tensor | None
+
+    @property
+    def by_example(self) -> tf.Tensor:
+        """A tensor of the shape of the losses' values, `[batch, ...]`."""
+        return self.y_pred if self.y_pred.shape.rank < 2 else self.y_pred[..., 0]
+
+
+NOTHING = Batch(None, None, None, None)
+"""The batch of `combine`: the values are all there is."""
+
+
+def named(losses: Any) -> dict[str, Any]:
+    """The losses by name; None for those that are names alone."""
+    if isinstance(losses, Mapping):
+        given = dict(losses)
+        if None in given.values():
+            raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
+    elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
+        given = dict.fromkeys(losses)
+        if len(given) != len(losses):
+            raise ValueError(f"`losses` must have different names. Received: {list(losses)}")
+    else:
+        raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
+    if not given:
+        raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
+        if not name:
+            raise ValueError("`losses` must not have an empty name. Received: ''")
+    return given
+
+
+def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
+    """The batch of a call."""
+    if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
+        raise TypeError(
+            "`y_pred` must be one tensor: reduce several outputs to values and give them to `combine`. "
+            f"Received: y_pred of type {type(y_pred).__name__}"
+        )
+    mask = getattr(y_pred, "_keras_mask", None)
+    y_pred = computable(y_pred)
+    y_true = tf.convert_to_tensor(y_true)
+    if y_true.dtype != tf.string:
+        y_true = tf.cast(y_true, y_pred.dtype)  # as Keras does; losses of classes cast back
+    if y_true.shape.rank is not None and y_pred.shape.rank is not None:
+        y_true = of_rank(y_true, y_pred)
+    if sample_weight is not None:
+        sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), y_pred.dtype)
+    return Batch(y_true, y_pred, sample_weight, mask)
+
+
+def computable(values: Any) -> tf.Tensor:
+    """`values` in float32 or float64: sums of half-precision losses overflow."""
+    values = tf.convert_to_tensor(values)
+    if not (values.dtype.is_floating or values.dtype.is_integer):
+        raise TypeError(f"Predictions and values of losses must be real numbers. Received: dtype={values.dtype.name}")
+    return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
