@@ -10,11 +10,27 @@ from blendloss._startup import IS_COMMAND
 if TYPE_CHECKING or not IS_COMMAND:
     from blendloss import gates, keras, losses, modes, schedules
     from blendloss._blend import Blend, Reading
+    from blendloss._diagnosis import Diagnosis
+    from blendloss._fit_gate import GateFit, fit_gate
+    from blendloss._look_ahead import look_ahead_gradient
     from blendloss.keras import BlendedModel
 
 __version__ = metadata.version("blendloss")
 
-__all__ = ["Blend", "BlendedModel", "Reading", "gates", "keras", "losses", "modes", "schedules"]
+__all__ = [
+    "Blend",
+    "BlendedModel",
+    "Diagnosis",
+    "GateFit",
+    "Reading",
+    "fit_gate",
+    "gates",
+    "keras",
+    "look_ahead_gradient",
+    "losses",
+    "modes",
+    "schedules",
+]
 
 if not TYPE_CHECKING:
 
@@ -22,5 +38,13 @@ if not TYPE_CHECKING:
         """What the command did not import yet."""
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        homes = {"Blend": "blendloss._blend", "Reading": "blendloss._blend", "BlendedModel": "blendloss.keras"}
+        homes = {
+            "Blend": "blendloss._blend",
+            "BlendedModel": "blendloss.keras",
+            "Diagnosis": "blendloss._diagnosis",
+            "GateFit": "blendloss._fit_gate",
+            "Reading": "blendloss._blend",
+            "fit_gate": "blendloss._fit_gate",
+            "look_ahead_gradient": "blendloss._look_ahead",
+        }
         return getattr(import_module(homes[name]), name) if name in homes else import_module(f"{__name__}.{name}")

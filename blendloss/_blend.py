@@ -12,6 +12,7 @@ from blendloss import _checks
 from blendloss._at import _At
 from blendloss._batch import NOTHING, Batch, batch_of, computable, named
 from blendloss._combine import switched, weighted_sum
+from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, per_replica, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
@@ -172,6 +173,12 @@ class Blend(keras.Layer, keras.losses.Loss):
         features: Any = None,
     ) -> Reading:
         """The blended loss with every loss and weight; arguments as of a call."""
+        return self._read(y_true, y_pred, sample_weight, step, training, features)[0]
+
+    def _read(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, step: Any, training: bool, features: Any
+    ) -> tuple[Reading, tf.Tensor]:
+        """The reading, and what of its cost is added once (regularisers of the gate), differentiable."""
         if not self._evaluate:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
         batch = batch_of(y_true, y_pred, sample_weight)
@@ -217,7 +224,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         if self.gate.needs_values:
             context = context._replace(values=tf.stop_gradient(self._means(given, NOTHING)))
         gating, shares, weights = self._gated(context, dtype)
-        return self._blended(given, weights, self.gate.cost(shares, gating, context), NOTHING)
+        return self._blended(given, weights, self.gate.cost(shares, gating, context), NOTHING)[0]
 
     def at(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
@@ -233,6 +240,35 @@ class Blend(keras.Layer, keras.losses.Loss):
             ValueError: if something in the blend trains or keeps state in the step; `BlendedModel` is the way then.
         """
         return _At(self, step)
+
+    def diagnose(
+        self, reading: Reading | None = None, *, step: Any = None, held_out: bool = False, threshold: float = 0.99
+    ) -> Diagnosis:
+        """Says, in words, whether a gate that trains has collapsed onto one loss; for people, outside of any graph.
+
+        Minimising the blended loss over its weights moves them to the loss with the smallest numbers. Where the gate
+        does not train, or its weights are evidence (a likelihood, held-out data), a small weight is no collapse.
+
+        Args:
+            reading: what `read` gave; tells the losses, and the weights where they depend on the batch. Where they do
+                not, they are the gate's own, as it is now.
+            step: the training step, where the weights depend on it.
+            held_out: whether the gate is trained on data that the network is not trained on.
+            threshold: the share, above 0.5, from which on one loss has all. A mode that sharpens, by temperature or by
+                a hard choice, does not count: the flatter of the mode's shares and its relaxation's is judged.
+
+        Returns:
+            A `Diagnosis`; its `str()` is a sentence or two.
+
+        Raises:
+            ValueError: if the weights of a gate that trains depend on a batch or a step that is not given.
+        """
+        if reading is not None and not isinstance(reading, Reading):
+            raise TypeError(f"`reading` must be a Reading, such as blend.read(...) gives. Received: {reading!r}")
+        if not tf.executing_eagerly():
+            raise ValueError("`diagnose` must be called outside of any graph. Received: a call in a traced function")
+        threshold = _checks.between("threshold", threshold, 0.5, 1)
+        return diagnosis_of(self, reading, step, _checks.boolean("held_out", held_out), threshold)
 
     # The parts of a call
 
@@ -296,7 +332,8 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     @property
     def _lazy(self) -> bool:
-        if not self.mode.lazy or self.reduction in ("none", None) or self.gate.trainable_variables:
+        # What trains, gate or loss, gets a gradient from every loss: eagerly, one not evaluated would give None.
+        if not self.mode.lazy or self.reduction in ("none", None) or self.trainable_variables:
             return False
         # XLA cannot differentiate the chosen branch when the choice itself was computed from a batch whose size it
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
@@ -337,16 +374,18 @@ class Blend(keras.Layer, keras.losses.Loss):
         """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
         return accurate_mean(values) if self.gate.elementwise and values.shape.rank > 1 else values
 
-    def _blended(self, values: list[tf.Tensor], weights: tf.Tensor, cost: tf.Tensor | None, batch: Batch) -> Reading:
+    def _blended(
+        self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batch: Batch
+    ) -> tuple[Reading, tf.Tensor]:
         losses = tf.cast(self._means(values, batch), weights.dtype)
         if weights.shape.rank == 1 and self.reduction not in ("none", None):
             value = weighted_sum(losses, weights)
         else:
             value = self._reduced(self._of_examples(_by_example(values, weights)), batch)
-        mean_weights = tf.reduce_mean(tf.reshape(weights, [-1, len(self.names)]), axis=0)
+        mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
         return self._reading(value, losses, mean_weights if weights.shape.rank > 1 else weights, cost, batch)
 
-    def _read_chosen(self, batch: Batch, gating: Gating, weights: tf.Tensor, cost: tf.Tensor | None) -> Reading:
+    def _read_chosen(self, batch: Batch, gating: Gating, weights: tf.Tensor, cost: Any) -> tuple[Reading, tf.Tensor]:
         def branch(index: int) -> Callable[[], tf.Tensor]:
             return lambda: tf.cast(
                 self._reduced(self._evaluated(index, *batch[:2], gating.scale), batch), weights.dtype
@@ -361,25 +400,32 @@ class Blend(keras.Layer, keras.losses.Loss):
         return self._reading(value, losses, weights, cost, batch)
 
     def _reading(
-        self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: tf.Tensor | None, batch: Batch
-    ) -> Reading:
-        """The record of a call, with the gate's cost added to the blended losses."""
+        self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, batch: Batch
+    ) -> tuple[Reading, tf.Tensor]:
+        """The record of a call, with the gate's cost added to the blended losses; and what of it is added once."""
         value = per_replica(value, self.reduction)
-        if cost is None:
-            cost = tf.zeros([], value.dtype)
-        else:
-            cost = tf.cast(cost, value.dtype)
-            if not cost.shape.rank:  # the gate's alone, not of the examples
-                cost = per_replica(cost, "mean" if value.shape.rank == 0 else "none")
-            elif batch is NOTHING:
-                cost = per_replica(tf.reduce_mean(cost), "mean")
-            else:
-                by_example = cost if cost.shape.rank == 1 else self._of_examples(cost)
-                shape = tf.shape(batch.by_example)
-                cost = per_replica(self._reduced(tf.broadcast_to(by_example, shape), batch), self.reduction)
-            value = value + cost
-        mean_cost = tf.reduce_mean(cost) if cost.shape.rank else cost
-        return Reading(value, *map(tf.stop_gradient, (losses, weights, mean_cost)))
+        given = () if cost is None else cost if isinstance(cost, tuple) else (cost,)
+        reduced = [self._cost(part, value, batch) for part in given]
+        means = [accurate_mean(tf.reshape(part, [-1])) for part, _ in reduced]  # of this replica, as the losses are
+        costs = [per_replica(part, reduction) for part, reduction in reduced]
+        nothing = tf.zeros([], value.dtype)
+        mean_cost = sum(means, nothing)
+        once = sum(
+            (cost for part, cost in zip(given, costs, strict=True) if not tf.convert_to_tensor(part).shape.rank),
+            nothing,
+        )
+        return Reading(sum(costs, value), *map(tf.stop_gradient, (losses, weights, mean_cost))), once
+
+    def _cost(self, cost: tf.Tensor, value: tf.Tensor, batch: Batch) -> tuple[tf.Tensor, str | None]:
+        """A cost of the gate, reduced as the blended `value` was, and the reduction that was."""
+        cost = tf.cast(cost, value.dtype)
+        if not cost.shape.rank:  # the gate's alone, not of the examples
+            return cost, "mean" if value.shape.rank == 0 else "none"
+        if batch is NOTHING:
+            return tf.reduce_mean(cost), "mean"
+        by_example = cost if cost.shape.rank == 1 else self._of_examples(cost)
+        shape = tf.shape(batch.by_example)
+        return self._reduced(tf.broadcast_to(by_example, shape), batch), self.reduction
 
     # Saving it
 

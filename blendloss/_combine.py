@@ -11,7 +11,8 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """sum_k g_k l_k over the last axis, where g_k = 0 keeps an infinite or NaN l_k out of value and gradients.
 
     dL/dl_k = g_k and dL/dg_k = l_k. Where g_k = 0 and l_k is not finite, l_k is read as L itself: it adds nothing to
-    the value, its gradient is 0, and in dL/dg it neither attracts nor repels a gate on the simplex.
+    the value, its gradient is 0, and in dL/dg it neither attracts nor repels a gate on the simplex. If L itself is not
+    finite, it is read as 0.
 
     Args:
         losses: `[..., K]`, floating.
@@ -23,6 +24,8 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     off = (weights == 0) & ~tf.math.is_finite(losses)
     alive = tf.where(off, tf.zeros_like(losses), losses)
     total = tf.stop_gradient(tf.reduce_sum(weights * alive, axis=-1, keepdims=True))
+    # 0 times an infinite L would be NaN where another loss is on, and infinite.
+    total = tf.where(tf.math.is_finite(total), total, tf.zeros_like(total))
     return tf.reduce_sum(weights * tf.where(off, total, losses), axis=-1)
 
 
@@ -30,12 +33,18 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
     """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
 
+    A finite gradient is 0 there by itself. It is left alone: what it would be at another weight, its derivative in the
+    weight, is what a hypergradient needs.
+
     Args:
         values: any shape, floating.
         off: bool, scalar or broadcasting to `values`.
     """
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        return tf.where(off, tf.zeros_like(upstream), upstream), None
+        lost = off & ~tf.math.is_finite(upstream)
+        # Not `tf.where`, whose own gradient reads the shape of the result. TensorFlow adds gradients up in the buffer
+        # of one without other readers: with a second reader, K > 2 are added in an order of chance.
+        return tf.raw_ops.Select(condition=lost, x=tf.zeros_like(upstream), y=upstream), None
 
     return tf.identity(values), gradient

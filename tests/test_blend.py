@@ -325,6 +325,12 @@ GATES = {
     "scheduled": lambda: bl.gates.Scheduled(bl.schedules.linear(0.0, 2.0, steps=1000)),
     "scheduled-weights": lambda: bl.gates.Scheduled(bl.schedules.cosine([1, 0, 0], [0, 1, 1], steps=1000)),
     "learned": lambda: bl.gates.Learned(),
+    "learned-initial": lambda: bl.gates.Learned(normalize="initial"),
+    "learned-running": lambda: bl.gates.Learned(
+        normalize="running", regularizers=[bl.gates.regularizers.Entropy(bl.schedules.linear(1.0, 0.0, steps=1000))]
+    ),
+    "bayesian": lambda: bl.gates.Bayesian(bl.gates.families.LogisticNormal(), examples=6, seed=0),
+    "uncertainty": lambda: bl.gates.Uncertainty(["regression", "geometric", "auxiliary"]),
     "plateau": lambda: bl.gates.Plateau("loss", patience=300),
     "threshold": lambda: bl.gates.Threshold("loss", [0.6, 0.3]),
     "residual-state": lambda: bl.gates.ResidualState(

@@ -32,6 +32,11 @@ def test_broken_loss_of_weight_zero_reaches_nothing(broken):
 
 
 @pytest.mark.parametrize("broken", BROKEN)
+def test_broken_loss_of_weight_zero_does_not_spoil_an_infinite_one(broken):
+    assert value_and_gradients([np.inf, broken], [1.0, 0.0])[:2] == [np.inf, [1.0, 0.0]]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
 def test_broken_loss_of_positive_weight_is_seen(broken):
     value, _, _ = value_and_gradients([2.0, broken], [0.5, 0.5])
     np.testing.assert_equal(value, broken)

@@ -15,6 +15,9 @@ ROOMS = {
     "losses": bl.losses,
     "modes": bl.modes,
     "gates": bl.gates,
+    "gates.families": bl.gates.families,
+    "gates.normalizers": bl.gates.normalizers,
+    "gates.regularizers": bl.gates.regularizers,
     "gates.statistics": bl.gates.statistics,
     "schedules": bl.schedules,
     "keras": bl.keras,
@@ -33,9 +36,12 @@ BASES = {
     "modes.Estimator",
     "gates.Gate",
     "gates.MetricGate",
+    "gates.families.Family",
+    "gates.normalizers.Normalizer",
+    "gates.regularizers.Regularizer",
     "gates.statistics.Statistic",
 }
-RECORDS = {"gates.Context", "gates.Gating", "Reading"}
+RECORDS = {"gates.Context", "gates.Gating", "Diagnosis", "GateFit", "Reading"}
 WITHOUT_ROW = (
     BASES
     | RECORDS
@@ -44,9 +50,13 @@ WITHOUT_ROW = (
         "schedules.as_schedule",
         "Blend",
         "BlendedModel",
+        "fit_gate",
         "keras.BlendedModel",
         "keras.MetricMonitor",
+        "keras.CollapseMonitor",
         "keras.GateHistory",
+        "keras.HeldOut",
+        "look_ahead_gradient",
     }
 )
 HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
@@ -54,7 +64,8 @@ HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
 
 def _golden_rows():
     for room in ("losses", "modes", "gates", "schedules"):
-        for row in importlib.import_module(f"tests.{room}.golden").ROWS:
+        golden = importlib.import_module(f"tests.{room}.golden")
+        for row in [*golden.ROWS, *getattr(golden, "TRAINED", [])]:
             yield room, row
 
 

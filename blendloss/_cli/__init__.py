@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from blendloss import __version__
-from blendloss._demo._errors import UserError
+from blendloss._cli._errors import UserError
+from blendloss._startup import import_tensorflow
 
 # Conventions of shells: 128 + the signal's number.
 _INTERRUPTED = 130
@@ -49,6 +50,27 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     info = commands.add_parser("info", help="versions, devices, and whether XLA works here")
     info.set_defaults(run=_run_info)
+    recover = commands.add_parser(
+        "recover",
+        help="fit a likelihood gate to residuals of five known laws",
+        description="Draws residuals from five laws, fits a likelihood gate over four losses to each, and prints how "
+        "near it came to the truth and to the best single loss.",
+    )
+    recover.set_defaults(run=_run_recover)
+    recover.add_argument("--residuals", type=_positive, metavar="N", default=100_000, help="of each law (100,000)")
+    recover.add_argument("--seed", type=int, metavar="N", default=0, help="of the residuals (0)")
+    noise = commands.add_parser(
+        "noise",
+        help="train one network on contaminated data with seven gates, and see which finds the noise",
+        description="Trains the same small network on a known function with outliers, by two losses alone and by five "
+        "gates; then shows how near each came to the function, and what it took the noise for.",
+    )
+    noise.set_defaults(run=_run_noise)
+    noise.add_argument("--seeds", type=_positive, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
+    noise.add_argument("--share", type=float, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
+    noise.add_argument("--width", type=float, default=10.0, help="how many times as broad that part is (10)")
+    noise.add_argument("--output", type=Path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
+    noise.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
     demo = commands.add_parser(
         "demo",
         help="train one network with eight ways of blending two losses, on real data",
@@ -87,6 +109,21 @@ def _run_info(arguments: argparse.Namespace) -> None:
     from blendloss._cli._info import info
 
     info()
+
+
+def _run_recover(arguments: argparse.Namespace) -> None:
+    import_tensorflow()
+    from blendloss._recover import run
+
+    run(arguments.residuals, arguments.seed)
+
+
+def _run_noise(arguments: argparse.Namespace) -> None:
+    from blendloss._noise_study._settings import Request, Settings
+    from blendloss._noise_study._study import study
+
+    settings = Settings(seeds=arguments.seeds, share=arguments.share, width=arguments.width)
+    study(Request(settings, arguments.output, arguments.overwrite))
 
 
 def _run_demo(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from blendloss._demo._environment import devices, versions
+from blendloss._cli._environment import devices, versions
 from blendloss._startup import import_tensorflow, without_notes
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from blendloss._cli._environment import devices, versions
+from blendloss._cli._errors import UserError
+from blendloss._cli._numbers import significant
+from blendloss._cli._screen import bar, screen
 from blendloss._demo import _extras, _record
-from blendloss._demo._environment import devices, versions
-from blendloss._demo._errors import UserError
 from blendloss._demo._flights import read_flights
 from blendloss._demo._problem import TEST, TRAIN, Problem, errors, prepare
 from blendloss._demo._settings import Request, Settings, settle
@@ -110,7 +110,7 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     record["arms"] = {
         arm.name: {"about": arm.about, "blend": serialize(arm.blend(settings.steps))} for arm in _arms.ARMS
     }
-    console = _report.screen()
+    console = screen()
     _report.introduce(console, record, record["seeds"])
     done = {(run["arm"], run["seed"]) for run in record["runs"]}
     todo = [(arm, seed) for seed in range(record["seeds"]) for arm in _arms.ARMS if (arm.name, seed) not in done]
@@ -118,22 +118,22 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
         console.print(f"{len(done)} of {len(done) + len(todo)} trainings are there already.\n")
     _record.save(folder, record)
     try:
-        with _bar(console, show=console.is_terminal and bool(todo)) as bar:
-            task = bar.add_task("", total=len(todo) * settings.steps, loss="")
+        with bar(console, show=console.is_terminal and bool(todo)) as shown:
+            task = shown.add_task("", total=len(todo) * settings.steps, loss="")
             for number, (arm, seed) in enumerate(todo, 1):
                 label = f"{number:>{len(str(len(todo)))}}/{len(todo)}  {arm.name:<14}  seed {seed}"
-                bar.update(task, description=label)
+                shown.update(task, description=label)
                 run = _train.train(
                     problem,
                     arm,
                     seed,
                     settings,
-                    lambda steps, loss: bar.update(task, advance=steps, loss=f"loss {loss:.3f}"),
+                    lambda steps, loss: shown.update(task, advance=steps, loss=f"loss {loss:.3f}"),
                 )
                 record["runs"].append(run)
                 _record.save(folder, record)
-                bar.update(task, completed=number * settings.steps)
-                mae = _summary.significant(run["test"]["mae"])
+                shown.update(task, completed=number * settings.steps)
+                mae = significant(run["test"]["mae"])
                 console.print(f"  {label}  test MAE {mae}  {run['seconds']:5.1f} s", markup=False)
     except KeyboardInterrupt as interruption:
         kept = f"{len(record['runs'])} of {len(done) + len(todo)} trainings are kept"
@@ -147,16 +147,3 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     _report.results(console, record)
     _report.conclude(console, record, folder)
     console.print(f"Done in {record['seconds']:.0f} s.")
-
-
-def _bar(console: Console, show: bool) -> Progress:
-    columns = (
-        TextColumn("  {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    # A bar is for eyes: a file or a pipe gets the lines of the finished arms alone.
-    return Progress(*columns, console=console, transient=True, disable=not show)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from blendloss._demo._errors import UserError
+from blendloss._cli import _extras
+from blendloss._cli._errors import UserError
 
 _NEEDED = ("matplotlib", "pandas")
 
 
 def require(*more: str) -> None:
     """Raises unless the demo's packages, and `more`, are installed."""
-    missing = [name for name in (*_NEEDED, *more) if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UserError(f'the demo needs {" and ".join(missing)}: pip install "blendloss[demo]"')
+    _extras.require("the demo", *_NEEDED, *more)
 
 
 def folder(package: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from blendloss._demo._errors import UserError
+from blendloss._cli._errors import UserError
 from blendloss._demo._extras import folder
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, digest
 

@@ -9,8 +9,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 
+from blendloss._cli._numbers import significant
 from blendloss._demo._arms import ARMS, SINGLES
-from blendloss._demo._summary import METRICS, of, significant
+from blendloss._demo._summary import METRICS, of
 
 # Blue and orange of Okabe and Ito's palette, which colour-blind readers can tell apart.
 _MSE, _HUBER, _BLEND, _GREY = "#0072B2", "#E69F00", "#333333", "#888888"

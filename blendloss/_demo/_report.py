@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from blendloss._cli._numbers import significant
+from blendloss._cli._screen import say
 from blendloss._demo._record import PICTURE, RECORD
-from blendloss._demo._summary import METRICS, significant
+from blendloss._demo._summary import METRICS
 
-_PIPED_WIDTH = 110
 # From here on an error and its spread have room on one line.
 _WIDE = 105
-
-
-def screen() -> Console:
-    """The terminal, or a wide page where the output is piped."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, _PIPED_WIDTH)
-    return console
 
 
 def introduce(console: Console, record: dict[str, Any], seeds: int) -> None:
@@ -41,7 +33,7 @@ def introduce(console: Console, record: dict[str, Any], seeds: int) -> None:
         f"{settings['steps_per_epoch']} steps each. All arms of a seed have the same first weights and batches.",
     )
     for text in said:
-        _say(console, text)
+        say(console, text)
     console.print()
 
 
@@ -66,7 +58,7 @@ def results(console: Console, record: dict[str, Any]) -> None:
     console.print(f"\n[bold]Test errors in {escape(unit)}[/bold] (* best of the column)")
     console.print(table)
     spread = "; +- is the standard deviation over seeds" if len({run["seed"] for run in runs}) > 1 else ""
-    _say(
+    say(
         console,
         "MAE, MedAE: mean and median absolute error. mse / huber: the weights in the last step. traces: how often the "
         "training step was traced; 1 means that no change of the blend recompiled anything. always median: the errors "
@@ -78,7 +70,7 @@ def results(console: Console, record: dict[str, Any]) -> None:
 def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
     """What the numbers say, where everything is, and what to try next."""
     for finding in record["findings"]:
-        _say(console, finding, "- ")
+        say(console, finding, "- ")
     console.print(
         f"\n[bold]{escape(str(folder / PICTURE))}[/bold]  each arm's weights over the steps, and the errors",
         soft_wrap=True,
@@ -95,12 +87,6 @@ def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
         console.print(
             "  blendloss demo --data FILE.csv --target COLUMN    the same on a table of your own", markup=False
         )
-
-
-def _say(console: Console, text: str, mark: str = "") -> None:
-    indent = "  " + " " * len(mark)
-    width = min(console.width, _PIPED_WIDTH)
-    console.print(textwrap.fill(text, width, initial_indent=f"  {mark}", subsequent_indent=indent), markup=False)
 
 
 def _error(error: dict[str, float], best: float, between: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from blendloss._demo._errors import UserError
+from blendloss._cli._errors import UserError
 
 _BATCH = 1024
 _EPOCHS = 5

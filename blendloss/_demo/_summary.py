@@ -7,12 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from blendloss._cli._numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, significant
 from blendloss._demo._arms import ARMS, SINGLES
 
 METRICS = {"mae": "MAE", "rmse": "RMSE", "median": "MedAE"}
-# Two standard errors of the paired difference over seeds; with fewer seeds than this its spread is itself a guess.
-_STANDARD_ERRORS = 2.0
-_ENOUGH_SEEDS = 3
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
@@ -41,11 +39,6 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
     return [arm.name for arm in ARMS if any(run["arm"] == arm.name for run in runs)]
 
 
-def significant(value: float) -> str:
-    """`value` in four significant digits, trailing zeros kept: columns of errors stay aligned."""
-    return f"{value:#.4g}".removesuffix(".")
-
-
 def findings(runs: list[dict[str, Any]], unit: str, baseline: dict[str, float]) -> list[str]:
     """The result in sentences, one for each metric, and what they are worth."""
     return [*(_finding(runs, metric, unit) for metric in METRICS), *_hardness(runs, baseline), _worth(runs)]
@@ -58,30 +51,13 @@ def _finding(runs: list[dict[str, Any]], metric: str, unit: str) -> str:
     start = f"{METRICS[metric]}: of the single losses {winner}"
     blends = [name for name in _names(runs) if name not in SINGLES]
     differences = {blend: np.array(of(runs, blend, metric)) - reference for blend in blends}
-    if len(reference) < _ENOUGH_SEEDS:
+    if len(reference) < ENOUGH_SEEDS:
         blend = min(blends, key=lambda name: differences[name].mean())
         change = differences[blend].mean()
         if change >= 0:
             return f"{start}, and no blend is below it."
         return f"{start}; the lowest blend, {blend}, is {-change:.2g} below it."
-    helped = [name for name in blends if _mean_in_errors(differences[name]) < -_STANDARD_ERRORS]
-    harmed = [name for name in blends if _mean_in_errors(differences[name]) > _STANDARD_ERRORS]
-    same = [name for name in blends if name not in helped + harmed]
-    parts = [("below it", helped), ("no different", same), ("above it", harmed)]
-    said = "; ".join(
-        f"{what}: " + ", ".join(f"{name} ({differences[name].mean():+.2g})" for name in names)
-        for what, names in parts
-        if names
-    )
-    return f"{start}; {said}."
-
-
-def _mean_in_errors(differences: np.ndarray) -> float:
-    """The mean of paired differences, in its standard errors."""
-    error = differences.std(ddof=1) / math.sqrt(len(differences))
-    if error == 0:
-        return 0.0 if differences.mean() == 0 else math.copysign(math.inf, differences.mean())
-    return float(differences.mean() / error)
+    return f"{start}; {compared(differences)}."
 
 
 def _hardness(runs: list[dict[str, Any]], baseline: dict[str, float]) -> list[str]:
@@ -102,9 +78,9 @@ def _worth(runs: list[dict[str, Any]]) -> str:
         f"{label} {max(np.std(of(runs, name, metric), ddof=1) for name in _names(runs)):.2g}"
         for metric, label in METRICS.items()
     )
-    if seeds < _ENOUGH_SEEDS:
+    if seeds < ENOUGH_SEEDS:
         return f"{seeds} seeds are too few to tell small differences from chance. Largest spread of an arm: {spread}."
     return (
-        f"{seeds} seeds; 'no different' is within {_STANDARD_ERRORS:g} standard errors of the paired difference. "
+        f"{seeds} seeds; 'no different' is within {STANDARD_ERRORS:g} standard errors of the paired difference. "
         f"Largest spread of an arm: {spread}."
     )

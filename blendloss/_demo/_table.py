@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from blendloss._demo._errors import UserError
+from blendloss._cli._errors import UserError
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, digest
 
 _MAX_BYTES = 1 << 30

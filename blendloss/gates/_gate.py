@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -92,7 +92,7 @@ class Gate(keras.Layer, abc.ABC):
     `needs_residual` (of losses of a residual), `needs_values` (all K losses, each step), `needs_features`,
     `needs_penalties` (that each loss is a `Penalty`, found in `penalties`); whether it `updates` its state inside the
     training step, weighs each residual by itself (`elementwise`), and whether gradients flow through the residuals that
-    it looks at (`through_residual`).
+    it looks at (`through_residual`). `meaning` says why a small weight is no sign of collapse, where it is none.
 
     Args:
         name: the layer's name.
@@ -121,15 +121,18 @@ class Gate(keras.Layer, abc.ABC):
         none.
     """
 
-    needs_step: ClassVar[bool] = False
-    needs_residual: ClassVar[bool] = False
-    needs_values: ClassVar[bool] = False
-    needs_features: ClassVar[bool] = False
-    needs_penalties: ClassVar[bool] = False
+    needs_step: bool = False
+    needs_residual: bool = False
+    needs_values: bool = False
+    needs_features: bool = False
+    needs_penalties: bool = False
     observed: bool = True
-    updates: ClassVar[bool] = False
-    elementwise: ClassVar[bool] = False
-    through_residual: ClassVar[bool] = False
+    updates: bool = False
+    elementwise: bool = False
+    through_residual: bool = False
+    #: Why a small weight of a trained gate is no sign of collapse, to end that sentence in `Blend.diagnose`; None where
+    #: the weights minimise the blended loss itself, and so move to the smallest numbers.
+    meaning: str | None = None
 
     def __init__(self, *, name: str | None = None, dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype, autocast=False)
@@ -182,11 +185,19 @@ class Gate(keras.Layer, abc.ABC):
     def gating(self, context: Context) -> tf.Tensor | Gating:
         """The logits `[K]` or `[batch, K]` at `context`, or a `Gating`."""
 
-    def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor | None:
+    def resting(self, step: Any = None) -> Gating | None:
+        """The gating that holds whatever the batch, outside training; None where there is none."""
+        if self.needs_residual or self.needs_values or self.needs_features or (self.needs_step and step is None):
+            return None
+        gating = self.gating(Context(step, training=False))
+        return gating if isinstance(gating, Gating) else Gating(gating)
+
+    def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> Any:
         """What the gate adds to the blend; None is nothing.
 
         A scalar is added once. A tensor with axes is a part of the losses' values, weighted and reduced with them:
-        `[1]` stands for all examples alike; an elementwise gate may give one of the residual's shape.
+        `[1]` stands for all examples alike; an elementwise gate may give one of the residual's shape. A tuple of such
+        tensors adds up.
 
         Args:
             shares: mode(logits), the shape of the logits.
@@ -222,7 +233,8 @@ class Gate(keras.Layer, abc.ABC):
             config["dtype"] = keras.saving.deserialize_keras_object(config["dtype"])
         trainable = config.pop("trainable")
         gate = cls(**config)
-        gate.trainable = trainable
+        if not trainable:  # True would undo what is frozen inside
+            gate.trainable = False
         return gate
 
 

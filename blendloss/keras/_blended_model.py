@@ -14,6 +14,10 @@ from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import MetricGate
 from blendloss.keras._build import build_before_tracing
+from blendloss.keras._gate_optimizer import pair_of, paired
+from blendloss.keras._held_out import HeldOut
+from blendloss.keras._held_out_data import HeldOutData
+from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
 from blendloss.keras._readings import Latest, MeanOfEvaluated
 
@@ -28,9 +32,14 @@ class BlendedModel(keras.Model):
     where it was not evaluated); `cost` what the gate itself adds, if it adds something. Gates that watch a metric
     observe it after every epoch by themselves; gates that choose by features are given the network's inputs.
 
+    What trains in the blend trains on the same loss as the network, or with `held_out` on a loss of data that the
+    network does not see; by the same optimizer, or by `compile(optimizer, gate_optimizer=...)`, one of its own (it
+    clips, decays, accumulates and counts for itself; `model.step` goes on with the network's).
+
     Args:
         network: any Keras model or layer: Sequential, Functional or subclassed; used as it is.
         blend: the blend. Under `tf.distribute`, create network, blend and model in the strategy's scope.
+        held_out: a `HeldOut`, by which the gate trains; None trains it on the blended training loss.
         name: the model's name.
 
     Returns:
@@ -39,8 +48,9 @@ class BlendedModel(keras.Model):
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: from `compile`, if a loss is given; from `fit`, if a gate watches a validation metric and there is
-            no validation.
+        ValueError: if `held_out` is given, and nothing in the gate trains. From `compile`, if a loss is given, or a
+            `gate_optimizer`, and nothing in the blend trains. From `fit`, if a gate watches a validation metric and
+            there is no validation, or the held-out data are missing.
 
     Example:
         >>> import numpy as np, keras, blendloss as bl
@@ -60,7 +70,9 @@ class BlendedModel(keras.Model):
         none.
     """
 
-    def __init__(self, network: keras.Layer, blend: Blend, *, name: str | None = None) -> None:
+    def __init__(
+        self, network: keras.Layer, blend: Blend, *, held_out: HeldOut | None = None, name: str | None = None
+    ) -> None:
         super().__init__(name=name)
         if not isinstance(network, keras.Layer):
             raise TypeError(f"`network` must be a Keras model or layer. Received: network={network!r}")
@@ -68,8 +80,12 @@ class BlendedModel(keras.Model):
             raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
         if blend.reduction in ("none", None):
             raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
+        if held_out is not None:
+            self._check_held_out(held_out, blend)
         self.network = network
         self.blend = blend
+        self.held_out = held_out
+        self.held_out_data: HeldOutData | None = None
         self.step = self._count("step")
         self.read_at = self._count("read_at")  # the step of the last reading in training
         self._loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
@@ -77,6 +93,15 @@ class BlendedModel(keras.Model):
         self._cost_readings = [MeanOfEvaluated(name="cost")] if blend.gate.has_cost else []
         if network.built:
             self.built = True
+
+    def _check_held_out(self, held_out: Any, blend: Blend) -> None:
+        if not isinstance(held_out, HeldOut):
+            raise TypeError(f"`held_out` must be a HeldOut, such as HeldOut('mae'). Received: held_out={held_out!r}")
+        if type(self).compute_loss is not BlendedModel.compute_loss:
+            raise TypeError("`held_out` trains on the blend's own loss: override `blended_loss`, not `compute_loss`.")
+        frozen = not (blend.trainable and blend.gate.trainable)  # a model that was saved so must load
+        if not frozen and not blend.gate.trainable_variables:
+            raise ValueError(_nothing_trains("held_out", "gate", blend.gate))
 
     def _count(self, name: str) -> Any:
         return self.add_weight(
@@ -93,13 +118,27 @@ class BlendedModel(keras.Model):
         """The network's output."""
         return self.network(inputs, training=training)
 
-    def compile(self, *arguments: Any, **named: Any) -> None:
-        """As `keras.Model.compile`, without a loss."""
+    def compile(self, *arguments: Any, gate_optimizer: Any = None, **named: Any) -> None:
+        """As `keras.Model.compile`, without a loss; `gate_optimizer` is for what trains in the blend."""
         given = inspect.signature(super().compile).bind(*arguments, **named).arguments
         for name in ("loss", "loss_weights"):
             if given.get(name) is not None:
                 raise ValueError(f"`{name}` is the blend's business: compile without it. Received: {given[name]!r}")
-        super().compile(*arguments, **named)
+        optimizer = keras.optimizers.get(given.get("optimizer", "rmsprop"))
+        if gate_optimizer is not None:
+            if not self.blend.trainable_variables:
+                raise ValueError(_nothing_trains("gate_optimizer", "blend", self.blend))
+            optimizer = paired(optimizer, gate_optimizer)
+        pair = pair_of(optimizer)
+        if pair is not None:
+            pair.gate_variables = lambda: self.blend.trainable_variables
+        super().compile(**{**given, "optimizer": optimizer})
+
+    @property
+    def gate_optimizer(self) -> Any:
+        """The optimizer of what trains in the blend, if it has one of its own; else None."""
+        pair = pair_of(self.optimizer)
+        return None if pair is None else pair.gate
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was; Keras leaves this to models with a `compile` of their own."""
@@ -107,8 +146,33 @@ class BlendedModel(keras.Model):
         if self.built and self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
 
-    def fit(self, *arguments: Any, **named: Any) -> Any:
-        """As `keras.Model.fit`; a gate that watches a metric observes it after every epoch."""
+    def set_held_out_data(self, data: Any) -> None:
+        """Keeps in memory what the gate is trained on; `fit(held_out_data=data)` does it by itself.
+
+        Args:
+            data: `(x, y)`, `(x, y, sample_weight)`, or a finite batched `tf.data.Dataset` of these.
+
+        Raises:
+            ValueError: if the model has no rule `held_out`, or the data are none of these.
+        """
+        if self.held_out is None:
+            raise ValueError(
+                "Held-out data need a rule: BlendedModel(network, blend, held_out=HeldOut(target)). Received: no rule"
+            )
+        if self.held_out_data is not None and self.held_out_data.take(data):
+            return
+        with self.distribute_strategy.scope():
+            self.held_out_data = HeldOutData(data)
+        self.train_function = None  # traced with data of another form
+
+    def fit(self, *arguments: Any, held_out_data: Any = None, **named: Any) -> Any:
+        """As `keras.Model.fit`; a gate that watches a metric observes it after every epoch.
+
+        `held_out_data`, `(x, y)` or as of `set_held_out_data`, are what a gate with the rule `held_out` is trained on.
+        """
+        if held_out_data is not None:
+            self.set_held_out_data(held_out_data)
+        self._require_held_out_data()
         given = inspect.signature(super().fit).bind(*arguments, **named).arguments
         gate = self.blend.gate
         if isinstance(gate, MetricGate):
@@ -125,10 +189,22 @@ class BlendedModel(keras.Model):
 
     def train_step(self, data: Any) -> Any:
         """One step of training; `step` moves as the optimizer's updates do."""
+        self._require_held_out_data()
         before = self._updates()
-        logs = super().train_step(data)
+        logs = super().train_step(data) if self.held_out is None else held_out_step(self, data)
         self.step.assign(tf.convert_to_tensor(self.step) + self._updates() - before)
         return logs
+
+    def _require_held_out_data(self) -> None:
+        if self.held_out is None:
+            return
+        if not self.blend.gate.trainable_variables:
+            raise ValueError(_nothing_trains("held_out", "gate", self.blend.gate))
+        if self.held_out_data is None:
+            raise ValueError(
+                "The gate is trained on held-out data: pass `held_out_data=(x, y)` to `fit`, or call "
+                "`set_held_out_data`. Received: none"
+            )
 
     def _updates(self) -> tf.Tensor:
         """How often the optimizer has updated the weights; one that scales the loss wraps the one that counts."""
@@ -139,8 +215,14 @@ class BlendedModel(keras.Model):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
         """The blended loss plus regularisation losses."""
+        return self.blended_loss(x, y, y_pred, sample_weight, training)[0]
+
+    def blended_loss(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The blended loss plus regularisation losses, and what of it concerns the blend alone (its regularisers)."""
         features = x if self.blend.gate.needs_features else None
-        reading = self.blend.read(y, y_pred, sample_weight, step=self.step, training=training, features=features)
+        reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
         if training:
             self.read_at.assign(self.step)
         number = tf.shape(y_pred)[0]
@@ -150,8 +232,10 @@ class BlendedModel(keras.Model):
             gate.update_state(reading.weights[k])
         for cost in self._cost_readings:
             cost.update_state(reading.cost, number)
-        total = reading.value
-        for loss in self.losses:
+        return self._with_losses(reading.value, self.losses), self._with_losses(own, self.blend.losses)
+
+    def _with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
+        for loss in losses:
             total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
         return total
 
@@ -165,16 +249,28 @@ class BlendedModel(keras.Model):
         return {
             "network": serialize(self.network),
             "blend": serialize(self.blend),
+            "held_out": None if self.held_out is None else serialize(self.held_out),
             "name": self.name,
             "trainable": self.trainable,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> BlendedModel:
-        model = cls(deserialize(config["network"]), deserialize(config["blend"]), name=config["name"])
+        held_out = deserialize(config.get("held_out"))
+        network, blend = deserialize(config["network"]), deserialize(config["blend"])
+        # A subclass need not know a rule that it is not given.
+        rule = {} if held_out is None else {"held_out": held_out}
+        model = cls(network, blend, name=config["name"], **rule)
         if not config["trainable"]:  # True would undo what is frozen inside
             model.trainable = False
         return model
+
+
+def _nothing_trains(argument: str, part: str, subject: Any) -> str:
+    return (
+        f"`{argument}` needs something that trains in the {part}, such as a gate blendloss.gates.Learned(). "
+        f"Received: {subject.name!r} ({type(subject).__name__}) without trainable variables"
+    )
 
 
 def _monitored(callbacks: Any, gate: MetricGate) -> Any:

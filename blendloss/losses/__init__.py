@@ -1,6 +1,7 @@
 """Losses: penalties of the residual, each with its slope."""
 
 from blendloss.losses._absolute_error import AbsoluteError
+from blendloss.losses._adaptive_barron import AdaptiveBarron
 from blendloss.losses._barron import Barron
 from blendloss.losses._cauchy import Cauchy
 from blendloss.losses._epsilon_insensitive import EpsilonInsensitive
@@ -17,6 +18,7 @@ from blendloss.losses._welsch import Welsch
 
 __all__ = [
     "AbsoluteError",
+    "AdaptiveBarron",
     "Barron",
     "Cauchy",
     "EpsilonInsensitive",

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._noise import checked_seed, gumbel
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._relaxation import tempered
 from blendloss.modes._temperature import temperature_at, temperature_schedule
 

@@ -7,9 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._noise import checked_seed, gumbel
 from blendloss._serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
-from blendloss.modes._gumbel import checked_seed, gumbel
 from blendloss.modes._relaxation import tempered
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import blendloss as bl
+from blendloss._cli._errors import UserError
 from blendloss._demo import _arms, _demo, _flights, _plot, _record, _summary, _train
-from blendloss._demo._errors import UserError
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, errors, prepare
 from blendloss._demo._settings import Request, settle
 

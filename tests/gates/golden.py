@@ -7,11 +7,13 @@ Widths of 1 / log 3 make odds of powers of 3.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import log
+from math import exp, log, pi, sqrt
 from typing import NamedTuple
 
+import keras
+
 from blendloss import gates, schedules
-from blendloss.gates import statistics
+from blendloss.gates import families, normalizers, regularizers, statistics
 
 #: A logarithm, an exponential, a sum and a quotient or product in float32: 4 units, relative to the weights' total.
 ROUNDING = 4 * 2.0**-23
@@ -35,6 +37,36 @@ class StatisticRow(NamedTuple):
     value: float
 
 
+class RegularizerRow(NamedTuple):
+    id: str
+    make: Callable[[], regularizers.Regularizer]
+    shares: Sequence[Sequence[float]]
+    value: float
+
+
+class NormalizerRow(NamedTuple):
+    """The blend of r^2 and |r|, half of each, of one residual a step; the value at the last."""
+
+    id: str
+    make: Callable[[], normalizers.Normalizer]
+    residuals: Sequence[float]
+    value: float
+
+
+class FamilyRow(NamedTuple):
+    """The divergence of the distribution with `parameters` from the prior."""
+
+    id: str
+    make: Callable[[], families.Family]
+    parameters: dict[str, Sequence[float]]
+    value: float
+
+
+def _chooser() -> keras.Sequential:
+    initializer = keras.initializers.Constant([[log(3), 0.0], [0.0, 0.0]])
+    return keras.Sequential([keras.Input([2]), keras.layers.Dense(2, kernel_initializer=initializer)])
+
+
 GATES = [
     Row("fixed", lambda: gates.Fixed([0.25, 0.75]), [0.25, 0.75]),
     Row("fixed-total-of-11", lambda: gates.Fixed([1, 10]), [1, 10]),
@@ -47,6 +79,30 @@ GATES = [
     Row("scheduled-vector", lambda: gates.Scheduled(schedules.linear([8, 0], [0, 4], steps=4)), [6, 1], step=1),
     Row("learned", lambda: gates.Learned(), [0.5, 0.5]),
     Row("learned-initial", lambda: gates.Learned([log(3), 0.0]), [0.75, 0.25]),
+    Row("exponential-family", lambda: gates.ExponentialFamily([0.5, 1.0, 2.0]), [0.5, 1, 2]),
+    Row("exponential-family-default", lambda: gates.ExponentialFamily(), [1, 1, 1]),
+    Row(  # exp(-r^2) / sqrt(pi) against exp(-|r / 5| / 2) / (5 * 4), at r = 2
+        "mixture",
+        lambda: gates.Mixture([1.0, 5.0]),
+        [1 / (1 + sqrt(pi) * exp(3.8) / 20), 1 / (1 + 20 * exp(-3.8) / sqrt(pi))],
+    ),
+    Row("bayesian-dirichlet", lambda: gates.Bayesian(families.Dirichlet([1, 3]), examples=9, seed=0), [0.25, 0.75]),
+    Row(
+        "bayesian-logistic-normal",
+        lambda: gates.Bayesian(families.LogisticNormal([log(3), 0.0]), examples=9, seed=0),
+        [0.75, 0.25],
+    ),
+    Row("by-residual", lambda: gates.ByResidual([1.0], width=_WIDTH), [0.25, 0.75]),
+    Row("by-residual-between", lambda: gates.ByResidual([1.0, 3.0], width=_WIDTH), [0.2, 0.6, 0.2]),
+    Row("by-residual-sharp", lambda: gates.ByResidual([1.0, 2.0]), [0, 1, 0]),
+    Row("network", lambda: gates.Network(_chooser()), [0.75, 0.25]),
+    Row("uncertainty", lambda: gates.Uncertainty(), [0.5, 0.5]),
+    Row(  # 1 / (2 * 4), 1 / 4, 1 / 4 at sigma = 2
+        "uncertainty-forms",
+        lambda: gates.Uncertainty(["regression", "classification", "geometric"], log(4)),
+        [0.125, 0.25, 0.25],
+    ),
+    Row("uncertainty-auxiliary", lambda: gates.Uncertainty("auxiliary", [0.0, -log(3)]), [0.5, 1.5]),
     Row("plateau", lambda: gates.Plateau("m", patience=2), [1, 0], metrics=[3, 2, 2]),
     Row("plateau-over", lambda: gates.Plateau("m", patience=2), [0, 1], metrics=[3, 2, 2.5, 2]),
     Row("plateau-max", lambda: gates.Plateau("m", patience=1, direction="max"), [0, 1], metrics=[3, 2]),
@@ -107,4 +163,38 @@ STATISTICS = [
     StatisticRow("outlier-share-no-spread", lambda: statistics.OutlierShare(), [2, 2, 2, 2.5], 0.25),
     StatisticRow("stagnation", lambda: statistics.Stagnation(), [1, -3], 2),
 ]
-ROWS = [*GATES, *STATISTICS]
+REGULARIZERS = [
+    RegularizerRow("entropy", lambda: regularizers.Entropy(2.0), [[0.5, 0.5], [1.0, 0.0]], -log(2)),
+    RegularizerRow("entropy-quarter", lambda: regularizers.Entropy(-1), [[0.25, 0.75]], log(4) - 0.75 * log(3)),
+    RegularizerRow("kl", lambda: regularizers.KL([0.25, 0.75], 3), [[0.25, 0.75], [1.0, 0.0], [0.0, 1.0]], log(16 / 3)),
+    RegularizerRow("load-balance", lambda: regularizers.LoadBalance(0.5), [[0.5, 0.5], [1.0, 0.0]], 0.125),
+    RegularizerRow("load-balance-one", lambda: regularizers.LoadBalance(1), [[0.0, 1.0, 0.0]], 2),
+    RegularizerRow(  # f = (1/2, 1/2, 0), P = (1/2, 3/8, 1/8)
+        "switch-load-balance",
+        lambda: regularizers.SwitchLoadBalance(2),
+        [[0.75, 0.25, 0.0], [0.25, 0.5, 0.25]],
+        6 * 7 / 16,
+    ),
+]
+NORMALIZERS = [
+    NormalizerRow("initial-value", lambda: normalizers.InitialValue(), [4.0, 2.0], (4 / 16 + 2 / 4) / 2),
+    NormalizerRow("initial-value-0", lambda: normalizers.InitialValue(), [0.0, 4.0, 2.0], (4 / 16 + 2 / 4) / 2),
+    NormalizerRow(  # means (25/4 + 4/2) / (3/4) and (5/4 + 2/2) / (3/4)
+        "running-mean", lambda: normalizers.RunningMean(memory=2), [5.0, 2.0], (4 / 11 + 2 / 3) / 2
+    ),
+    NormalizerRow(  # exp(-r^2) integrates to sqrt(pi), exp(-|r/2|) to 2 * 2
+        "likelihood", lambda: normalizers.Likelihood([1.0, 2.0]), [2.0], (4 + log(pi) / 2 + 2 / 2 + log(4)) / 2
+    ),
+]
+FAMILIES = [
+    FamilyRow(  # the density 2 x from 1: the integral of 2 x log 2 x
+        "dirichlet", lambda: families.Dirichlet(1.0), {"log_concentration": [log(2), 0.0]}, log(2) - 1 / 2
+    ),
+    FamilyRow(  # (2 / 2)^2 / 2, and log(1 / 2) + (2^2 - 1) / 2
+        "logistic-normal",
+        lambda: families.LogisticNormal(scale=2.0),
+        {"mean": [2.0, 0.0], "log_scale": [log(2), log(4)]},
+        1 / 2 + log(1 / 2) + 3 / 2,
+    ),
+]
+ROWS = [*GATES, *STATISTICS, *REGULARIZERS, *NORMALIZERS, *FAMILIES]

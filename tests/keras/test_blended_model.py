@@ -17,6 +17,17 @@ GATES = {
     "fixed": lambda: bl.gates.Fixed([1.0, 2.0, 3.0]),
     "scheduled": lambda: bl.gates.Scheduled(bl.schedules.linear(0.0, 2.0, steps=20)),
     "learned": lambda: bl.gates.Learned(),
+    "learned-initial": lambda: bl.gates.Learned(
+        normalize="initial", regularizers=[bl.gates.regularizers.KL([0.2, 0.3, 0.5], 0.1)]
+    ),
+    "learned-running": lambda: bl.gates.Learned(
+        normalize="running", regularizers=[bl.gates.regularizers.Entropy(bl.schedules.linear(1.0, 0.0, steps=12))]
+    ),
+    "learned-likelihood": lambda: bl.gates.Learned(normalize="likelihood"),
+    "bayesian-dirichlet": lambda: bl.gates.Bayesian(bl.gates.families.Dirichlet(), examples=64, seed=0),
+    "bayesian-logistic-normal": lambda: bl.gates.Bayesian(bl.gates.families.LogisticNormal(), examples=64, seed=0),
+    "network": lambda: bl.gates.Network(keras.Sequential([keras.Input([4]), keras.layers.Dense(3)])),
+    "uncertainty": lambda: bl.gates.Uncertainty(initial=1.0),
     "plateau": lambda: bl.gates.Plateau("val_mae", patience=1, min_delta=1.0),
     "threshold": lambda: bl.gates.Threshold("val_mae", [4.5, 2.0], hysteresis=0.5),
     "mean-absolute": lambda: bl.gates.ResidualState(STATISTICS.MeanAbsolute(), [2.0, 3.0], width=1.0, memory=5),
@@ -38,8 +49,9 @@ def network():
 
 
 def blend_of(gate="scheduled", mode="soft"):
-    losses = {"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": "mae"}
-    return bl.Blend(losses, GATES[gate](), MODES[mode]())
+    made = GATES[gate]()
+    mae = bl.losses.AbsoluteError() if made.needs_penalties or made.elementwise else "mae"
+    return bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": mae}, made, MODES[mode]())
 
 
 def model_of(gate="scheduled", mode="soft", net=None, **named):
@@ -402,7 +414,15 @@ def test_blend_that_gives_no_scalar():
 
 
 @pytest.mark.parametrize(
-    ("gate", "mode"), [("learned", "reinmax"), ("quantile", "soft"), ("scheduled", "hard"), ("plateau", "soft")]
+    ("gate", "mode"),
+    [
+        ("learned", "reinmax"),
+        ("learned-running", "soft"),
+        ("learned-likelihood", "soft"),
+        ("quantile", "soft"),
+        ("scheduled", "hard"),
+        ("plateau", "soft"),
+    ],
 )
 def test_two_replicas_are_one_device(gate, mode, replicas):
     one = model_of(gate, mode, optimizer=keras.optimizers.SGD(0.01))

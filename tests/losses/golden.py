@@ -5,6 +5,7 @@ The numbers come from the published formulas in 40-digit arithmetic (mpmath), no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 from blendloss import losses
@@ -201,5 +202,23 @@ ROWS: list[tuple[str, losses.Penalty, list[float], list[float], list[float]]] = 
         RESIDUALS,
         [89.01713130052181, 0.07284339243487745, 0.0, 7.629423635154472e-06, 0.03174340749910267, 2.080216848918031],
         [-135.02569695078273, -0.2011581360815395, 0.0, 0.0019531399012180373, 0.12896792593738785, 2.3101626366885233],
+    ),
+]
+
+# Losses that train, as they start: (id, factory, residuals, values). alpha = 1, of which Z = 2 e K_1(1) is a Bessel
+# function: sqrt(1 + (r / 2)^2) - 1 + log 2 + log Z.
+TRAINED: list[tuple[str, Callable[[], losses.AdaptiveBarron], list[float], list[float]]] = [
+    (
+        "adaptive-barron",
+        lambda: losses.AdaptiveBarron(initial_alpha=1.0, initial_scale=2.0),
+        RESIDUALS,
+        [
+            4.040920073077518,
+            1.9466428810738297,
+            1.8786424129091381,
+            1.878650042274566,
+            1.9094188193135535,
+            2.681418050641133,
+        ],
     ),
 ]

@@ -1,0 +1,39 @@
+"""How commands speak."""
+
+from __future__ import annotations
+
+import textwrap
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_PIPED_WIDTH = 110
+
+
+def screen() -> Console:
+    """The terminal, or a wide page where the output is piped."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, _PIPED_WIDTH)
+    return console
+
+
+def say(console: Console, text: str, mark: str = "") -> None:
+    """Prints a paragraph, indented; `mark` comes before its first line."""
+    indent = "  " + " " * len(mark)
+    width = min(console.width, _PIPED_WIDTH)
+    console.print(textwrap.fill(text, width, initial_indent=f"  {mark}", subsequent_indent=indent), markup=False)
+
+
+def bar(console: Console, show: bool) -> Progress:
+    """A bar of trainings; its tasks have a field `loss`."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[loss]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    # A bar is for eyes: a file or a pipe gets the lines of the finished arms alone.
+    return Progress(*columns, console=console, transient=True, disable=not show)

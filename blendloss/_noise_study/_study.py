@@ -1,0 +1,83 @@
+"""The study from beginning to end."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from pathlib import Path
+from typing import Any
+
+from blendloss._cli._environment import devices, versions
+from blendloss._cli._extras import require
+from blendloss._cli._numbers import significant
+from blendloss._cli._results import replace
+from blendloss._cli._screen import bar, screen
+from blendloss._noise_study._record import RESULTS
+from blendloss._noise_study._settings import Request
+from blendloss._startup import import_tensorflow
+
+
+def study(request: Request) -> Path:
+    """Does what was asked for; returns the folder with the results.
+
+    Raises:
+        UserError: for a mistake in the request.
+        KeyboardInterrupt: with a message, if interrupted; what was finished is in the record.
+    """
+    started = time.perf_counter()
+    require("the study of noise", "matplotlib")
+    settings = request.settings
+    settings.check()
+    folder = RESULTS.new_folder(request.output, request.overwrite)
+    import_tensorflow()
+    from blendloss._noise_study import _plot, _report, _summary
+    from blendloss._noise_study._arms import ARMS
+    from blendloss._noise_study._data import draw
+    from blendloss._noise_study._train import Trainer
+
+    record: dict[str, Any] = {
+        "format": RESULTS.format,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "devices": devices(),
+        "settings": settings.to_json(),
+        "arms": {arm.name: arm.about for arm in ARMS},
+        "runs": [],
+    }
+    console = screen()
+    _report.introduce(console, settings, len(ARMS))
+    number = len(ARMS) * settings.seeds
+    data = [draw(settings, seed) for seed in range(settings.seeds)]
+    RESULTS.save(folder, record)
+    try:
+        with bar(console, show=console.is_terminal) as shown:
+            task = shown.add_task("", total=number * settings.steps, loss="")
+            for arm in ARMS:
+                shown.update(task, description=f"{arm.name:<18}  starts", loss="")
+                trainer = Trainer(arm, settings)
+                for seed in range(settings.seeds):
+                    label = f"{len(record['runs']) + 1:>2}/{number}  {arm.name:<18}  seed {seed}"
+                    shown.update(task, description=label)
+                    run = trainer.train(
+                        data[seed],
+                        seed,
+                        lambda steps, loss: shown.update(task, advance=steps, loss=f"loss {loss:.3f}"),
+                    )
+                    record["runs"].append(run)
+                    RESULTS.save(folder, record)
+                    console.print(
+                        f"  {label}  test RMSE {significant(run['rmse'])}  {run['seconds']:5.1f} s", markup=False
+                    )
+    except KeyboardInterrupt as interruption:
+        kept = f"{len(record['runs'])} of {number} trainings are in {folder / RESULTS.record}"
+        raise KeyboardInterrupt(f"interrupted; {kept}") from interruption
+    record["summary"] = _summary.summarise(record["runs"])
+    record["findings"] = _summary.findings(record["runs"], settings.noise)
+    record["seconds"] = time.perf_counter() - started
+    RESULTS.save(folder, record)
+    replace(folder / RESULTS.picture, lambda path: _plot.plot(record, path))
+    console.print()
+    _report.results(console, record)
+    _report.conclude(console, record, folder)
+    console.print(f"Done in {time.perf_counter() - started:.0f} s.")
+    return folder

@@ -1,0 +1,130 @@
+"""Penalties made comparable as densities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._partition import log_partition_alone
+from blendloss._reduction import accurate_sum
+from blendloss._serialization import register
+from blendloss.gates._gate import Context, Gating
+from blendloss.gates.normalizers._normalizer import Normalizer, divisible
+from blendloss.gates.statistics._statistic import count, mean
+
+
+@register
+class Likelihood(Normalizer):
+    """Makes a density of each penalty, with a scale of its own: L = sum_k s_k (rho_k(r / c_k) + log c_k + log Z_k).
+
+        p_k(r) = exp(-rho_k(r / c_k)) / (c_k Z_k),    Z_k = integral of exp(-rho_k(u)) du
+
+    The k-th term is -log p_k(r): on the simplex the gate chooses the density under which the residuals are likeliest,
+    not the loss with the smallest numbers. L bounds the negative log-likelihood of the mixture sum_k s_k p_k from
+    above. Each c_k is trained on the likelihood of its own density, whatever its share: its gradient is that of
+    mean -log p_k, not s_k times that, or a loss once out of favour would keep the scale that it lost by.
+
+    Args:
+        scale: c_k at the start, positive, of about the size of the residuals: a number, or one for each loss. None
+            takes the mean |r| of the first training step for its unit, so that no unit of the residuals matters.
+
+    Returns:
+        `gating(gate, logits, context)` gives the scale c = unit * exp(log_scales), `[K]`, with the trained variable
+        `log_scales` and the kept one `unit` (0 before it is known, which counts as 1; equal on all replicas); `cost`
+        gives sum_k s_k (log c_k + log Z_k). In readings, `losses` are the rho_k(r / c_k) alone.
+
+    Raises:
+        TypeError: if `scale` is no number and no list of numbers.
+        ValueError: if `scale` is not positive, or not one for each loss; or, in the blend, if a penalty cannot be
+            normalised (Welsch's, Tukey's and Geman and McClure's are bounded, Cauchy's of scale 1 grows too slowly).
+
+    Example:
+        >>> import blendloss as bl
+        >>> gate = bl.gates.Learned(normalize=bl.gates.normalizers.Likelihood(scale=1.0))
+        >>> blend = bl.Blend({"mse": bl.losses.SquaredError(), "mae": bl.losses.AbsoluteError()}, gate=gate)
+        >>> round(float(blend.read([[0.0]], [[0.0]], step=0).cost), 3)  # (log sqrt(pi) + log 2) / 2
+        0.633
+
+    References:
+        Scales as parameters of a likelihood: Barron, "A General and Adaptive Robust Loss Function", CVPR 2019, eq. 16.
+
+    Deviations:
+        The gradient in c_k is as above. The part of it that the blend does not give, 1 - s_k, counts alike all examples
+        of a sample weight that is not 0.
+    """
+
+    needs_residual = True
+    needs_penalties = True
+    has_cost = True
+    meaning = "it was chosen by likelihood, and says that the residuals do not follow that loss's law"
+
+    def __init__(self, scale: Any = None) -> None:
+        if isinstance(scale, (list, tuple, np.ndarray)):
+            scales = _checks.finites("scale", scale)
+            self.scale: Any = [_checks.positive(f"scale[{k}]", one) for k, one in enumerate(scales)]
+        else:
+            self.scale = None if scale is None else _checks.positive("scale", scale)
+        self.updates = self.scale is None
+
+    def create_state(self, gate: Any, k: int) -> None:
+        if isinstance(self.scale, list) and len(self.scale) != k:
+            raise ValueError(f"`scale` must be one number or one for each of the {k} losses. Received: {self.scale}")
+        gate.log_partitions = tuple(map(log_partition_alone, gate.names, gate.penalties))
+        gate.log_scales = gate.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
+        if self.scale is None:
+            gate.unit = gate.state("unit")
+        else:
+            gate.log_scales.assign(np.broadcast_to(np.log(self.scale), (k,)))
+
+    def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
+        if self.scale is None and context.training:
+            unit, now = tf.convert_to_tensor(gate.unit), tf.cast(_mean_size(context), gate.compute_dtype)
+            gate.unit.assign(tf.where((unit == 0) & divisible(now), now, unit))
+        return Gating(logits, scale=tf.exp(self._log_scales(gate)))
+
+    def cost(self, gate: Any, shares: tf.Tensor, context: Context) -> tf.Tensor:
+        log_scales = self._log_scales(gate)
+        normalisers = log_scales + tf.constant(gate.log_partitions, shares.dtype)
+        # The blend gives log c_k its gradient times s_k: what is missing, in a term that is 0.
+        missing = (1 - tf.stop_gradient(shares)) * self._slopes(gate, log_scales, context)
+        return tf.reduce_sum(shares * normalisers + missing * (log_scales - tf.stop_gradient(log_scales)), -1, True)
+
+    def _log_scales(self, gate: Any) -> tf.Tensor:
+        trained = tf.convert_to_tensor(gate.log_scales)
+        if self.scale is not None:
+            return trained
+        unit = tf.convert_to_tensor(gate.unit)
+        return trained + tf.math.log(tf.where(unit == 0, tf.ones_like(unit), unit))
+
+    def _slopes(self, gate: Any, log_scales: tf.Tensor, context: Context) -> tf.Tensor:
+        """d mean -log p_k / d log c_k = 1 - mean u psi_k(u), u = r / c_k, `[K]`; 0 where it is not finite."""
+        residual, counted = _counted(context)
+        slopes = []
+        for penalty, scale in zip(gate.penalties, tf.unstack(tf.exp(tf.cast(log_scales, residual.dtype))), strict=True):
+            unit = residual / scale
+            slopes.append(1 - mean(unit * penalty.slope(unit), counted))
+        given = tf.stop_gradient(tf.stack(slopes))
+        return tf.cast(tf.where(tf.math.is_finite(given), given, tf.zeros_like(given)), log_scales.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"scale": self.scale}
+
+
+def _counted(context: Context) -> tuple[tf.Tensor, tf.Tensor]:
+    residual = tf.convert_to_tensor(context.residual)
+    return residual, tf.ones_like(residual, tf.bool) if context.counted is None else context.counted
+
+
+def _mean_size(context: Context) -> tf.Tensor:
+    """Mean |r| over all replicas; 0 where nothing counts."""
+    residual, counted = _counted(context)
+    total = accurate_sum(tf.where(counted, tf.abs(residual), tf.zeros_like(residual)))
+    number = count(counted, residual.dtype)
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        total, number = replica.all_reduce(tf.distribute.ReduceOp.SUM, [total, number])
+    return tf.math.divide_no_nan(total, number)

@@ -1,0 +1,83 @@
+"""Division by a running mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.gates._gate import Context, Gating
+from blendloss.gates.normalizers._normalizer import Normalizer, divisible, sizes
+
+
+@register
+class RunningMean(Normalizer):
+    """Divides each loss by a running mean of its size: L = sum_k s_k l_k / m_k.
+
+    The t-th size updates m_k <- m_k + a / (1 - (1 - a)^t) (|l_k| - m_k), a = 1 / memory: the running mean without the
+    bias of its start, the weighted mean of all sizes seen so far, this step's included. All losses count about 1, so
+    that the gate moves only by how each differs from its own past: slowly towards the loss that is falling fastest. It
+    keeps gradients of comparable size; it does not choose.
+
+    Args:
+        memory: how many steps the mean remembers, at least 1; at 1 it is the present size, and the gate stands still.
+
+    Returns:
+        `gating(gate, logits, context)` gives the total 1 / m_k, `[K]`; 1 where m_k is 0 or there is none. A value that
+        is not finite leaves its mean as it is and is counted in the variable `skipped`, `[K]`. The means are in
+        `means`, how much of its memory each has seen in `seen`; equal on all replicas.
+
+    Raises:
+        TypeError: if `memory` is no number.
+        ValueError: if `memory` is below 1.
+
+    Example:
+        >>> import blendloss as bl
+        >>> gate = bl.gates.Learned(normalize=bl.gates.normalizers.RunningMean(memory=2))
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
+        >>> for prediction in (5.0, 2.0):
+        ...     _ = blend([[0.0]], [[prediction]], step=0)
+        >>> gate.means.numpy().tolist()  # (25/4 + 4/2) / (3/4), (5/4 + 2/2) / (3/4)
+        [11.0, 3.0]
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    needs_values = True
+    updates = True
+
+    def __init__(self, memory: float = 100.0) -> None:
+        self.memory = _checks.finite("memory", memory)
+        if self.memory < 1:
+            raise ValueError(f"`memory` must be at least 1. Received: memory={memory!r}")
+
+    def create_state(self, gate: Any, k: int) -> None:
+        gate.means = gate.state("means", (k,))
+        gate.seen = gate.state("seen", (k,))
+        gate.skipped = gate.state("skipped", (k,), dtype="int64")
+
+    def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
+        means = tf.convert_to_tensor(gate.means)
+        if context.training:
+            means = self._update(gate, means, sizes(gate, context))
+        return Gating(logits, 1 / tf.where(divisible(means), means, tf.ones_like(means)))
+
+    def _update(self, gate: Any, means: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+        valid = tf.math.is_finite(now)
+        rate = tf.constant(1 / self.memory, now.dtype)
+        before = tf.convert_to_tensor(gate.seen)
+        seen = before + rate * (1 - before)
+        means = tf.where(valid, means + rate / seen * (now - means), means)
+        gate.means.assign(means)
+        gate.seen.assign(tf.where(valid, seen, before))
+        gate.skipped.assign(tf.convert_to_tensor(gate.skipped) + tf.cast(~valid, tf.int64))
+        return means
+
+    def get_config(self) -> dict[str, Any]:
+        return {"memory": self.memory}

@@ -1,0 +1,49 @@
+"""The balance of the losses' importance over a batch."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from blendloss._serialization import register
+from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_batch
+
+
+@register
+class LoadBalance(Regularizer):
+    """Balances the losses over a batch: coefficient * CV(importance)^2, importance_k = sum of s_k over the batch.
+
+    CV is the coefficient of variation over the K losses, the standard deviation over the mean. With the batch's mean
+    shares P it is K sum_k P_k^2 - 1: 0 where all losses are used alike, K - 1 where one has everything. Unlike
+    `Entropy`, it leaves each example free to choose. A single gating vector `[K]` is all the batch there is: then it
+    pulls that vector itself towards equal shares.
+
+    Args:
+        coefficient: a number, or a schedule of the step; positive balances.
+
+    Returns:
+        Calling it gives a scalar: float64 where the shares are, else float32; 0 for an empty batch. Under
+        `tf.distribute`, the importance is summed over the replicas: it is that of the whole batch.
+
+    Raises:
+        TypeError: if `coefficient` is no number and no schedule.
+        ValueError: if `coefficient` is not finite or not a scalar.
+
+    Example:
+        >>> import blendloss as bl
+        >>> balance = bl.gates.regularizers.LoadBalance(1.0)
+        >>> float(balance([[1.0, 0.0], [0.0, 1.0]])), float(balance([[1.0, 0.0], [1.0, 0.0]]))
+        (0.0, 1.0)
+
+    References:
+        Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer", ICLR 2017,
+        eq. 6 and 7.
+
+    Deviations:
+        none; the variance divides by K, as in the authors' code.
+    """
+
+    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+        importance = mean_over_batch(shares)  # CV has no scale: the mean does as well as the sum
+        mean = tf.reduce_mean(importance)
+        variance = tf.reduce_mean(tf.square(importance - mean))
+        return tf.math.divide_no_nan(variance, tf.square(mean))

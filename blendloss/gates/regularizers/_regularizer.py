@@ -1,0 +1,127 @@
+"""The base of the regularisers of a gate's shares, and the averages they share."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss._reduction import accurate_sum
+from blendloss._serialization import Configured, deserialize, serialize
+from blendloss.schedules import as_schedule
+
+
+class Regularizer(Configured, abc.ABC):
+    """A scalar of a gate's shares, times a coefficient that may follow a schedule; added once to the blended loss.
+
+    regularizer(shares, step) = coefficient(step) * of_shares(shares). A subclass implements `of_shares`. Regularisers
+    have no state; any number of them add up: `Learned(regularizers=[...])`.
+
+    Args:
+        coefficient: a number, or a schedule of the step with scalar values.
+
+    Returns:
+        Calling it gives a scalar: float64 where the shares are, else float32.
+
+    Raises:
+        TypeError: if `coefficient` is no number and no schedule.
+        ValueError: if `coefficient` is not finite or not a scalar. When called: if the shares do not fit, or the
+            coefficient follows the step and none is given.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> class Largest(bl.gates.regularizers.Regularizer):
+        ...     def of_shares(self, shares):
+        ...         return tf.reduce_max(shares)
+        >>> float(Largest(2.0)([0.25, 0.75]))
+        1.5
+
+    References:
+        none.
+
+    Deviations:
+        none.
+    """
+
+    def __init__(self, coefficient: Any) -> None:
+        self.coefficient = as_schedule("coefficient", coefficient)
+        shape = self.coefficient(0).shape
+        if shape != ():
+            raise ValueError(f"`coefficient` must be a scalar schedule. Received: values of shape {shape}")
+
+    @property
+    def needs_step(self) -> bool:
+        """Whether the coefficient follows the step."""
+        return self.coefficient.name != "constant"
+
+    def check(self, k: int) -> None:
+        """Raises if the regulariser does not fit a gate of `k` losses."""
+
+    @abc.abstractmethod
+    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+        """The scalar of `shares` `[..., K]`, float32 or float64, before the coefficient."""
+
+    def __call__(self, shares: Any, step: Any = None) -> tf.Tensor:
+        """The regulariser's value.
+
+        Args:
+            shares: on the simplex along the last axis: `[K]`, `[batch, K]` or `[..., K]`.
+            step: the training step; needed where `needs_step`.
+        """
+        shares = tf.convert_to_tensor(shares)
+        if not shares.dtype.is_floating:
+            raise TypeError(f"`shares` must be floating. Received: dtype={shares.dtype.name}")
+        if shares.shape.rank is None or shares.shape.rank < 1 or shares.shape[-1] is None:
+            raise ValueError(f"`shares` must have shape [..., K] with K known. Received: shape {shares.shape}")
+        self.check(shares.shape[-1])
+        if shares.dtype != tf.float64:  # sums of half-precision shares are inexact
+            shares = tf.cast(shares, tf.float32)
+        if self.needs_step and step is None:
+            raise ValueError(f"{type(self).__name__}'s coefficient follows the step: pass `step=`. Received: step=None")
+        coefficient = tf.cast(self.coefficient(0 if step is None else step), shares.dtype)
+        return coefficient * self.of_shares(shares)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"coefficient": serialize(self.coefficient)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        return cls(**{**config, "coefficient": deserialize(config["coefficient"])})
+
+
+def checked_regularizers(regularizers: Any) -> tuple[Regularizer, ...]:
+    """`regularizers` as a tuple; one alone is refused, so that a list is always a list."""
+    if not isinstance(regularizers, (list, tuple)) or not all(isinstance(one, Regularizer) for one in regularizers):
+        raise TypeError(
+            "`regularizers` must be a list of regularisers, such as [blendloss.gates.regularizers.Entropy(0.1)]. "
+            f"Received: regularizers={regularizers!r}"
+        )
+    return tuple(regularizers)
+
+
+def mean_over_examples(values: tf.Tensor) -> tf.Tensor:
+    """The mean of `values` of any shape; 0 if there are none."""
+    count = tf.cast(tf.size(values), values.dtype)
+    return tf.math.divide_no_nan(accurate_sum(tf.reshape(values, [-1])), count)
+
+
+def mean_over_batch(values: tf.Tensor) -> tf.Tensor:
+    """The mean of `values` `[..., K]` over all but the last axis, and over all replicas, `[K]`; 0 if there are none."""
+    rows = tf.reshape(values, [-1, values.shape[-1]])
+    sums = accurate_sum(tf.transpose(rows))
+    count = tf.cast(tf.shape(rows)[0], values.dtype)
+    replica = tf.distribute.get_replica_context()
+    if replica is not None and replica.num_replicas_in_sync > 1:
+        sums, count = replica.all_reduce(tf.distribute.ReduceOp.SUM, [sums, count])
+    return tf.math.divide_no_nan(sums, count)
+
+
+def positive_part(shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which shares count as positive, and log of those; 0 for the others, with a gradient of 0.
+
+    Processors that flush subnormal numbers take their logarithm for -inf: they count as 0. NaN stays NaN.
+    """
+    positive = ~(shares < np.finfo(shares.dtype.as_numpy_dtype).tiny)
+    return positive, tf.math.log(tf.where(positive, shares, tf.ones_like(shares)))

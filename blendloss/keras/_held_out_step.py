@@ -1,0 +1,103 @@
+"""One training step in which the gate follows a held-out loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from blendloss._batch import batch_of, computable
+from blendloss._look_ahead import dense, pulled_back, step_along
+from blendloss._reduction import reduce, weights_of_elements
+from blendloss._step import as_step
+
+
+def held_out_step(model: Any, data: Any) -> Any:
+    """One step of `model`, a `BlendedModel` with the rule `held_out`; what Keras's own step gives, logs included."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    with tf.GradientTape(persistent=True) as outer:
+        with tf.GradientTape() as tape:
+            y_pred = model(x, training=True)
+            loss, once = model.blended_loss(x, y, y_pred, sample_weight, training=True)
+            scaled = model.optimizer.scale_loss(loss)
+        gate = model.blend.gate.trainable_variables  # the first call may have created them
+        trained = [v for v in model.trainable_variables if not _among(v, gate)]
+        slopes = tape.gradient(scaled, trained)
+        densely = [dense(slope) for slope in slopes]
+        scaled_once = model.optimizer.scale_loss(once)
+    _log_loss(model, loss, x)
+
+    scale = model.optimizer.scale_loss(tf.ones([]))
+    rate = model.optimizer.learning_rate if model.held_out.rate is None else model.held_out.rate
+    rate = tf.convert_to_tensor(rate)
+    direction, length = _held_out_direction(model, trained, densely, rate, scale)
+    through = pulled_back(outer, densely, direction, gate)
+    if all(part is None for part in through):
+        raise ValueError(
+            "Nothing that trains in the gate acts on the training loss, so that the held-out loss cannot train it. "
+            f"Received: the gate {model.blend.gate.name!r}"
+        )
+    directly = outer.gradient(scaled_once, gate)
+    del outer
+    gradients = list(zip(slopes, trained, strict=True))
+    for variable, part, own in zip(gate, through, directly, strict=True):
+        moved = None if part is None else -tf.cast(rate * length, part.dtype) * part
+        gradients.append((own if moved is None else moved if own is None else moved + own, variable))
+    model.optimizer.apply_gradients(gradients)
+    return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _held_out_direction(
+    model: Any, trained: list[Any], slopes: list[Any], rate: tf.Tensor, scale: tf.Tensor
+) -> tuple[list[Any], tf.Tensor]:
+    """dT/dw at the look-ahead step (or at w, for order 1), as a unit direction and its length.
+
+    What goes back through the network a second time is the direction: in half precision the slopes themselves, times a
+    learning rate, would underflow.
+    """
+    at = [tf.convert_to_tensor(variable.value) for variable in trained]
+    if model.held_out.order == 2:
+        total = _summed_over_replicas(slopes)
+        at = [w if s is None else step_along(w, s / scale, rate) for w, s in zip(at, total, strict=True)]
+    x, y, sample_weight = model.held_out_data.batch(as_step(model.step), model.held_out.batch_size, model.held_out.seed)
+    with tf.GradientTape(watch_accessed_variables=False) as probe:
+        probe.watch(at)
+        with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
+            y_pred = model(x, training=False)
+            batch = batch_of(y, y_pred, sample_weight)
+            values = computable(model.held_out.loss(batch.y_true, batch.y_pred))
+        weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
+        scaled = model.optimizer.scale_loss(reduce(values, weights, "mean"))
+    towards = [dense(slope) for slope in probe.gradient(scaled, at)]
+    if all(slope is None for slope in towards):
+        raise ValueError(
+            "The held-out target must depend on the network's trainable weights. "
+            f"Received: target={model.held_out.target!r}"
+        )
+    length = tf.linalg.global_norm([slope for slope in towards if slope is not None])
+    unit = [None if s is None else tf.math.divide_no_nan(s, tf.cast(length, s.dtype)) for s in towards]
+    return unit, length / tf.cast(scale, length.dtype)
+
+
+def _summed_over_replicas(slopes: list[Any]) -> list[Any]:
+    """The slopes of the whole batch: each replica has those of its share."""
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return slopes
+    present = [slope for slope in slopes if slope is not None]
+    total = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    return [None if slope is None else next(total) for slope in slopes]
+
+
+def _log_loss(model: Any, loss: tf.Tensor, x: Any) -> None:
+    """Counts the loss as Keras's own step does: each replica has its share of the mean."""
+    loss = loss * tf.distribute.get_strategy().num_replicas_in_sync
+    number = tf.shape(next(part for part in tf.nest.flatten(x) if part is not None))[0]
+    for metric in model.metrics:
+        if metric.name == "loss":
+            metric.update_state(loss, sample_weight=number)
+
+
+def _among(variable: Any, variables: list[Any]) -> bool:
+    return any(variable is other for other in variables)

@@ -1,0 +1,505 @@
+"""The gate that keeps a posterior, and its families: samples, gradients, divergences, the bound, the regimes."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy import special, stats
+
+import blendloss as bl
+from blendloss import modes
+from blendloss._noise import GUMBEL, POSTERIOR, gumbel, uniform
+from blendloss.gates import Bayesian, families
+from blendloss.gates.families._gamma import log_gamma_variate
+from tests.gates import golden
+
+DRAWS = 200_000
+FAMILIES = {
+    "dirichlet": (families.Dirichlet([0.5, 1.0, 3.0]), {"log_concentration": np.log([0.3, 2.0, 7.0])}),
+    "logistic-normal": (
+        families.LogisticNormal([0.0, 1.0, -1.0], [1.0, 2.0, 0.5]),
+        {"mean": np.array([0.3, -0.5, 0.1]), "log_scale": np.log([0.2, 1.5, 0.7])},
+    ),
+}
+MODES = {
+    "soft": modes.Soft(),
+    "sparsemax": modes.Soft(modes.sparsemax),
+    "annealed": modes.Annealed(0.5, seed=0),
+    "hard": modes.Hard(),
+    "reinmax": modes.Hard(modes.ReinMax(0)),
+}
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def parameters(family):
+    return {name: tf.constant(values, tf.float64) for name, values in FAMILIES[family][1].items()}
+
+
+def draw(family, at, number=DRAWS, seed=0):
+    numbers = uniform([family.uniforms, number, 3], seed, tf.constant(0), tf.float64)
+    return family.sample(at, numbers)
+
+
+def blend_of(family, mode=None, **named):
+    gate = Bayesian(family, **{"examples": 100, "seed": 0, **named})
+    return bl.Blend({"a": "mse", "b": "mae", "c": "log_cosh"}, gate, mode)
+
+
+def prior_of(family, k=3):
+    return {name: tf.constant(values, tf.float64) for name, values in family.prior(k).items()}
+
+
+# Gamma variates
+
+
+@pytest.mark.parametrize("a", [0.01, 0.3, 1.0, 4.5, 300.0, 1998.0, 2002.0, 1e5, 1e8])
+def test_gamma_variates_are_gamma(a):
+    numbers = uniform([2, 20_000, 1], 5, tf.constant(3), tf.float64)
+    x = log_gamma_variate(tf.constant([a], tf.float64), numbers)[:, 0].numpy()
+    assert np.isfinite(x).all()
+    # log x, as x itself underflows for small a; Kolmogorov and Smirnov's 0.1% quantile, with a fixed seed.
+    distance = stats.kstest(np.maximum(x, -700.0), stats.loggamma(a).cdf).statistic if a < 1e6 else None
+    if distance is None:  # SciPy's own distribution function loses its digits there: (x - a) / sqrt(a) is normal
+        distance = stats.kstest((np.exp(x) - a) / np.sqrt(a), stats.norm.cdf).statistic
+    assert distance < 1.95 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("a", [1e-6, 1e-3])
+def test_small_concentrations_do_not_underflow(a):
+    x = log_gamma_variate(tf.constant([a], tf.float64), uniform([2, 20_000, 1], 5, tf.constant(3), tf.float64))
+    scaled = a * x.numpy()[:, 0]  # -a log x is exponential in the limit
+    assert stats.kstest(-scaled, stats.expon.cdf).statistic < 1.95 / np.sqrt(20_000)
+
+
+QUANTILES = [2.0**-53, 1e-9, 1e-3, 0.2, 0.5, 0.9, 1 - 1e-6, 1 - 2.0**-53]
+
+
+@pytest.mark.parametrize("a", [1e-3, 0.5, 1.0, 2.0, 30.0, 700.0, 1990.0, 2010.0, 2e4, 2e5])
+def test_quantiles_and_their_gradients_are_scipys(a):
+    u = np.array(QUANTILES)
+    concentration = tf.fill([len(u)], tf.constant(a, tf.float64))
+    with tf.GradientTape() as tape:
+        tape.watch(concentration)
+        x = log_gamma_variate(concentration, tf.stack([u, np.full(len(u), 0.5)]))
+    gradient = tape.gradient(x, concentration)
+
+    def reference(a):
+        return np.log(special.gammaincinv(a + 1, u)) + np.log(0.5) / a
+
+    def central(h):
+        return (reference(a + h) - reference(a - h)) / (2 * h)
+
+    h = 1e-3 * a
+    expected = (4 * central(h / 2) - central(h)) / 3  # error h^4, and 1e-13 / h of rounding
+    # The expansion's error at 8 standard deviations, just above where it takes over, is 2e-10; elsewhere below 1e-11.
+    tolerance = 3e-10 if a > 2000 else 1e-11 * (1 + np.abs(reference(a)))
+    np.testing.assert_array_less(np.abs(x - reference(a)), tolerance)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=0)
+
+
+def test_the_gradient_in_the_concentration_is_that_of_the_mean():
+    """E x = a, so E dx/da = 1: what makes the reparameterisation gradient unbiased."""
+    for a in (0.2, 1.0, 5.0, 1e4):
+        concentration = tf.constant([a], tf.float64)
+        numbers = uniform([2, DRAWS, 1], 11, tf.constant(1), tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(concentration)
+            x = tf.exp(log_gamma_variate(tf.broadcast_to(concentration, [DRAWS, 1]), numbers))
+            mean = tf.reduce_mean(x)
+        gradient = tape.gradient(mean, concentration)[0]
+        assert abs(mean - a) < 4 * np.sqrt(a / DRAWS)
+        # dx/da = x/a (1 + ...) has a spread of about 1 / sqrt(a), below 3 for a >= 0.2.
+        assert abs(gradient - 1) < 4 * max(1, 1 / a) / np.sqrt(DRAWS)
+
+
+# Samples
+
+
+def test_soft_weights_are_exactly_dirichlet():
+    family, _ = FAMILIES["dirichlet"]
+    at = parameters("dirichlet")
+    shares = tf.nn.softmax(draw(family, at)).numpy()
+    a = np.exp(FAMILIES["dirichlet"][1]["log_concentration"])
+    for k in range(3):  # the marginals are Beta(a_k, A - a_k)
+        assert stats.kstest(shares[:20_000, k], stats.beta(a[k], a.sum() - a[k]).cdf).statistic < 1.95 / np.sqrt(20_000)
+    expected = tfp.distributions.Dirichlet(a)
+    error = 4 / np.sqrt(DRAWS)  # shares lie in [0, 1]: standard deviations, of products too, are at most 1/2
+    np.testing.assert_allclose(shares.mean(axis=0), expected.mean(), rtol=0, atol=error / 2)
+    np.testing.assert_allclose(np.cov(shares.T), expected.covariance(), rtol=0, atol=error / 2)
+
+
+def test_logistic_normal_logits_are_normal():
+    family, _ = FAMILIES["logistic-normal"]
+    logits = draw(family, parameters("logistic-normal")).numpy()
+    mean, scale = FAMILIES["logistic-normal"][1]["mean"], np.exp(FAMILIES["logistic-normal"][1]["log_scale"])
+    for k in range(3):
+        distance = stats.kstest((logits[:20_000, k] - mean[k]) / scale[k], stats.norm.cdf).statistic
+        assert distance < 1.95 / np.sqrt(20_000)
+    correlation = np.corrcoef(logits.T)
+    np.testing.assert_allclose(correlation, np.eye(3), rtol=0, atol=4 / np.sqrt(DRAWS))
+
+
+@every_family
+def test_reparameterisation_gradients_are_finite_differences(family):
+    """At fixed numbers a sample is a smooth function of the parameters."""
+    made, values = FAMILIES[family]
+    numbers = uniform([made.uniforms, 50, 3], 2, tf.constant(0), tf.float64)
+    direction = tf.constant(np.random.default_rng(0).normal(size=(50, 3)))
+
+    def value(at):
+        return tf.reduce_sum(direction * tf.nn.softmax(made.sample(at, numbers)))
+
+    at = parameters(family)
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        result = value(at)
+    gradient = tape.gradient(result, at)
+    h = 1e-5
+    for name in values:
+        for k in range(3):
+            shift = {**{other: np.zeros(3) for other in values}, name: h * np.eye(3)[k]}
+            sides = [float(value({n: at[n] + sign * shift[n] for n in at})) for sign in (1, -1)]
+            # h^2, and a dozen digits of the quantile over h.
+            np.testing.assert_allclose(gradient[name][k], (sides[0] - sides[1]) / (2 * h), rtol=0, atol=1e-7)
+
+
+def test_the_expected_gradient_is_the_gradient_of_the_expectation():
+    """Under `Soft()` a Dirichlet's expected blend is sum_k a_k l_k / A: a closed form for what noise averages to."""
+    family, values = FAMILIES["dirichlet"]
+    loss, at = np.array([1.0, -2.0, 0.5]), parameters("dirichlet")
+    n = 40_000
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        repeated = tf.broadcast_to(at["log_concentration"], [n, 3])
+        with tf.GradientTape() as inner:
+            inner.watch(repeated)
+            numbers = uniform([2, n, 3], 9, tf.constant(2), tf.float64)
+            sampled = tf.reduce_sum(loss * tf.nn.softmax(family.sample({"log_concentration": repeated}, numbers)), -1)
+        gradients = inner.gradient(sampled, repeated).numpy()
+    a = np.exp(values["log_concentration"])
+    share = a / a.sum()
+    expected = share * (loss - share @ loss)
+    error = gradients.std(axis=0) / np.sqrt(n)
+    assert (abs(gradients.mean(axis=0) - expected) < 4 * error).all()
+    assert (error < 0.02).all()
+
+
+# Divergences
+
+
+@pytest.mark.parametrize("row", golden.FAMILIES, ids=lambda row: row.id)
+def test_golden(row):
+    family = row.make()
+    at = {name: tf.constant(values, tf.float64) for name, values in row.parameters.items()}
+    np.testing.assert_allclose(family.divergence(at, prior_of(family, 2)), row.value, rtol=1e-14)
+
+
+@every_family
+def test_divergence_is_that_of_tensorflow_probability(family):
+    made, at = FAMILIES[family][0], parameters(family)
+    ours = made.divergence(at, prior_of(made))
+    theirs = tfp.distributions.kl_divergence(made.distribution(at), made.distribution(prior_of(made)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    assert float(ours) > 0.1
+
+
+@every_family
+def test_divergence_is_the_mean_of_the_log_ratio(family):
+    made, at = FAMILIES[family][0], parameters(family)
+    logits = draw(made, at, seed=3)
+    sample = tf.nn.softmax(logits) if family == "dirichlet" else logits
+    ratio = made.distribution(at).log_prob(sample) - made.distribution(prior_of(made)).log_prob(sample)
+    error = np.std(ratio) / np.sqrt(DRAWS)
+    assert abs(np.mean(ratio) - float(made.divergence(at, prior_of(made)))) < 4 * error
+    assert error < 0.02
+
+
+@every_family
+def test_divergence_of_the_prior_is_zero_and_its_gradient_too(family):
+    made = FAMILIES[family][0]
+    at = prior_of(made)
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        divergence = made.divergence(at, prior_of(made))
+    assert abs(float(divergence)) < 1e-14
+    for gradient in tape.gradient(divergence, at).values():
+        np.testing.assert_allclose(gradient, np.zeros(3), atol=1e-14)
+
+
+@every_family
+def test_divergence_gradients_are_finite_differences(family):
+    made, at, h = FAMILIES[family][0], parameters(family), 1e-5
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        divergence = made.divergence(at, prior_of(made))
+    for name, gradient in tape.gradient(divergence, at).items():
+        for k in range(3):
+            sides = [
+                float(made.divergence({**at, name: at[name] + sign * h * np.eye(3)[k]}, prior_of(made)))
+                for sign in (1, -1)
+            ]
+            np.testing.assert_allclose(gradient[k], (sides[0] - sides[1]) / (2 * h), rtol=0, atol=1e-8)
+
+
+# The gate
+
+
+@every_family
+def test_the_total_is_minus_the_bound_per_example(family):
+    made = FAMILIES[family][0]
+    gate = Bayesian(made, examples=50, seed=4, coefficient=bl.schedules.linear(0.0, 1.0, steps=10), dtype="float64")
+    blend = bl.Blend(["a", "b", "c"], gate)
+    for name, values in FAMILIES[family][1].items():
+        gate._parameters[name].assign(values)
+    values = {"a": tf.constant(2.0, tf.float64), "b": 3.0, "c": 5.0}
+    reading = blend.read_values(values, step=5)
+    shares = tf.nn.softmax(
+        made.sample(parameters(family), uniform([made.uniforms, 3], 4, tf.constant(5), tf.float64, POSTERIOR))
+    ).numpy()
+    divergence = float(tfp.distributions.kl_divergence(gate.posterior(), gate.prior()))
+    np.testing.assert_allclose(reading.weights, shares, rtol=1e-12)
+    np.testing.assert_allclose(reading.cost, 0.5 * divergence / 50, rtol=1e-12)
+    np.testing.assert_allclose(reading.value, shares @ [2, 3, 5] + 0.5 * divergence / 50, rtol=1e-12)
+
+
+@every_family
+def test_not_training_it_is_the_point(family):
+    blend = blend_of(FAMILIES[family][0])
+    readings = [blend.read([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
+    np.testing.assert_array_equal(*readings)
+    expected = np.array([0.5, 1.0, 3.0]) / 4.5 if family == "dirichlet" else special.softmax([0.0, 1.0, -1.0])
+    np.testing.assert_allclose(readings[0], expected, rtol=1e-6)
+
+
+def test_samples_change_with_step_and_seed_and_are_not_the_modes():
+    def weights(seed, step):
+        return blend_of(families.LogisticNormal(), seed=seed).read([[0.0]], [[2.0]], step=step).weights.numpy()
+
+    assert (weights(0, 0) == weights(0, 0)).all()
+    assert (weights(0, 0) != weights(0, 1)).all()
+    assert (weights(0, 0) != weights(1, 0)).all()
+    own, modes_ = (uniform([1000], 0, tf.constant(0), tf.float64, stream) for stream in (POSTERIOR, GUMBEL))
+    assert abs(np.corrcoef(own, modes_)[0, 1]) < 4 / np.sqrt(1000)
+
+
+@pytest.mark.parametrize(
+    ("family", "mode"),
+    [*(("logistic-normal", mode) for mode in MODES), ("dirichlet", "soft"), ("dirichlet", "reinmax")],
+)
+def test_every_mode_trains_it_in_every_regime(family, mode):
+    blend = blend_of(FAMILIES[family][0], MODES[mode])
+    variables = [v.value for v in blend.trainable_variables]
+
+    def step(number, y, prediction):
+        with tf.GradientTape() as tape:
+            reading = blend.read(y, prediction, step=number)
+        return reading, tape.gradient(reading.value, variables)
+
+    signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([None, 2]), tf.TensorSpec([None, 2])]
+    y, prediction = tf.zeros([5, 2]), tf.constant(np.random.default_rng(0).normal(size=(5, 2)), tf.float32)
+    compiled = [tf.function(step, input_signature=signature, jit_compile=xla) for xla in (False, True)]
+    for number in (0, 1, 10**10):
+        eager = step(tf.constant(number, tf.int64), y, prediction)
+        assert all(np.isfinite(gradient).all() for gradient in eager[1])
+        for function in compiled:
+            result = function(tf.constant(number, tf.int64), y, prediction)
+            for a, b in zip(tf.nest.flatten(result), tf.nest.flatten(eager), strict=True):
+                np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+    assert all(function.experimental_get_tracing_count() == 1 for function in compiled)
+
+
+def test_uniform_numbers_have_the_same_bits_in_every_regime():
+    def numbers(step):
+        return uniform([2, 3], 7, step, tf.float64, POSTERIOR), uniform([5], 7, step), gumbel(tf.zeros([4]), 7, step)
+
+    for step in (tf.constant(0, tf.int64), tf.constant(10**12, tf.int64)):
+        eager = numbers(step)
+        for jit_compile in (False, True):
+            result = tf.function(numbers, jit_compile=jit_compile)(step)
+            for a, b in zip(result[:2], eager[:2], strict=True):
+                np.testing.assert_array_equal(a, b)
+        assert all(((x > 0) & (x < 1)).numpy().all() for x in eager[:2])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+@pytest.mark.parametrize("family", [families.Dirichlet(1e-3), families.Dirichlet(1e3), families.LogisticNormal(0, 50)])
+def test_extremes_stay_on_the_simplex(family, dtype):
+    blend = blend_of(family, dtype=dtype)
+    for step in range(20):
+        reading = blend.read([[0.0]], [[2.0]], step=step)
+        np.testing.assert_allclose(np.sum(reading.weights), 1, rtol=1e-2)
+        assert np.isfinite(reading.value)
+
+
+def test_k_of_one():
+    gate = Bayesian(families.Dirichlet(), examples=10, seed=0)
+    assert float(bl.Blend({"a": "mse"}, gate)([[0.0]], [[2.0]], step=0)) == 4.0
+
+
+def test_replicas_draw_the_same_and_share_one_cost(replicas):
+    def made():
+        blend = blend_of(families.Dirichlet(2.0))
+        blend.gate._parameters["log_concentration"].assign([0.0, 1.0, 2.0])
+        return blend
+
+    with replicas.scope():
+        blend = made()
+    read = tf.function(lambda: blend.read(tf.zeros([2, 1]), tf.ones([2, 1]), step=tf.constant(3)))
+    reading = replicas.run(read)
+    first, second = replicas.experimental_local_results(reading.weights)
+    np.testing.assert_array_equal(first, second)
+    alone = made().read(tf.zeros([2, 1]), tf.ones([2, 1]), step=3)
+    np.testing.assert_allclose(first, alone.weights, rtol=1e-6)
+    np.testing.assert_allclose(sum(replicas.experimental_local_results(reading.cost)), alone.cost, rtol=1e-6)
+    assert float(alone.cost) > 0
+
+
+# What it learns
+
+
+def test_the_fitted_dirichlet_maximises_the_bound():
+    """The bound of a Dirichlet has a closed form, N sum_k a_k l_k / A + KL: a numerical optimum to compare with."""
+    from scipy.optimize import minimize
+
+    n, losses = 20.0, np.array([0.3, 0.4, 0.9])
+    prior = {"log_concentration": tf.zeros([3], tf.float64)}
+    family = families.Dirichlet()
+
+    def bound(theta):
+        a = np.exp(theta)
+        return n * a @ losses / a.sum() + float(family.divergence({"log_concentration": tf.constant(theta)}, prior))
+
+    best = minimize(bound, np.zeros(3), tol=1e-10).x
+    gate = Bayesian(family, examples=n, seed=2, dtype="float64")
+    blend = bl.Blend(["a", "b", "c"], gate)
+    (variable,) = blend.trainable_variables
+
+    @tf.function
+    def average(steps):
+        mean = tf.zeros([3], tf.float64)
+        for step in tf.range(steps):
+            with tf.GradientTape() as tape:
+                value = blend.combine(dict(zip("abc", losses, strict=True)), step=step)
+            gradient = tape.gradient(value, variable.value)
+            rate = 2 / (1 + tf.cast(step, tf.float64) / 200)
+            variable.assign_sub(rate * gradient)
+            mean += tf.where(step >= steps // 2, tf.convert_to_tensor(variable), 0.0) / tf.cast(steps // 2, tf.float64)
+        return mean
+
+    fitted = average(6000)
+    assert bound(fitted.numpy()) < bound(best) + 0.02
+    assert bound(np.zeros(3)) > bound(best) + 0.3
+    np.testing.assert_allclose(special.softmax(fitted.numpy()), special.softmax(best), rtol=0, atol=0.03)
+
+
+def test_more_examples_move_it_further():
+    """What the docstring says: the blend is linear in g, and N alone decides how far q goes to the smallest loss."""
+
+    def share_of_smallest(n):
+        values = {"small": 1.0, "large": 1.5}
+        blend = bl.Blend(list(values), Bayesian(families.LogisticNormal(), examples=n, seed=0))
+        optimizer = keras.optimizers.Adam(0.05)
+        optimizer.build(blend.trainable_variables)
+
+        @tf.function
+        def step(number):
+            with tf.GradientTape() as tape:
+                value = blend.combine(values, step=number)
+            gradients = tape.gradient(value, blend.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, blend.trainable_variables, strict=True))
+
+        for number in range(300):
+            step(tf.constant(number))
+        return float(blend.read_values(values, step=0, training=False).weights[0])
+
+    shares = [share_of_smallest(n) for n in (1, 30, 1000)]
+    assert 0.5 < shares[0] < 0.7 < shares[1] < shares[2]
+    assert shares[2] > 0.95
+
+
+# Saving it, refusing
+
+
+@every_family
+def test_configuration_and_state_round_trip(family, tmp_path):
+    gate = Bayesian(FAMILIES[family][0], examples=7, seed=-3, coefficient=bl.schedules.linear(0.0, 1.0, steps=5))
+    again = keras.saving.deserialize_keras_object(json.loads(json.dumps(keras.saving.serialize_keras_object(gate))))
+    assert again.get_config() == gate.get_config()
+    assert again.family == gate.family
+
+    def model_of(gate):
+        keras.utils.set_random_seed(0)
+        blend = bl.Blend({"a": "mse", "b": "mae", "c": "log_cosh"}, gate)
+        model = bl.BlendedModel(keras.Sequential([keras.Input([2]), keras.layers.Dense(1)]), blend)
+        model.compile("adam")
+        return model
+
+    x, y = np.ones((16, 2), "float32"), np.ones((16, 1), "float32")
+    one, other = model_of(gate), model_of(again)
+    one.fit(x, y, epochs=2, batch_size=8, shuffle=False, verbose=0)
+    other.fit(x, y, epochs=1, batch_size=8, shuffle=False, verbose=0)
+    other.save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    history = resumed.fit(x, y, epochs=2, initial_epoch=1, batch_size=8, shuffle=False, verbose=0).history
+    for a, b in zip(one.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert history["cost"][0] > 0
+
+
+def test_a_negative_coefficient_raises_when_it_gets_there():
+    blend = blend_of(families.Dirichlet(), coefficient=bl.schedules.linear(1.0, -1.0, steps=10))
+    assert np.isfinite(blend([[0.0]], [[1.0]], step=5))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`coefficient` must not be negative"):
+        blend([[0.0]], [[1.0]], step=6)
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        (families.Dirichlet([1.0, 2.0]), "concentration"),
+        (families.LogisticNormal(mean=[1.0, 2.0]), "mean"),
+        (families.LogisticNormal(scale=[1.0, 2.0]), "scale"),
+    ],
+)
+def test_a_prior_of_other_losses_is_refused(family, name):
+    with pytest.raises(ValueError, match=f"`{name}` must have one number for each of the 3 losses. Received: {name}="):
+        blend_of(family)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"family": "dirichlet"}, TypeError, "`family` must be a Family"),
+        ({"examples": 0}, ValueError, "`examples` must be positive"),
+        ({"examples": "many"}, TypeError, "`examples` must be a real number"),
+        ({"seed": 0.5}, TypeError, "`seed` must be an integer"),
+        ({"seed": 2**64}, ValueError, "`seed` must fit in 64 bits"),
+        ({"coefficient": -1.0}, ValueError, "`coefficient` must not be negative"),
+        ({"coefficient": "soft"}, TypeError, "`coefficient` must"),
+    ],
+    ids=str,
+)
+def test_a_bad_argument_is_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        Bayesian(**{"family": families.Dirichlet(), "examples": 10, "seed": 0, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: families.Dirichlet(0.0), ValueError, "`concentration` must be positive"),
+        (lambda: families.Dirichlet([1.0, -1.0]), ValueError, r"`concentration\[1\]` must be positive"),
+        (lambda: families.Dirichlet("one"), TypeError, "`concentration` must be a list of numbers"),
+        (lambda: families.Dirichlet(None), TypeError, "`concentration` must be a real number"),
+        (lambda: families.LogisticNormal(scale=0), ValueError, "`scale` must be positive"),
+        (lambda: families.LogisticNormal(mean=[0.0, np.nan]), ValueError, r"`mean\[1\]` must not be NaN"),
+    ],
+)
+def test_a_bad_prior_is_named(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,575 @@
+"""Gates that follow a held-out loss."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss.keras._held_out_data import in_memory
+from blendloss.keras._rows import rows_of_step
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(64, 4)).astype("float32")
+Y = (X @ [[1.0], [2.0], [3.0], [4.0]] + RNG.standard_t(2, size=(64, 1))).astype("float32")
+X_HELD_OUT = RNG.normal(size=(24, 4)).astype("float32")
+Y_HELD_OUT = (X_HELD_OUT @ [[1.0], [2.0], [3.0], [4.0]]).astype("float32")
+HELD_OUT = (X_HELD_OUT, Y_HELD_OUT)
+
+MODES = {
+    "soft": lambda: bl.modes.Soft(),
+    "sparsemax": lambda: bl.modes.Soft(bl.modes.sparsemax),
+    "concrete": lambda: bl.modes.Annealed(bl.schedules.exponential(5.0, 0.1, steps=30), seed=3),
+    "hard": lambda: bl.modes.Hard(),
+    "reinmax": lambda: bl.modes.Hard(bl.modes.ReinMax(2)),
+}
+
+
+def network(*layers):
+    inputs = keras.Input([4])
+    outputs = keras.layers.Dense(8, activation="tanh")(inputs)
+    for layer in layers:
+        outputs = layer(outputs)
+    return keras.Model(inputs, keras.layers.Dense(1)(outputs))
+
+
+def blend_of(mode="soft", gate=None):
+    losses = {"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": "mae"}
+    return bl.Blend(losses, gate or bl.gates.Learned(), MODES[mode]())
+
+
+def model_of(mode="soft", rule=None, net=network, gate=None, cls=bl.BlendedModel, **named):
+    keras.utils.set_random_seed(0)
+    rule = rule or bl.keras.HeldOut("mae", batch_size=10, seed=1)
+    model = cls(net(), blend_of(mode, gate), held_out=rule)
+    named = {"optimizer": "adam", "gate_optimizer": keras.optimizers.Adam(0.1), "metrics": ["mae"], **named}
+    model.compile(**named)
+    return model
+
+
+def fit(model, epochs=2, **named):
+    data = {"held_out_data": HELD_OUT, "batch_size": 16, "shuffle": False, "verbose": 0, **named}
+    return model.fit(X, Y, epochs=epochs, **data).history
+
+
+def logits_of(model):
+    return model.blend.gate.logits.numpy()
+
+
+def assert_same_state(one, other):
+    pairs = [*zip(one.weights, other.weights, strict=True)]
+    pairs += zip(one.optimizer.variables, other.optimizer.variables, strict=True)
+    for a, b in pairs:
+        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+
+
+# The gradient
+
+
+@pytest.mark.parametrize("given", [None, 0.2], ids=["optimizers-rate", "given-rate"])
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("mode", MODES)
+def test_gate_follows_the_look_ahead_gradient(mode, order, given):
+    rule = bl.keras.HeldOut(bl.losses.PseudoHuber(), rate=given, order=order, batch_size=24)
+    gate = bl.gates.Learned([0.4, 0.1, -0.2])
+    model = model_of(
+        mode, rule, gate=gate, optimizer=keras.optimizers.SGD(0.05), gate_optimizer=keras.optimizers.SGD(1.0)
+    )
+    net, before = model.network, logits_of(model)
+
+    def predict(w, x):
+        return keras.ops.tanh(x @ w[0] + w[1]) @ w[2] + w[3]
+
+    [expected] = bl.look_ahead_gradient(
+        lambda w: model.blend(Y, predict(w, X), step=0),
+        lambda w: tf.reduce_mean(bl.losses.PseudoHuber()(Y_HELD_OUT, predict(w, X_HELD_OUT))),
+        [tf.convert_to_tensor(w.value) for w in net.trainable_variables],
+        [gate.logits],
+        rate=given or 0.05,
+        order=order,
+    )
+    fit(model, epochs=1, batch_size=64)
+    # The batch of 24 is all the rows, in another order: sums of float32 round otherwise.
+    np.testing.assert_allclose(before - logits_of(model), expected, rtol=1e-4, atol=1e-7)
+
+
+def test_what_the_gate_adds_once_is_part_of_its_objective():
+    entropy = bl.gates.regularizers.Entropy(0.5)
+
+    def change(regularizers):
+        gate = bl.gates.Learned([0.4, 0.1, -0.2], regularizers=regularizers)
+        model = model_of(gate=gate, gate_optimizer=keras.optimizers.SGD(1.0))
+        before = logits_of(model)
+        fit(model, epochs=1, batch_size=64)
+        return logits_of(model) - before
+
+    logits = tf.constant([0.4, 0.1, -0.2])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        cost = entropy(tf.nn.softmax(logits))
+    np.testing.assert_allclose(change([entropy]) - change([]), -tape.gradient(cost, logits), rtol=1e-5, atol=1e-7)
+
+
+def test_network_trains_as_it_does_without_the_rule():
+    """The held-out batch leaves no trace in batch normalisation, dropout or regularisation."""
+
+    def layers():
+        dense = keras.layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2")
+        return network(keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=2), dense)
+
+    named = {"net": layers, "gate_optimizer": keras.optimizers.SGD(0.0)}
+    model = model_of(**named)
+    keras.utils.set_random_seed(0)
+    plain = bl.BlendedModel(layers(), blend_of())
+    plain.compile("adam", metrics=["mae"], gate_optimizer=keras.optimizers.SGD(0.0))
+    expected, found = fit(plain, held_out_data=None), fit(model)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, err_msg=name)
+    for a, b in zip(plain.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_that_train_train_on_the_training_loss():
+    class Scaled(keras.Layer):
+        def __init__(self):
+            super().__init__()
+            self.scale = self.add_weight(shape=(), initializer="ones")
+
+        def call(self, y_true, y_pred):
+            return tf.reduce_mean(tf.abs(y_pred - y_true), -1) / self.scale + tf.math.log(self.scale)
+
+    scale = Scaled()
+    model = bl.BlendedModel(
+        network(), bl.Blend({"mse": "mse", "scaled": scale}, bl.gates.Learned()), held_out=bl.keras.HeldOut("mae")
+    )
+    model.compile(keras.optimizers.SGD(0.0), gate_optimizer=keras.optimizers.SGD(0.1))
+    fit(model, epochs=1, batch_size=64)
+    # Half of d/ds (m / s + log s) at s = 1, with the weight 1/2 and the rate 0.1.
+    mean = np.abs(model.predict(X, verbose=0) - Y).mean()
+    np.testing.assert_allclose(scale.scale.numpy(), 1 - 0.1 * 0.5 * (1 - mean), rtol=1e-5)
+
+
+class OfFeatures(bl.gates.Gate):
+    """A gate of one's own: per example, with layers."""
+
+    needs_features = True
+
+    def create_state(self, k):
+        self.dense = keras.layers.Dense(k, kernel_initializer=keras.initializers.RandomNormal(seed=1))
+        self.dense.build((None, 4))
+
+    def gating(self, context):
+        return self.dense(context.features)
+
+
+def test_gate_of_features_trains():
+    model = model_of(gate=OfFeatures())
+    before = [variable.numpy() for variable in model.blend.trainable_variables]
+    fit(model)
+    assert len(before) == 2
+    for old, new in zip(before, model.blend.trainable_variables, strict=True):
+        assert (old != new.numpy()).all()
+
+
+# What it is for
+
+
+def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smallest_numbers():
+    """A third of the training targets is wrong, always upwards; the squared error is given the smaller numbers."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(1200, 1)).astype("float32")
+    clean = 2 * x + 1 + rng.normal(size=x.shape).astype("float32") * 0.1
+    y = np.where(rng.uniform(size=x.shape) < 1 / 3, clean + 8, clean).astype("float32")
+    losses = {"small": lambda y_true, y_pred: 0.03 * tf.reduce_mean((y_pred - y_true) ** 2, -1), "mae": "mae"}
+
+    def trained(gate, **named):
+        keras.utils.set_random_seed(0)
+        model = bl.BlendedModel(
+            keras.Sequential([keras.Input([1]), keras.layers.Dense(1)]), bl.Blend(losses, gate), **named
+        )
+        own = {"gate_optimizer": keras.optimizers.Adam(0.05)} if gate.trainable_variables else {}
+        model.compile(keras.optimizers.SGD(0.1), **own)
+        data = {"held_out_data": (x[800:1000], clean[800:1000])} if named else {}
+        history = model.fit(x[:800], y[:800], batch_size=80, epochs=40, verbose=0, **data).history
+        error = float(np.abs(model.predict(x[1000:], verbose=0) - clean[1000:]).mean())
+        return history["gate/mae"][-1], error
+
+    alone = {name: trained(bl.gates.Fixed(weights))[1] for name, weights in (("small", [1, 0]), ("mae", [0, 1]))}
+    assert alone["mae"] < 0.5 * alone["small"]
+    naive, held_out = (
+        trained(bl.gates.Learned()),
+        trained(bl.gates.Learned(), held_out=bl.keras.HeldOut("mae", batch_size=50)),
+    )
+    assert naive[0] < 0.1
+    assert naive[1] > 0.8 * alone["small"]
+    assert held_out[0] > 0.9
+    assert held_out[1] < 1.2 * alone["mae"]
+
+
+# Rows
+
+
+@pytest.mark.parametrize(
+    ("number", "size"), [(1, 1), (1, 3), (2, 1), (3, 2), (7, 7), (10, 4), (97, 10), (100, 128), (1000, 50)]
+)
+def test_every_turn_takes_every_row_once(number, size):
+    steps = -(-3 * number // size)
+    taken = np.concatenate([rows_of_step(tf.constant(step, tf.int64), size, number, seed=5) for step in range(steps)])
+    turns = taken[: 3 * number].reshape(3, number)
+    np.testing.assert_array_equal(np.sort(turns, axis=1), np.tile(np.arange(number), (3, 1)))
+    if number >= 97:
+        assert (turns[0] == turns[1]).mean() < 0.1
+        other = rows_of_step(tf.constant(0, tf.int64), number, number, seed=6).numpy()
+        assert (turns[0] == other).mean() < 0.1
+
+
+def test_order_of_rows_looks_random():
+    """Each row is as often at one place as at another, and neighbours do not stay together."""
+    number, turns = 12, 6000
+    rows = rows_of_step(tf.constant(0, tf.int64), number * turns, number, seed=0).numpy().reshape(turns, number)
+    for statistic, cells in ((rows[:, 0], 12), (rows[:, 7], 12), ((rows[:, 4] - rows[:, 3]) % number - 1, 11)):
+        counts = np.bincount(statistic, minlength=cells)
+        expected = turns / cells
+        assert ((counts - expected) ** 2 / expected).sum() < 40  # chi-squared with 11 degrees: above 40 is 4e-5
+
+
+def test_rows_are_the_same_under_xla():
+    rows = tf.function(lambda step: rows_of_step(step, 10, 97, seed=-1), jit_compile=True)
+    for step in (0, 9, 2**40):
+        step = tf.constant(step, tf.int64)
+        np.testing.assert_array_equal(rows(step), rows_of_step(step, 10, 97, seed=-1))
+
+
+# Every way of running
+
+
+class Counted(bl.BlendedModel):
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize(
+    "named", [{}, {"gate_optimizer": None}, {"jit_compile": True}], ids=["graph", "one-optimizer", "xla"]
+)
+def test_training_step_is_traced_once(named):
+    model = model_of(cls=Counted, **named)
+    fit(model)
+    fit(model)
+    fit(model, held_out_data=None)
+    fit(model, held_out_data=(X_HELD_OUT, Y_HELD_OUT + 1))
+    assert model.traces == 1
+    fit(model, held_out_data=(X_HELD_OUT[1:], Y_HELD_OUT[1:]))
+    assert model.traces == 2
+
+
+def test_other_data_are_seen_by_the_traced_step():
+    one, two = model_of(), model_of()
+    fit(one)
+    fit(two, held_out_data=(X_HELD_OUT, -Y_HELD_OUT))
+    assert (logits_of(one) != logits_of(two)).all()
+    other = model_of()
+    other.set_held_out_data(HELD_OUT)
+    fit(other, held_out_data=(X_HELD_OUT, -Y_HELD_OUT))
+    np.testing.assert_array_equal(logits_of(other), logits_of(two))
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}],
+    ids=lambda named: next(iter(named)),
+)
+@pytest.mark.parametrize("mode", ["soft", "reinmax"])
+def test_every_way_of_running_gives_the_same(mode, named):
+    expected, found = fit(model_of(mode)), fit(model_of(mode, **named))
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_one_optimizer_trains_both():
+    model = model_of(gate_optimizer=None)
+    fit(model)
+    assert (logits_of(model) != 0).all()
+    assert int(model.step) == 8
+
+
+def test_gradient_accumulation():
+    model = model_of(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2))
+    fit(model)
+    assert int(model.step) == 4  # 8 batches
+
+
+def test_train_on_batch():
+    model = model_of()
+    model.set_held_out_data(HELD_OUT)
+    for _ in range(2):
+        logs = model.train_on_batch(X, Y, return_dict=True)
+    assert np.isfinite(logs["loss"])
+    assert (logits_of(model) != 0).all()
+
+
+def test_loss_in_history_is_the_training_loss():
+    model = model_of(optimizer=keras.optimizers.SGD(0.0), gate_optimizer=keras.optimizers.SGD(0.0))
+    history = fit(model, epochs=1)
+    evaluated = model.evaluate(X, Y, batch_size=16, verbose=0, return_dict=True)
+    assert set(history) == set(evaluated)
+    for name, value in evaluated.items():
+        np.testing.assert_allclose(history[name][0], value, rtol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy):
+    rule = bl.keras.HeldOut("mae", rate=1e-6, batch_size=24)  # rate times slope would underflow in half precision
+    named = {"rule": rule, "optimizer": keras.optimizers.SGD(0.01), "gate_optimizer": keras.optimizers.SGD(1e4)}
+    exact = model_of(**named)
+    fit(exact, epochs=1)
+    keras.config.set_dtype_policy(policy)
+    # A scale at which no step overflows: a skipped one would be missing here.
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**8)
+    named |= {"optimizer": optimizer, "gate_optimizer": keras.optimizers.SGD(1e4)}
+    model = model_of(**named)
+    fit(model, epochs=1)
+    assert int(model.step) == int(model.gate_optimizer.iterations) == 4
+    # A few rounded products, of 11 or 8 bits, relative to the largest.
+    unit = 2.0**-10 if policy == "mixed_float16" else 2.0**-7
+    scale = np.abs(logits_of(exact)).max()
+    assert scale > 1e-4
+    np.testing.assert_allclose(logits_of(model), logits_of(exact), atol=10 * unit * scale)
+
+
+def test_step_that_overflows_is_skipped_by_both():
+    keras.config.set_dtype_policy("mixed_float16")
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**40)
+    model = model_of(optimizer=optimizer)
+    fit(model, epochs=1)
+    np.testing.assert_array_equal(logits_of(model), [0, 0, 0])
+    assert int(model.step) == int(model.gate_optimizer.iterations) == 0
+
+
+# Saved and resumed: under XLA, because TensorFlow's own executor may add up the gradients of a gradient in either order
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["gate-optimizer", "one-optimizer"])
+@pytest.mark.parametrize("mode", ["soft", "reinmax"])
+def test_saved_and_continued_is_never_having_stopped(mode, own, tmp_path):
+    def model():
+        return model_of(mode, gate_optimizer=keras.optimizers.Adam(0.1) if own else None, jit_compile=True)
+
+    straight, stopped = model(), model()
+    history = fit(straight, epochs=4)
+    fit(stopped, epochs=2)
+    stopped.save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    assert resumed.held_out == stopped.held_out
+    assert_same_state(stopped, resumed)
+    continued = fit(resumed, epochs=4, initial_epoch=2)
+    assert_same_state(straight, resumed)
+    for name, values in continued.items():
+        np.testing.assert_array_equal(values, history[name][2:], err_msg=name)
+
+
+def test_killed_within_an_epoch_and_restored_from_a_backup(tmp_path):
+    class Killed(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.step) == 9:
+                raise KeyboardInterrupt
+
+    straight, killed, restarted = (model_of(jit_compile=True) for _ in range(3))
+    fit(straight, epochs=4)
+    with pytest.raises(KeyboardInterrupt):
+        fit(killed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Killed()])
+    fit(restarted, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+    assert_same_state(straight, restarted)
+
+
+def test_checkpoint_holds_no_data(tmp_path):
+    straight, stopped, restored = (model_of(jit_compile=True) for _ in range(3))
+    fit(straight, epochs=4)
+    fit(stopped, epochs=2)
+    path = tf.train.Checkpoint(model=stopped).save(tmp_path / "checkpoint")
+    assert not [name for name, shape in tf.train.list_variables(path) if 24 in shape]
+    restored.optimizer.build(restored.trainable_variables)
+    tf.train.Checkpoint(model=restored).restore(path).assert_existing_objects_matched()
+    fit(restored, epochs=4, initial_epoch=2)
+    assert_same_state(straight, restored)
+
+
+def test_rule_round_trip():
+    rule = bl.keras.HeldOut(bl.losses.Huber(0.5), rate=0.1, order=1, batch_size=7, seed=-3)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(rule))
+    assert copy == rule
+    assert copy.get_config()["rate"] == 0.1
+
+
+# Replicas
+
+
+@pytest.mark.parametrize("mode", ["soft", "reinmax"])
+@pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "scaled"])
+def test_two_replicas_are_one_device(wrapped, mode, replicas):
+    def model():
+        optimizer = keras.optimizers.SGD(0.01)
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer) if wrapped else optimizer
+        gate = bl.gates.Learned(regularizers=[bl.gates.regularizers.Entropy(1e-3)])
+        return model_of(mode, optimizer=optimizer, gate_optimizer=keras.optimizers.SGD(5.0), gate=gate)
+
+    one = model()
+    expected = fit(one)
+    with replicas.scope():
+        two = model()
+    found = fit(two)
+    assert int(tf.convert_to_tensor(two.step)) == int(one.step) == 8
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
+
+
+# Data
+
+
+WEIGHTS = np.linspace(0, 2, 24).astype("float32")
+DATA = {
+    "arrays": lambda: HELD_OUT,
+    "float64": lambda: [part.astype("float64") for part in HELD_OUT],
+    "tensors": lambda: tuple(map(tf.constant, HELD_OUT)),
+    "pandas": lambda: (pd.DataFrame(X_HELD_OUT), pd.Series(Y_HELD_OUT[:, 0])),
+    "dataset": lambda: tf.data.Dataset.from_tensor_slices(HELD_OUT).batch(7),
+    "no-weights": lambda: (*HELD_OUT, None),
+    "weights-of-1": lambda: (*HELD_OUT, np.ones(24, "float32")),
+}
+
+
+@pytest.mark.parametrize("kind", DATA)
+def test_data_in_every_form(kind):
+    expected, found = model_of(), model_of()
+    fit(expected)
+    fit(found, held_out_data=DATA[kind]())
+    np.testing.assert_allclose(logits_of(found), logits_of(expected), rtol=1e-5, atol=1e-7)
+
+
+def test_sample_weights_and_several_inputs():
+    def added():
+        inputs = {name: keras.Input([4], name=name) for name in "ab"}
+        return keras.Model(inputs, keras.layers.Dense(1)(inputs["a"] + inputs["b"]))
+
+    def logits(data):
+        keras.utils.set_random_seed(0)
+        model = bl.BlendedModel(added(), blend_of(), held_out=bl.keras.HeldOut("mae", batch_size=24))
+        model.compile(keras.optimizers.SGD(0.01), gate_optimizer=keras.optimizers.SGD(10.0))
+        model.fit({"a": X, "b": 0 * X}, Y, epochs=1, batch_size=64, verbose=0, held_out_data=data)
+        return logits_of(model)
+
+    inputs = {"a": X_HELD_OUT, "b": 0 * X_HELD_OUT}
+    twice = {name: np.concatenate([part, part[12:]]) for name, part in inputs.items()}
+    zeros = np.where(np.arange(24) < 12, 0.0, 2.0).astype("float32")
+    half = {name: part[12:] for name, part in inputs.items()}
+    weighted = logits((inputs, Y_HELD_OUT, zeros))
+    # Weights 0 and 2: the mean over the second half. Its 12 rows come twice in a batch of 24.
+    np.testing.assert_allclose(weighted, logits((half, Y_HELD_OUT[12:])), rtol=1e-4, atol=1e-7)
+    assert np.abs(weighted - logits((inputs, Y_HELD_OUT))).max() > 1e-5
+    assert in_memory((twice, np.concatenate([Y_HELD_OUT, Y_HELD_OUT[12:]])))[1].shape == (36, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (X_HELD_OUT, "must be \\(x, y\\)"),
+        ((X_HELD_OUT,), "must be \\(x, y\\)"),
+        ((X_HELD_OUT, None), "must have targets"),
+        ((X_HELD_OUT, Y_HELD_OUT[1:]), "the same number of rows"),
+        ((X_HELD_OUT[:0], Y_HELD_OUT[:0]), "at least one"),
+        (tf.data.Dataset.from_tensor_slices(HELD_OUT).batch(8).repeat(), "must be finite"),
+        (tf.data.Dataset.from_tensor_slices(HELD_OUT).batch(8).take(0), "must not be empty"),
+        (tf.data.Dataset.from_tensor_slices((X_HELD_OUT, Y_HELD_OUT[:, 0])), "must be batched"),
+    ],
+)
+def test_wrong_data(data, message):
+    with pytest.raises(ValueError, match=message):
+        model_of().set_held_out_data(data)
+
+
+# Mistakes
+
+
+def test_fit_without_data_raises():
+    with pytest.raises(ValueError, match="pass `held_out_data="):
+        fit(model_of(), held_out_data=None)
+
+
+def test_train_on_batch_without_data_raises():
+    with pytest.raises(ValueError, match="call `set_held_out_data`"):
+        model_of().train_on_batch(X, Y)
+
+
+def test_data_without_a_rule_raises():
+    model = bl.BlendedModel(network(), blend_of())
+    model.compile("adam")
+    with pytest.raises(ValueError, match="need a rule"):
+        fit(model)
+
+
+def test_gate_without_variables_raises():
+    with pytest.raises(ValueError, match="`held_out` needs something that trains in the gate"):
+        bl.BlendedModel(network(), blend_of(gate=bl.gates.Fixed([1, 1, 1])), held_out=bl.keras.HeldOut("mae"))
+
+
+def test_frozen_gate_loads_and_refuses_to_train(tmp_path):
+    model = model_of()
+    fit(model, epochs=1)
+    model.blend.gate.trainable = False
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    model.save(tmp_path / "model.keras")
+    model = keras.models.load_model(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match="`held_out` needs something that trains in the gate"):
+        fit(model)
+
+
+def test_gate_that_the_loss_ignores_raises():
+    class Deaf(bl.gates.Learned):
+        def gating(self, context):
+            return tf.stop_gradient(tf.convert_to_tensor(self.logits))
+
+    with pytest.raises(ValueError, match="Nothing that trains in the gate acts on the training loss"):
+        fit(model_of(gate=Deaf()))
+
+
+def test_target_that_ignores_the_network_raises():
+    rule = bl.keras.HeldOut(lambda y_true, y_pred: tf.reduce_mean(y_true, axis=-1))
+    with pytest.raises(ValueError, match="must depend on the network"):
+        fit(model_of(rule=rule))
+
+
+def test_own_loss_of_a_subclass_is_not_ignored():
+    class Own(bl.BlendedModel):
+        def compute_loss(self, *arguments, **named):
+            return super().compute_loss(*arguments, **named) + 1
+
+    with pytest.raises(TypeError, match="override `blended_loss`"):
+        model_of(cls=Own)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"target": "no-such-loss"}, ValueError, "`target` must be the name"),
+        ({"target": 3}, TypeError, "`target` must be a penalty"),
+        ({"target": blend_of()}, TypeError, "not a blend"),
+        ({"rate": 0.0}, ValueError, "`rate` must be positive"),
+        ({"order": 0}, ValueError, "`order` must be one of"),
+        ({"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
+        ({"seed": 2**64}, ValueError, "`seed` must fit"),
+    ],
+)
+def test_wrong_arguments(arguments, error, message):
+    with pytest.raises(error, match=message):
+        bl.keras.HeldOut(**{"target": "mae", **arguments})
+
+
+def test_rule_of_another_type():
+    with pytest.raises(TypeError, match="`held_out` must be a HeldOut"):
+        bl.BlendedModel(network(), blend_of(), held_out="mae")
