@@ -292,11 +292,13 @@ class Blend(keras.Layer, keras.losses.Loss):
         y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
         residual = y_pred - y_true if self.gate.through_residual else tf.stop_gradient(y_pred - y_true)
         weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
+        counted = None
         if weights is not None:
-            weights = tf.reshape(tf.broadcast_to(weights, tf.shape(residual)) != 0, [-1])
+            weights = tf.reshape(tf.broadcast_to(weights, tf.shape(residual)), [-1])
+            counted = weights != 0
         if not self.gate.elementwise:
             residual = tf.reshape(residual, [-1])
-        return context._replace(residual=residual, counted=weights)
+        return context._replace(residual=residual, counted=counted, weighed=weights)
 
     @property
     def _reasons_for_step(self) -> list[str]:

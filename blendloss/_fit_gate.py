@@ -63,7 +63,8 @@ def fit_gate(
 
     For gates whose minimum means something: the maximum-likelihood law of a trained network's residuals, say, from
     examples that the network has not seen (`ExponentialFamily`, `Mixture`, `Uncertainty`). Nothing is sampled and no
-    running state moves.
+    running state moves. Start with scales of about the residuals' size, or give the residuals in such units: from far
+    off, above all in float32, the descent may stop early.
 
     Args:
         blend: the blend; its trainable variables are assigned. In float64 where these and the predictions are.

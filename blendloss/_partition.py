@@ -58,7 +58,7 @@ class Partition:
         self.cells = cells(penalties)
         self.nodes = self.cells.nodes.reshape(-1)
         self.log_weights = self.cells.log_weights.reshape(-1)
-        self.table = np.stack([_values(penalty, self.nodes) for penalty in penalties])
+        self.table = np.stack([values_at(penalty, self.nodes) for penalty in penalties])
         self.tails = np.array([tail(penalty) for penalty in penalties])
 
     def log_partition(self, weights: tf.Tensor) -> tf.Tensor:
@@ -103,7 +103,7 @@ def why_not(tails: np.ndarray) -> str:
 
 def tail(penalty: Penalty) -> float:
     """b: far out rho grows as b log |u|; of the two sides, the slower."""
-    near, far = (_values(penalty, np.array([-end, end])) for end in (_NEAR, _FAR))
+    near, far = (values_at(penalty, np.array([-end, end])) for end in (_NEAR, _FAR))
     # What stands for infinity at both ends grows, too: r^2 is beyond it at either.
     growth = np.where(far < _LARGEST, (far - near) / math.log(_FAR / _NEAR), _STEEP).min()
     return float(min(max(growth, 0.0), _STEEP))
@@ -138,9 +138,9 @@ def _rough(
     rules = [_rule(sign * a, sign * b) for a, b in ((low, high), (low, middle), (middle, high))]
     rough = np.zeros(len(low), bool)
     for penalty in penalties:
-        scale = _values(penalty, sign * middle)[:, np.newaxis]
+        scale = values_at(penalty, sign * middle)[:, np.newaxis]
         scale = np.where(scale > 0, scale, 1.0)
-        whole, inner, outer = (np.exp(w - _values(penalty, u) / scale).sum(axis=1) for u, w in rules)
+        whole, inner, outer = (np.exp(w - values_at(penalty, u) / scale).sum(axis=1) for u, w in rules)
         rough |= np.abs(whole - inner - outer) > _TOLERANCE * (inner + outer)
     return rough
 
@@ -157,7 +157,8 @@ def _rule(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return nodes, np.log(np.abs(half) * POINT_WEIGHTS) + np.where(core, 0.0, place)
 
 
-def _values(penalty: Penalty, residual: np.ndarray) -> np.ndarray:
+def values_at(penalty: Penalty, residual: np.ndarray) -> np.ndarray:
+    """rho at `residual`, float64; what is beyond 1e200 counts as that."""
     with tf.init_scope():  # a gate may be attached while a function is traced
         values = np.asarray(penalty.value(tf.constant(residual, tf.float64)))
     if np.isnan(values).any():

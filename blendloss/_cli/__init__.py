@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from blendloss import __version__
 from blendloss._cli._errors import UserError
@@ -50,6 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     info = commands.add_parser("info", help="versions, devices, and whether XLA works here")
     info.set_defaults(run=_run_info)
+    _add_recover(commands)
+    _add_noise(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_recover(commands: Any) -> None:
     recover = commands.add_parser(
         "recover",
         help="fit a likelihood gate to residuals of five known laws",
@@ -59,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
     recover.set_defaults(run=_run_recover)
     recover.add_argument("--residuals", type=_positive, metavar="N", default=100_000, help="of each law (100,000)")
     recover.add_argument("--seed", type=int, metavar="N", default=0, help="of the residuals (0)")
+
+
+def _add_noise(commands: Any) -> None:
     noise = commands.add_parser(
         "noise",
         help="train one network on contaminated data with seven gates, and see which finds the noise",
@@ -71,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     noise.add_argument("--width", type=float, default=10.0, help="how many times as broad that part is (10)")
     noise.add_argument("--output", type=Path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
     noise.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
+
+
+def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         help="train one network with eight ways of blending two losses, on real data",
@@ -92,7 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument("--output", type=Path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
     place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
     place.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
-    return parser
 
 
 def _positive(text: str) -> int:

@@ -13,7 +13,7 @@ from blendloss._cli._numbers import significant
 from blendloss._cli._results import replace
 from blendloss._cli._screen import bar, screen
 from blendloss._noise_study._record import RESULTS
-from blendloss._noise_study._settings import Request
+from blendloss._noise_study._settings import Request, Settings
 from blendloss._startup import import_tensorflow
 
 
@@ -35,15 +35,7 @@ def study(request: Request) -> Path:
     from blendloss._noise_study._data import draw
     from blendloss._noise_study._train import Trainer
 
-    record: dict[str, Any] = {
-        "format": RESULTS.format,
-        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "versions": versions(),
-        "devices": devices(),
-        "settings": settings.to_json(),
-        "arms": {arm.name: arm.about for arm in ARMS},
-        "runs": [],
-    }
+    record = _new_record(settings, {arm.name: arm.about for arm in ARMS})
     console = screen()
     _report.introduce(console, settings, len(ARMS))
     number = len(ARMS) * settings.seeds
@@ -81,3 +73,15 @@ def study(request: Request) -> Path:
     _report.conclude(console, record, folder)
     console.print(f"Done in {time.perf_counter() - started:.0f} s.")
     return folder
+
+
+def _new_record(settings: Settings, arms: dict[str, str]) -> dict[str, Any]:
+    return {
+        "format": RESULTS.format,
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "devices": devices(),
+        "settings": settings.to_json(),
+        "arms": arms,
+        "runs": [],
+    }

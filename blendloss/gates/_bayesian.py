@@ -113,6 +113,7 @@ class Bayesian(Gate):
 
     def posterior(self) -> Any:
         """The distribution q as it is now, one of TensorFlow Probability."""
+        self._require_blend()
         return self.family.distribution(self._exact())
 
     def prior(self) -> Any:

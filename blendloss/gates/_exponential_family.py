@@ -33,10 +33,15 @@ class ExponentialFamily(Gate):
     a finite integral only if sum_k g_k b_k > 1, and g = w (1 + 1 / sum_k w_k b_k), which maps the w > 0 one to one onto
     just these g. With several outputs the law is that of each element.
 
+    The gradients in g fall by orders of magnitude while the network learns. Adam's usual beta_2 of 0.999 remembers the
+    large ones for a thousand steps, in which g hardly moves: give the gate `Adam(rate, beta_2=0.9)` as its
+    `gate_optimizer`. Residuals should be of order 1 in units of c.
+
     Args:
         initial: g at the start, `[K]`, positive, with a finite Z; None starts from w = 1.
         scale: c > 0, in units of the residual; where the scale is learned, c at the start.
-        learn_scale: whether c is trained. g and c are then convex one at a time, not jointly.
+        learn_scale: whether c is trained. L then has other stationary points in (g, c) together: start c near the
+            residuals' size, and look at what `fit_gate` makes of the residuals of the trained network.
         name: the layer's name.
         dtype: of the parameters; Z is computed in float64.
 
@@ -130,6 +135,7 @@ class ExponentialFamily(Gate):
 
     def weights_and_scale(self) -> tuple[tf.Tensor, tf.Tensor]:
         """g, `[K]`, and c, a scalar, as they are now (under `Soft()`)."""
+        self._require_blend()
         gating = self.gating(Context(None, False))
         return gating.total * tf.nn.softmax(tf.cast(gating.logits, gating.total.dtype)), gating.scale
 
@@ -139,6 +145,7 @@ class ExponentialFamily(Gate):
         With `log_prob`, `cdf`, `quantile`, `sample`, `mode`, `entropy`, `mean` and `variance`; of the parameters as
         they are now, under `Soft()`.
         """
+        self._require_blend()
         from blendloss._residual_law import ResidualLaw
 
         return ResidualLaw(self.penalties, self.partition, *self.weights_and_scale())

@@ -21,6 +21,7 @@ class Context(NamedTuple):
         residual: y_pred - y_true where the gate has `needs_residual`: flattened, `[N]`, or of the predictions' shape
             for an `elementwise` gate; else None.
         counted: which elements count (unmasked, sample weight not 0), `[N]` bool; None is all.
+        weighed: how much each element counts (mask times sample weight), `[N]`; None is all alike.
         values: the reduced losses, `[K]`, where the gate has `needs_values`; else None.
         features: what the caller gave as `features`, where the gate has `needs_features`; else None.
 
@@ -46,6 +47,7 @@ class Context(NamedTuple):
     training: bool
     residual: tf.Tensor | None = None
     counted: tf.Tensor | None = None
+    weighed: tf.Tensor | None = None
     values: tf.Tensor | None = None
     features: Any = None
 
@@ -142,9 +144,12 @@ class Gate(keras.Layer, abc.ABC):
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the losses that the gate weighs, in their order."""
+        self._require_blend()
+        return self._names or ()
+
+    def _require_blend(self) -> None:
         if self._names is None:
             raise ValueError(f"The gate {self.name!r} belongs to no blend yet: give it to `Blend(..., gate=gate)`.")
-        return self._names
 
     @property
     def penalties(self) -> tuple[Penalty, ...]:

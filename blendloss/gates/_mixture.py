@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks
-from blendloss._partition import Partition, log_partition_alone
+from blendloss._partition import Partition, log_partition_alone, values_at
 from blendloss._serialization import register
 from blendloss.gates._gate import Context, Gate, Gating
 from blendloss.gates._predictive import interval
@@ -83,14 +83,8 @@ class Mixture(Gate):
         scales = [1.0] * k if self.scales is None else self.scales
         if len(scales) != k:
             raise ValueError(f"`scales` must have one scale for each of the {k} losses. Received: {self.scales}")
-        components = list(zip(self.penalties, scales, strict=True))
-        for i, component in enumerate(components):
-            if component in components[:i]:
-                raise ValueError(
-                    "The components of a mixture must start from different penalties or `scales`, or they stay equal. "
-                    f"Received: {component[0]!r} with scale {component[1]:g} twice"
-                )
         self.log_partitions = [log_partition_alone(*pair) for pair in zip(self.names, self.penalties, strict=True)]
+        self._check_different(scales)
         self.proportion_logits = self.add_weight(
             name="proportion_logits", shape=(k,), initializer=keras.initializers.Zeros()
         )
@@ -98,6 +92,21 @@ class Mixture(Gate):
             name="log_scales", shape=(k,), initializer=keras.initializers.Zeros(), trainable=self.learn_scales
         )
         self.log_scales.assign(np.log(scales))
+
+    def _check_different(self, scales: list[float]) -> None:
+        """Raises where two components start as one law, however it is written."""
+        r = np.array([-30.0, -3.0, -0.3, 0.0, 0.3, 3.0, 30.0]) * np.median(scales)
+        laws = [
+            -values_at(penalty, r / scale) - np.log(scale) - log_partition
+            for penalty, scale, log_partition in zip(self.penalties, scales, self.log_partitions, strict=True)
+        ]
+        for k, law in enumerate(laws):
+            for i, other in enumerate(laws[:k]):
+                if np.allclose(law, other, rtol=1e-6, atol=1e-6):
+                    raise ValueError(
+                        "The components of a mixture must start from different laws (penalties or `scales`), or they "
+                        f"stay equal. Received: {self.names[i]!r} and {self.names[k]!r} alike, scales={self.scales}"
+                    )
 
     def gating(self, context: Context) -> Gating:
         return Gating(self._logits(tf.cast(context.residual, self.compute_dtype)), scale=self._scales())
@@ -108,14 +117,17 @@ class Mixture(Gate):
 
     def responsibilities(self, residual: Any) -> tf.Tensor:
         """The probability that each residual came from each component: `[...]` -> `[..., K]`."""
+        self._require_blend()
         return tf.nn.softmax(self._logits(tf.convert_to_tensor(residual, self.compute_dtype)))
 
     def proportions_and_scales(self) -> tuple[tf.Tensor, tf.Tensor]:
         """pi and the c_k, both `[K]`, as they are now."""
+        self._require_blend()
         return tf.nn.softmax(tf.convert_to_tensor(self.proportion_logits)), self._scales()
 
     def law(self) -> Any:
         """The fitted law of the residual y_pred - y_true: a `tfp.distributions.Mixture` of float64 scalars."""
+        self._require_blend()
         import tensorflow_probability as tfp
 
         from blendloss._residual_law import ResidualLaw

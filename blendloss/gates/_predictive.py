@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss.losses._penalty import as_floating
 
 
 def interval(law: Any, scale: Any, y_pred: Any, level: float) -> tuple[tf.Tensor, tf.Tensor]:
@@ -21,7 +22,7 @@ def interval(law: Any, scale: Any, y_pred: Any, level: float) -> tuple[tf.Tensor
     from blendloss._residual_law import quantile
 
     level = _checks.between("level", level, 0.0, 1.0)
-    y_pred = tf.convert_to_tensor(y_pred)
+    y_pred = as_floating("y_pred", y_pred)
     tails = tf.constant([(1 - level) / 2, (1 + level) / 2], tf.float64)
     low, high = tf.unstack(tf.cast(quantile(law.cdf, tails, tf.cast(scale, tf.float64)), y_pred.dtype))
     return y_pred - high, y_pred - low

@@ -117,6 +117,7 @@ class Uncertainty(Gate):
 
     def sigmas(self) -> tf.Tensor:
         """sigma_k = exp(s_k / 2), `[K]`, as they are now."""
+        self._require_blend()
         return tf.exp(tf.convert_to_tensor(self.log_variances) / 2)
 
     def get_config(self) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class HeldOut(Configured):
     Args:
         target: T, any loss that a blend takes, averaged over the held-out batch: the quantity that matters in the end.
         rate: of the look-ahead step, positive; None is the learning rate of the network's optimizer at that step.
-        order: 2, as above; or 1, which takes dT/dw at w: as dear, but its direction does not depend on the rate.
+        order: 2, as above; or 1, which takes dT/dw at w. Both cost the same; the direction of order 1 does not depend
+            on the rate.
         batch_size: rows of a held-out batch, at least 1.
         seed: of the order of the rows, an integer of 64 bits.
 

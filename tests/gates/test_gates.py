@@ -201,6 +201,10 @@ def test_a_gate_of_no_blend_says_so(k, make):
     if isinstance(gate, gates.MetricGate):
         with pytest.raises(ValueError, match="belongs to no blend yet"):
             gate.observe(1.0)
+    for method in ("law", "sigmas", "posterior", "weights_and_scale", "proportions_and_scales"):
+        if hasattr(gate, method):
+            with pytest.raises(ValueError, match="belongs to no blend yet"):
+                getattr(gate, method)()
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,22 @@ def test_a_scale_learns_where_its_share_is_zero(mode):
     np.testing.assert_allclose(gradient, [1 - 2 * np.mean(residual**2), 1 - np.abs(residual).mean()], rtol=1e-12)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "mean_with_sample_weight"])
+def test_each_scale_follows_its_own_likelihood_with_sample_weights(reduction):
+    r, w = np.array([[0.1], [5.0], [-0.7]]), np.array([1.0, 0.1, 3.0])
+    normalize = bl.gates.normalizers.Likelihood(scale=1.0)
+    gate = bl.gates.Learned([2.0, -1.0], normalize=normalize, dtype="float64")
+    losses = {"squared": bl.losses.SquaredError(), "absolute": bl.losses.AbsoluteError()}
+    blend = bl.Blend(losses, gate, reduction=reduction)
+    with tf.GradientTape() as tape:
+        value = blend(np.zeros_like(r), r, w, step=0)
+    # d (r^2 / c^2 + log c) / d log c = 1 - 2 r^2, and 1 - |r|, at c = 1: of each example, whatever the shares.
+    slopes = (w[:, np.newaxis] * np.concatenate([1 - 2 * r**2, 1 - np.abs(r)], axis=1)).sum(axis=0)
+    number = {"mean": len(w), "sum": 1.0, "mean_with_sample_weight": w.sum()}[reduction]
+    # Sums of three in float64.
+    np.testing.assert_allclose(tape.gradient(value, gate.log_scales.value), slopes / number, rtol=1e-14)
+
+
 def test_scales_come_to_the_maximum_likelihood_of_what_counts():
     residual = np.r_[np.random.default_rng(0).normal(size=30), np.full(10, 1e6)].reshape(-1, 1)
     blend, optimizer = blend_of("likelihood", [3.0, 0.0], dtype="float64"), keras.optimizers.Adam(0.05)

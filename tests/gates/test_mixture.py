@@ -194,9 +194,17 @@ def test_trained_in_fit_with_a_network():
 # Mistakes
 
 
-def test_components_that_start_equal_are_refused():
-    with pytest.raises(ValueError, match="must start from different penalties or `scales`"):
-        blend_of(scales=None)
+@pytest.mark.parametrize(
+    ("narrow", "broad", "scales"),
+    [
+        (bl.losses.SquaredError(), bl.losses.SquaredError(), None),
+        (bl.losses.SquaredError(2.0), bl.losses.SquaredError(1.0), [1.0, 2.0]),
+        (bl.losses.Quantile(0.5), bl.losses.AbsoluteError(2.0), None),
+    ],
+)
+def test_components_that_start_as_one_law_are_refused(narrow, broad, scales):
+    with pytest.raises(ValueError, match="must start from different laws.*'narrow' and 'broad' alike"):
+        blend_of({"narrow": narrow, "broad": broad}, scales)
 
 
 @pytest.mark.parametrize("loss", [bl.losses.Welsch(), bl.losses.Cauchy()], ids=repr)

@@ -346,3 +346,8 @@ def test_they_compare_and_come_back_with_their_schedule(make):
     scheduled = make(bl.schedules.cosine(1.0, 0.0, steps=10))
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(scheduled))
     assert copy == scheduled != make()
+
+
+def test_autograph_converts_the_check_without_a_warning():
+    # A body of a docstring alone cannot be converted: a loop of one's own in a tf.function would warn of it.
+    tf.autograph.to_graph(regularizers.Regularizer.check)

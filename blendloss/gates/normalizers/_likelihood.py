@@ -14,7 +14,7 @@ from blendloss._reduction import accurate_sum
 from blendloss._serialization import register
 from blendloss.gates._gate import Context, Gating
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible
-from blendloss.gates.statistics._statistic import count, mean
+from blendloss.gates.statistics._statistic import count
 
 
 @register
@@ -53,8 +53,7 @@ class Likelihood(Normalizer):
         Scales as parameters of a likelihood: Barron, "A General and Adaptive Robust Loss Function", CVPR 2019, eq. 16.
 
     Deviations:
-        The gradient in c_k is as above. The part of it that the blend does not give, 1 - s_k, counts alike all examples
-        of a sample weight that is not 0.
+        none; the gradient in c_k is as above.
     """
 
     needs_residual = True
@@ -103,10 +102,13 @@ class Likelihood(Normalizer):
     def _slopes(self, gate: Any, log_scales: tf.Tensor, context: Context) -> tf.Tensor:
         """d mean -log p_k / d log c_k = 1 - mean u psi_k(u), u = r / c_k, `[K]`; 0 where it is not finite."""
         residual, counted = _counted(context)
+        # As the losses are weighed, or the scales of losses out of favour would follow other examples.
+        weights = tf.cast(counted, residual.dtype) if context.weighed is None else context.weighed
         slopes = []
         for penalty, scale in zip(gate.penalties, tf.unstack(tf.exp(tf.cast(log_scales, residual.dtype))), strict=True):
             unit = residual / scale
-            slopes.append(1 - mean(unit * penalty.slope(unit), counted))
+            weighed = tf.where(counted, weights * unit * penalty.slope(unit), tf.zeros_like(unit))
+            slopes.append(1 - accurate_sum(weighed) / accurate_sum(weights))
         given = tf.stop_gradient(tf.stack(slopes))
         return tf.cast(tf.where(tf.math.is_finite(given), given, tf.zeros_like(given)), log_scales.dtype)
 
