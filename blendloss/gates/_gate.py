@@ -162,8 +162,8 @@ class Gate(keras.Layer, abc.ABC):
         if self._names is not None:
             if self._names != names or self._penalties != penalties:
                 raise ValueError(
-                    "A gate can be shared only by blends of the same losses. "
-                    f"Received: {list(names)}, attached to {list(self._names)}"
+                    f"A gate can be shared only by blends of the same losses. Received: {list(names)} "
+                    f"{list(penalties)}, attached to {list(self._names)} {list(self._penalties)}"
                 )
             return
         self._names, self._penalties = names, penalties
