@@ -10,7 +10,7 @@ from scipy import special
 from blendloss import losses
 from blendloss._partition import Partition, log_partition_alone, tail
 
-# What the issue of accuracy comes to: the rule's own error is about 1e-11, the closed forms' rounding less.
+# The rule's own error is about 1e-11, the closed forms' rounding less.
 TOLERANCE = 1e-9
 
 
