@@ -46,7 +46,8 @@ def test_density_integrates_to_one():
     blend = bl.Blend(LOSSES, gate, reduction="none")
     places = np.sinh(np.linspace(-12, 12, 20_001))  # the integrand decays on both sides: trapezoid in asinh
     density = np.exp(-blend(np.zeros_like(places), places, step=0).numpy())
-    np.testing.assert_allclose(np.trapezoid(density, places), 1, rtol=0, atol=2e-6)  # step^2 / 12 at the kinks
+    total = np.sum((density[1:] + density[:-1]) / 2 * np.diff(places))
+    np.testing.assert_allclose(total, 1, rtol=0, atol=2e-6)  # step^2 / 12 at the kinks
 
 
 def test_gradient_in_g_is_the_residuals_mean_less_the_laws():

@@ -325,7 +325,7 @@ def test_it_refuses_other_numbers_of_logits(k):
 def test_it_refuses_logits_of_other_ranks_and_several_outputs():
     inputs = keras.Input([2, 3])
     with pytest.raises(ValueError, match=r"must end in \[batch, 3\] logits"):
-        blend_of(keras.Model(inputs, inputs))
+        blend_of(keras.Model(inputs, keras.layers.Dense(3)(inputs)))
     inputs = keras.Input([2])
     outputs = [keras.layers.Dense(3)(inputs), keras.layers.Dense(3)(inputs)]
     with pytest.raises(ValueError, match=r"must end in \[batch, 3\] logits"):
