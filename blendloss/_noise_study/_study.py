@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from blendloss._cli._environment import devices, versions
 from blendloss._cli._extras import require
 from blendloss._cli._numbers import significant
@@ -32,36 +34,15 @@ def study(request: Request) -> Path:
     import_tensorflow()
     from blendloss._noise_study import _plot, _report, _summary
     from blendloss._noise_study._arms import ARMS
-    from blendloss._noise_study._data import draw
-    from blendloss._noise_study._train import Trainer
 
     record = _new_record(settings, {arm.name: arm.about for arm in ARMS})
     console = screen()
     _report.introduce(console, settings, len(ARMS))
-    number = len(ARMS) * settings.seeds
-    data = [draw(settings, seed) for seed in range(settings.seeds)]
     RESULTS.save(folder, record)
     try:
-        with bar(console, show=console.is_terminal) as shown:
-            task = shown.add_task("", total=number * settings.steps, loss="")
-            for arm in ARMS:
-                shown.update(task, description=f"{arm.name:<18}  starts", loss="")
-                trainer = Trainer(arm, settings)
-                for seed in range(settings.seeds):
-                    label = f"{len(record['runs']) + 1:>2}/{number}  {arm.name:<18}  seed {seed}"
-                    shown.update(task, description=label)
-                    run = trainer.train(
-                        data[seed],
-                        seed,
-                        lambda steps, loss: shown.update(task, advance=steps, loss=f"loss {loss:.3f}"),
-                    )
-                    record["runs"].append(run)
-                    RESULTS.save(folder, record)
-                    console.print(
-                        f"  {label}  test RMSE {significant(run['rmse'])}  {run['seconds']:5.1f} s", markup=False
-                    )
+        _train_all(console, record, settings, folder)
     except KeyboardInterrupt as interruption:
-        kept = f"{len(record['runs'])} of {number} trainings are in {folder / RESULTS.record}"
+        kept = f"{len(record['runs'])} of {len(ARMS) * settings.seeds} trainings are in {folder / RESULTS.record}"
         raise KeyboardInterrupt(f"interrupted; {kept}") from interruption
     record["summary"] = _summary.summarise(record["runs"])
     record["findings"] = _summary.findings(record["runs"], settings.noise)
@@ -73,6 +54,32 @@ def study(request: Request) -> Path:
     _report.conclude(console, record, folder)
     console.print(f"Done in {time.perf_counter() - started:.0f} s.")
     return folder
+
+
+def _train_all(console: Console, record: dict[str, Any], settings: Settings, folder: Path) -> None:
+    """Trains every arm with every seed; the record is saved after each."""
+    from blendloss._noise_study._arms import ARMS
+    from blendloss._noise_study._data import draw
+    from blendloss._noise_study._train import Trainer
+
+    number = len(ARMS) * settings.seeds
+    data = [draw(settings, seed) for seed in range(settings.seeds)]
+    with bar(console, show=console.is_terminal) as shown:
+        task = shown.add_task("", total=number * settings.steps, loss="")
+
+        def progress(steps: int, loss: float) -> None:
+            shown.update(task, advance=steps, loss=f"loss {loss:.3f}")
+
+        for arm in ARMS:
+            shown.update(task, description=f"{arm.name:<18}  starts", loss="")
+            trainer = Trainer(arm, settings)
+            for seed in range(settings.seeds):
+                label = f"{len(record['runs']) + 1:>2}/{number}  {arm.name:<18}  seed {seed}"
+                shown.update(task, description=label)
+                run = trainer.train(data[seed], seed, progress)
+                record["runs"].append(run)
+                RESULTS.save(folder, record)
+                console.print(f"  {label}  test RMSE {significant(run['rmse'])}  {run['seconds']:5.1f} s", markup=False)
 
 
 def _new_record(settings: Settings, arms: dict[str, str]) -> dict[str, Any]:

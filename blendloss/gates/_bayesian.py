@@ -118,6 +118,7 @@ class Bayesian(Gate):
 
     def prior(self) -> Any:
         """The distribution p, one of TensorFlow Probability."""
+        self._require_blend()
         return self.family.distribution(self._exact_prior())
 
     def _exact(self) -> dict[str, tf.Tensor]:
