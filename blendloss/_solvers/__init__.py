@@ -1,0 +1,1 @@
+"""Small problems that are solved inside the graph, in float64."""

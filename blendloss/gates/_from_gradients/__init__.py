@@ -1,0 +1,1 @@
+"""Gates that look at the gradients of the losses."""
