@@ -9,16 +9,18 @@ from blendloss._startup import IS_COMMAND
 # else gets everything at once: `import blendloss` alone must register the classes that `load_model` looks up.
 if TYPE_CHECKING or not IS_COMMAND:
     from blendloss import gates, keras, losses, modes, schedules
-    from blendloss._blend import Blend, Reading
+    from blendloss._blend import Blend
     from blendloss._diagnosis import Diagnosis
     from blendloss._fit_gate import GateFit, fit_gate
     from blendloss._look_ahead import look_ahead_gradient
+    from blendloss._reading import BlendedGradients, Reading
     from blendloss.keras import BlendedModel
 
 __version__ = metadata.version("blendloss")
 
 __all__ = [
     "Blend",
+    "BlendedGradients",
     "BlendedModel",
     "Diagnosis",
     "GateFit",
@@ -40,10 +42,11 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         homes = {
             "Blend": "blendloss._blend",
+            "BlendedGradients": "blendloss._reading",
             "BlendedModel": "blendloss.keras",
             "Diagnosis": "blendloss._diagnosis",
             "GateFit": "blendloss._fit_gate",
-            "Reading": "blendloss._blend",
+            "Reading": "blendloss._reading",
             "fit_gate": "blendloss._fit_gate",
             "look_ahead_gradient": "blendloss._look_ahead",
         }

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from blendloss.losses import Head
 from blendloss.losses._penalty import of_rank
 
 
@@ -28,6 +29,23 @@ NOTHING = Batch(None, None, None, None)
 """The batch of `combine`: the values are all there is."""
 
 
+def batches_of(losses: Sequence[Any], y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Batch, ...]:
+    """The batch that each of `losses` reads: one for all, or that of its head."""
+    if not isinstance(losses[0], Head):
+        return (batch_of(y_true, y_pred, sample_weight),) * len(losses)
+    read = [(*head.read(y_true, y_pred), head.weights(sample_weight)) for head in losses]
+    return tuple(batch_of(target, output, weights) for target, output, weights in read)
+
+
+def common(batches: tuple[Batch, ...], sample_weight: Any) -> Batch:
+    """The batch by which a cost of all examples alike is weighted and reduced: of heads, the first's examples."""
+    first = batches[0]
+    if first is NOTHING or all(batch is first for batch in batches):
+        return first
+    by_head = isinstance(sample_weight, (Mapping, list, tuple))
+    return first._replace(mask=None, sample_weight=None if by_head else first.sample_weight)
+
+
 def named(losses: Any) -> dict[str, Any]:
     """The losses by name; None for those that are names alone."""
     if isinstance(losses, Mapping):
@@ -42,6 +60,9 @@ def named(losses: Any) -> dict[str, Any]:
         raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
     if not given:
         raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
+    heads = {isinstance(loss, Head) for loss in given.values()}
+    if len(heads) > 1:
+        raise ValueError(f"`losses` must all be heads, or none of them. Received: losses={losses!r}")
     for name in given:
         if not isinstance(name, str):
             raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
@@ -54,7 +75,8 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     """The batch of a call."""
     if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
         raise TypeError(
-            "`y_pred` must be one tensor: reduce several outputs to values and give them to `combine`. "
+            "`y_pred` must be one tensor where the losses are no heads: let each name the output it reads, as in "
+            "losses.Head('depth', 'mae'), or reduce the outputs to values and give them to `combine`. "
             f"Received: y_pred of type {type(y_pred).__name__}"
         )
     mask = getattr(y_pred, "_keras_mask", None)

@@ -3,60 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._at import _At
-from blendloss._batch import NOTHING, Batch, batch_of, computable, named
+from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
 from blendloss._combine import switched, weighted_sum
 from blendloss._diagnosis import Diagnosis, diagnosis_of
-from blendloss._reduction import REDUCTIONS, accurate_mean, per_replica, reduce, weights_of_elements
+from blendloss._gradients import gradients_of
+from blendloss._reading import BlendedGradients, Reading, reading_of
+from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import Context, Gate, Gating
+from blendloss.losses import Head, Penalty
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._penalty import aligned
 from blendloss.modes import Mode, Soft
-
-
-class Reading(NamedTuple):
-    """What a blend computed: its value, and every loss and weight for logging.
-
-    Args:
-        value: the blended loss L, a scalar (`[batch, ...]` with reduction "none"); differentiable.
-        losses: the reduced losses l_k, `[K]`; NaN where a lazy hard mode did not evaluate one. No gradient.
-        weights: the gating vector g, `[K]`; its mean over the batch for a per-example gate. No gradient.
-        cost: what the gate added to the blend, a scalar; 0 for most gates. No gradient.
-
-    Returns:
-        The record itself.
-
-    Raises:
-        Nothing.
-
-    Example:
-        >>> import blendloss as bl
-        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([0.5, 0.5]))
-        >>> reading = blend.read([[0.0]], [[2.0]])
-        >>> float(reading.value), reading.losses.numpy().tolist(), reading.weights.numpy().tolist()
-        (3.0, [4.0, 2.0], [0.5, 0.5])
-        >>> float(reading.cost)
-        0.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
-    """
-
-    value: tf.Tensor
-    losses: tf.Tensor
-    weights: tf.Tensor
-    cost: tf.Tensor
 
 
 @register
@@ -126,7 +92,19 @@ class Blend(keras.Layer, keras.losses.Loss):
         self.gate = gate
         self.mode = mode
         self._given = given
-        self._evaluate = {name: as_loss(name, loss) for name, loss in given.items() if loss is not None}
+        self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
+        self._evaluate = {
+            name: loss.evaluate if isinstance(loss, Head) else as_loss(name, loss)
+            for name, loss in given.items()
+            if loss is not None
+        }
+        if self._heads and gate.needs_residual:
+            raise ValueError(
+                f"The gate {gate.name!r} needs one residual that all losses share, which heads have not. "
+                f"Received: losses={losses!r}"
+            )
+        if self._heads and reduction in ("none", None):
+            raise ValueError(f"Losses of several heads must be reduced. Received: reduction={reduction!r}")
         if gate.needs_residual and not self._evaluate:
             raise ValueError(
                 f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
@@ -179,19 +157,98 @@ class Blend(keras.Layer, keras.losses.Loss):
         self, y_true: Any, y_pred: Any, sample_weight: Any, step: Any, training: bool, features: Any
     ) -> tuple[Reading, tf.Tensor]:
         """The reading, and what of its cost is added once (regularisers of the gate), differentiable."""
-        if not self._evaluate:
-            raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
-        batch = batch_of(y_true, y_pred, sample_weight)
-        context = self._context(step, training, batch, features)
+        batches, weighing = self._batches(y_true, y_pred, sample_weight)
+        context = self._context(step, training, batches[0], features)
+        if self.gate.needs_gradients and training:
+            raise ValueError(
+                f"The gate {self.gate.name!r} weighs losses by their gradients: use `BlendedModel`, or in a loop of "
+                "your own `blend.gradients(tape, blend.values(y_true, y_pred), variables, step=step)`. "
+                "Received: a call without a tape"
+            )
         if self.gate.needs_values:
-            values = [self._evaluated(index, *batch[:2], None) for index in range(len(self.names))]
-            context = context._replace(values=tf.stop_gradient(self._means(values, batch)))
-        gating, shares, weights = self._gated(context, batch.y_pred.dtype)
+            values = [self._evaluated(index, *batch[:2], None) for index, batch in enumerate(batches)]
+            context = context._replace(values=tf.stop_gradient(self._means(values, batches)))
+        gating, shares, weights = self._gated(context, _common_dtype([batch.y_pred for batch in batches]))
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
-            return self._read_chosen(batch, gating, weights, cost)
-        values = [self._value(index, batch, gating, weights) for index in range(len(self.names))]
-        return self._blended(values, weights, cost, batch)
+            return self._read_chosen(batches, gating, weights, cost, weighing)
+        values = [self._value(index, batch, gating, weights) for index, batch in enumerate(batches)]
+        return self._blended(values, weights, cost, batches, weighing)
+
+    def _batches(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[tuple[Batch, ...], Batch]:
+        """What each loss reads, and the batch by which a cost of all examples alike is counted."""
+        if not self._evaluate:
+            raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
+        batches = batches_of(self._heads or list(self.names), y_true, y_pred, sample_weight)
+        return batches, common(batches, sample_weight)
+
+    def values(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
+        """The reduced losses by themselves, by name, for `gradients` or `combine`; differentiable scalars.
+
+        Args:
+            y_true: as of a call.
+            y_pred: as of a call.
+            sample_weight: as of a call.
+
+        Returns:
+            A scalar for each loss; its mean where the blend itself does not reduce.
+        """
+        batches, _ = self._batches(y_true, y_pred, sample_weight)
+        values = [self._evaluated(index, *batch[:2], None) for index, batch in enumerate(batches)]
+        # Not stacked in between: that would tie each to the variables of all.
+        return dict(zip(self.names, self._each_mean(values, batches), strict=True))
+
+    def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
+        """The residual y_pred - y_true that each loss reads, by name, for gates that look at their gradients.
+
+        Raises:
+            TypeError: if a loss is no penalty, and so may be of something else than the residual.
+        """
+        found = {}
+        for name, batch in zip(self.names, self._batches(y_true, y_pred, None)[0], strict=True):
+            if not isinstance(self._evaluate[name], Penalty):
+                raise TypeError(
+                    f"A residual is known of penalties alone, such as blendloss.losses.SquaredError(). "
+                    f"Received: {name}={self._given[name]!r}"
+                )
+            target, prediction = aligned(batch.y_true, batch.y_pred)
+            found[name] = prediction - target
+        return found
+
+    def gradients(
+        self,
+        tape: tf.GradientTape,
+        values: Mapping[str, Any],
+        variables: Sequence[Any],
+        *,
+        step: Any = None,
+        features: Any = None,
+        residuals: Mapping[str, tf.Tensor] | None = None,
+        scale: Any = None,
+    ) -> BlendedGradients:
+        """The gradient of the blend in each variable, by a gate that may look at the gradient of each loss.
+
+        For a `GradientGate` that is the direction of its method; for every other gate, the gradient of `combine`.
+
+        Args:
+            tape: the persistent tape that recorded the values.
+            values: a scalar for each loss, as `values` gives them.
+            variables: those of the network that the losses train, and what trains in the blend.
+            step: as of a call.
+            features: as of a call.
+            residuals: as `residuals` gives them, recorded by the tape, for a gate that needs them.
+            scale: a factor of the gradients, which the optimizer divides by, where half precision needs one.
+
+        Returns:
+            `BlendedGradients`: the gradients, in the order of `variables`, and the reading.
+
+        Raises:
+            ValueError: if a value is no scalar; the tape is not persistent, and the gate looks at each gradient; the
+                gate trains and none of its variables are among `variables`; or as of `combine`.
+        """
+        given = [tf.convert_to_tensor(value) for value in self._by_name("values", values)]
+        named_residuals = None if residuals is None else self._by_name("residuals", residuals)
+        return gradients_of(self, tape, given, list(variables), step, features, named_residuals, scale)
 
     def combine(
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
@@ -213,18 +270,31 @@ class Blend(keras.Layer, keras.losses.Loss):
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
     ) -> Reading:
         """The blend of given values with every loss and weight; arguments as of `combine`."""
+        if self.gate.needs_gradients and training:
+            raise ValueError(
+                f"The gate {self.gate.name!r} weighs losses by their gradients: use "
+                "`blend.gradients(tape, values, variables, step=step)`. Received: values without a tape"
+            )
+        given = [computable(value) for value in self._by_name("values", values)]
+        return self._read_given(given, self._context(step, training, NOTHING, features))
+
+    def _by_name(self, argument: str, values: Mapping[str, Any]) -> list[Any]:
+        """`values` in the order of the losses."""
         if set(values) != set(self.names):
-            raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
+            raise ValueError(f"`{argument}` must have exactly the names {list(self.names)}. Received: {list(values)}")
+        return [values[name] for name in self.names]
+
+    def _read_given(self, given: list[tf.Tensor], context: Context) -> Reading:
+        """The blend of values that were computed elsewhere."""
         if self.gate.needs_penalties:
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
-        given = [computable(values[name]) for name in self.names]
-        dtype = tf.float64 if any(value.dtype == tf.float64 for value in given) else tf.float32
+        dtype = _common_dtype(given)
         given = [tf.cast(value, dtype) for value in given]
-        context = self._context(step, training, NOTHING, features)
+        nothing = (NOTHING,) * len(given)
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(self._means(given, NOTHING)))
+            context = context._replace(values=tf.stop_gradient(self._means(given, nothing)))
         gating, shares, weights = self._gated(context, dtype)
-        return self._blended(given, weights, self.gate.cost(shares, gating, context), NOTHING)[0]
+        return self._blended(given, weights, self.gate.cost(shares, gating, context), nothing, NOTHING)[0]
 
     def at(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
@@ -367,28 +437,40 @@ class Blend(keras.Layer, keras.losses.Loss):
         reduction = reduction or self.reduction
         return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
 
-    def _means(self, values: list[tf.Tensor], batch: Batch) -> tf.Tensor:
+    def _means(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> tf.Tensor:
         """The reduced losses, `[K]`; their means where the blend itself does not reduce."""
+        return tf.stack(self._each_mean(values, batches))
+
+    def _each_mean(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
         reduction = "mean" if self.reduction in ("none", None) else self.reduction
-        return tf.stack([self._reduced(self._of_examples(value), batch, reduction) for value in values])
+        pairs = zip(values, batches, strict=True)
+        means = [self._reduced(self._of_examples(value), batch, reduction) for value, batch in pairs]
+        return [tf.cast(mean, _common_dtype(means)) for mean in means]
 
     def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
         """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
         return accurate_mean(values) if self.gate.elementwise and values.shape.rank > 1 else values
 
     def _blended(
-        self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batch: Batch
+        self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batches: Sequence[Batch], weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
-        losses = tf.cast(self._means(values, batch), weights.dtype)
+        losses = tf.cast(self._means(values, batches), weights.dtype)
         if weights.shape.rank == 1 and self.reduction not in ("none", None):
             value = weighted_sum(losses, weights)
+        elif self._heads:
+            parts = [_by_example([v], weights[:, k : k + 1]) for k, v in enumerate(values)]
+            value = tf.add_n([self._reduced(part, batch) for part, batch in zip(parts, batches, strict=True)])
         else:
-            value = self._reduced(self._of_examples(_by_example(values, weights)), batch)
+            value = self._reduced(self._of_examples(_by_example(values, weights)), batches[0])
         mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
-        return self._reading(value, losses, mean_weights if weights.shape.rank > 1 else weights, cost, batch)
+        mean_weights = mean_weights if weights.shape.rank > 1 else weights
+        return reading_of(value, losses, mean_weights, cost, weighing, self.reduction)
 
-    def _read_chosen(self, batch: Batch, gating: Gating, weights: tf.Tensor, cost: Any) -> tuple[Reading, tf.Tensor]:
+    def _read_chosen(
+        self, batches: Sequence[Batch], gating: Gating, weights: tf.Tensor, cost: Any, weighing: Batch
+    ) -> tuple[Reading, tf.Tensor]:
         def branch(index: int) -> Callable[[], tf.Tensor]:
+            batch = batches[index]
             return lambda: tf.cast(
                 self._reduced(self._evaluated(index, *batch[:2], gating.scale), batch), weights.dtype
             )
@@ -399,35 +481,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
         losses = tf.where(tf.range(len(self.names)) == chosen, tf.stop_gradient(loss), unread)
-        return self._reading(value, losses, weights, cost, batch)
-
-    def _reading(
-        self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, batch: Batch
-    ) -> tuple[Reading, tf.Tensor]:
-        """The record of a call, with the gate's cost added to the blended losses; and what of it is added once."""
-        value = per_replica(value, self.reduction)
-        given = () if cost is None else cost if isinstance(cost, tuple) else (cost,)
-        reduced = [self._cost(part, value, batch) for part in given]
-        means = [accurate_mean(tf.reshape(part, [-1])) for part, _ in reduced]  # of this replica, as the losses are
-        costs = [per_replica(part, reduction) for part, reduction in reduced]
-        nothing = tf.zeros([], value.dtype)
-        mean_cost = sum(means, nothing)
-        once = sum(
-            (cost for part, cost in zip(given, costs, strict=True) if not tf.convert_to_tensor(part).shape.rank),
-            nothing,
-        )
-        return Reading(sum(costs, value), *map(tf.stop_gradient, (losses, weights, mean_cost))), once
-
-    def _cost(self, cost: tf.Tensor, value: tf.Tensor, batch: Batch) -> tuple[tf.Tensor, str | None]:
-        """A cost of the gate, reduced as the blended `value` was, and the reduction that was."""
-        cost = tf.cast(cost, value.dtype)
-        if not cost.shape.rank:  # the gate's alone, not of the examples
-            return cost, "mean" if value.shape.rank == 0 else "none"
-        if batch is NOTHING:
-            return tf.reduce_mean(cost), "mean"
-        by_example = cost if cost.shape.rank == 1 else self._of_examples(cost)
-        shape = tf.shape(batch.by_example)
-        return self._reduced(tf.broadcast_to(by_example, shape), batch), self.reduction
+        return reading_of(value, losses, weights, cost, weighing, self.reduction)
 
     # Saving it
 
@@ -454,6 +508,10 @@ class Blend(keras.Layer, keras.losses.Loss):
         if not config["trainable"]:  # True would undo the gate's own
             blend.trainable = False
         return blend
+
+
+def _common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
+    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,8 @@ from blendloss.losses import Penalty
 from blendloss.modes import softmax
 
 if TYPE_CHECKING:
-    from blendloss._blend import Blend, Reading
+    from blendloss._blend import Blend
+    from blendloss._reading import Reading
 
 
 class Diagnosis(NamedTuple):

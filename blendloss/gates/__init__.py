@@ -6,7 +6,9 @@ from blendloss.gates._by_residual import ByResidual
 from blendloss.gates._exponential_family import ExponentialFamily
 from blendloss.gates._fixed import Fixed
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._learned import Learned
+from blendloss.gates._loss_gradients import LossGradients
 from blendloss.gates._metric_gate import MetricGate
 from blendloss.gates._mixture import Mixture
 from blendloss.gates._network import Network
@@ -24,7 +26,9 @@ __all__ = [
     "Fixed",
     "Gate",
     "Gating",
+    "GradientGate",
     "Learned",
+    "LossGradients",
     "MetricGate",
     "Mixture",
     "Network",

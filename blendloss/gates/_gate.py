@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from blendloss.gates._loss_gradients import LossGradients
 from blendloss.losses import Penalty
 
 
@@ -24,6 +25,7 @@ class Context(NamedTuple):
         weighed: how much each element counts (mask times sample weight), `[N]`; None is all alike.
         values: the reduced losses, `[K]`, where the gate has `needs_values`; else None.
         features: what the caller gave as `features`, where the gate has `needs_features`; else None.
+        gradients: the K losses' gradients, where the gate has `needs_gradients` and this is a training step; else None.
 
     Returns:
         The record itself.
@@ -50,6 +52,7 @@ class Context(NamedTuple):
     weighed: tf.Tensor | None = None
     values: tf.Tensor | None = None
     features: Any = None
+    gradients: LossGradients | None = None
 
 
 class Gating(NamedTuple):
@@ -92,9 +95,11 @@ class Gate(keras.Layer, abc.ABC):
     A subclass implements `gating(context)`, `create_state(k)` if it has variables, and `cost(shares, gating, context)`
     if it adds something to the blend: L = sum_k g_k l_k + cost. The class attributes say what it needs: `needs_step`,
     `needs_residual` (of losses of a residual), `needs_values` (all K losses, each step), `needs_features`,
-    `needs_penalties` (that each loss is a `Penalty`, found in `penalties`); whether it `updates` its state inside the
-    training step, weighs each residual by itself (`elementwise`), and whether gradients flow through the residuals that
-    it looks at (`through_residual`). `meaning` says why a small weight is no sign of collapse, where it is none.
+    `needs_penalties` (that each loss is a `Penalty`, found in `penalties`), `needs_gradients` (each loss's own, see
+    `GradientGate`; with `needs_residuals` those of each loss's residuals, too), `needs_progress` (the losses after the
+    update, given to `observe_progress`); whether it `updates` its state inside the training step, weighs each residual
+    by itself (`elementwise`), and whether gradients flow through the residuals that it looks at (`through_residual`).
+    `meaning` says why a small weight is no sign of collapse, where it is none.
 
     Args:
         name: the layer's name.
@@ -128,6 +133,9 @@ class Gate(keras.Layer, abc.ABC):
     needs_values: bool = False
     needs_features: bool = False
     needs_penalties: bool = False
+    needs_gradients: bool = False
+    needs_residuals: bool = False
+    needs_progress: bool = False
     observed: bool = True
     updates: bool = False
     elementwise: bool = False
@@ -211,6 +219,14 @@ class Gate(keras.Layer, abc.ABC):
         """
         return None
 
+    def observe_progress(self, values: Any) -> None:
+        """Tells a gate that `needs_progress` the losses of the step's batch after the update; `BlendedModel` does it.
+
+        Args:
+            values: `[K]`, or by name as `Blend.values` gives them.
+        """
+        raise TypeError(f"The gate {self.name!r} ({type(self).__name__}) does not watch the losses after an update.")
+
     @property
     def has_cost(self) -> bool:
         """Whether the gate adds something to the blend."""
@@ -247,6 +263,14 @@ def of_weights(weights: tf.Tensor) -> Gating:
     """The `Gating` whose soft weights are `weights` `[..., K]` (non-negative, not all 0)."""
     total = tf.reduce_sum(weights, axis=-1, keepdims=weights.shape.rank > 1)
     return Gating(tf.math.log(weights), total)
+
+
+def of_signed_weights(weights: tf.Tensor) -> Gating:
+    """The `Gating` whose soft weights are `weights` `[K]`, of any sign, or all 0."""
+    size = tf.reduce_sum(tf.abs(weights))
+    nothing = size == 0  # whose logarithms are no logits
+    logits = tf.where(nothing, tf.zeros_like(weights), tf.math.log(tf.abs(weights)))
+    return Gating(logits, tf.sign(weights) * size)
 
 
 def of_stage(stage: tf.Tensor, k: int, dtype: Any) -> tf.Tensor:

@@ -9,12 +9,14 @@ import keras
 import tensorflow as tf
 
 from blendloss._blend import Blend
+from blendloss._reading import Reading
 from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import MetricGate
 from blendloss.keras._build import build_before_tracing
 from blendloss.keras._gate_optimizer import pair_of, paired
+from blendloss.keras._gradient_step import gradient_step
 from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
@@ -30,7 +32,9 @@ class BlendedModel(keras.Model):
     updates; it is a weight of the model, so that schedules go on where a saved model stopped, and survive compiling
     again. `history` holds `gate/<name>`, the weight at the end of each epoch, and `loss/<name>`, its mean value (NaN
     where it was not evaluated); `cost` what the gate itself adds, if it adds something. Gates that watch a metric
-    observe it after every epoch by themselves; gates that choose by features are given the network's inputs.
+    observe it after every epoch by themselves; gates that choose by features are given the network's inputs, gates that
+    look at the gradient of each loss their gradients, and gates that look at progress the losses after each update, by
+    one more forward pass over the batch. A network of several outputs goes with losses that are `Head`s.
 
     What trains in the blend trains on the same loss as the network, or with `held_out` on a loss of data that the
     network does not see; by the same optimizer, or by `compile(optimizer, gate_optimizer=...)`, one of its own (it
@@ -80,6 +84,10 @@ class BlendedModel(keras.Model):
             raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
         if blend.reduction in ("none", None):
             raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
+        if blend.gate.needs_gradients and type(self).compute_loss is not BlendedModel.compute_loss:
+            raise TypeError(
+                f"The gate {blend.gate.name!r} differentiates the blend's losses: `compute_loss` is not used."
+            )
         if held_out is not None:
             self._check_held_out(held_out, blend)
         self.network = network
@@ -97,6 +105,8 @@ class BlendedModel(keras.Model):
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:
         if not isinstance(held_out, HeldOut):
             raise TypeError(f"`held_out` must be a HeldOut, such as HeldOut('mae'). Received: held_out={held_out!r}")
+        if blend.gate.needs_gradients or blend.gate.needs_progress:
+            raise ValueError(f"`held_out` trains the gate; {blend.gate.name!r} has a rule of its own. Received: both")
         if type(self).compute_loss is not BlendedModel.compute_loss:
             raise TypeError("`held_out` trains on the blend's own loss: override `blended_loss`, not `compute_loss`.")
         frozen = not (blend.trainable and blend.gate.trainable)  # a model that was saved so must load
@@ -191,7 +201,15 @@ class BlendedModel(keras.Model):
         """One step of training; `step` moves as the optimizer's updates do."""
         self._require_held_out_data()
         before = self._updates()
-        logs = super().train_step(data) if self.held_out is None else held_out_step(self, data)
+        if self.held_out is not None:
+            logs = held_out_step(self, data)
+        elif self.blend.gate.needs_gradients:
+            logs = gradient_step(self, data)
+        else:
+            logs = super().train_step(data)
+        if self.blend.gate.needs_progress:
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            self.blend.gate.observe_progress(self.blend.values(y, self(x, training=True), sample_weight))
         self.step.assign(tf.convert_to_tensor(self.step) + self._updates() - before)
         return logs
 
@@ -225,16 +243,21 @@ class BlendedModel(keras.Model):
         reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
         if training:
             self.read_at.assign(self.step)
-        number = tf.shape(y_pred)[0]
+        self.log_reading(reading, y_pred)
+        return self.with_losses(reading.value, self.losses), self.with_losses(own, self.blend.losses)
+
+    def log_reading(self, reading: Reading, y_pred: Any) -> None:
+        """Counts a reading of a batch of predictions in `history`."""
+        number = tf.shape(tf.nest.flatten(y_pred)[0])[0]
         for k, (loss, gate) in enumerate(zip(self._loss_readings, self._gate_readings, strict=True)):
             unread = tf.math.is_nan(reading.losses[k]) & (reading.weights[k] == 0)
             loss.update_state(reading.losses[k], tf.where(unread, 0, number))
             gate.update_state(reading.weights[k])
         for cost in self._cost_readings:
             cost.update_state(reading.cost, number)
-        return self._with_losses(reading.value, self.losses), self._with_losses(own, self.blend.losses)
 
-    def _with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
+    def with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
+        """`total` and regularisation losses, of which each replica has its share."""
         for loss in losses:
             total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
         return total

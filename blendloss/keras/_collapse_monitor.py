@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss import _checks
-from blendloss._blend import Reading
+from blendloss._reading import Reading
 
 
 class CollapseMonitor(keras.callbacks.Callback):

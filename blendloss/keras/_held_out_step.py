@@ -11,6 +11,7 @@ from blendloss._batch import batch_of, computable
 from blendloss._look_ahead import dense, pulled_back, step_along
 from blendloss._reduction import reduce, weights_of_elements
 from blendloss._step import as_step
+from blendloss.keras._log_loss import log_loss
 
 
 def held_out_step(model: Any, data: Any) -> Any:
@@ -26,7 +27,7 @@ def held_out_step(model: Any, data: Any) -> Any:
         slopes = tape.gradient(scaled, trained)
         densely = [dense(slope) for slope in slopes]
         scaled_once = model.optimizer.scale_loss(once)
-    _log_loss(model, loss, x)
+    log_loss(model, loss, x)
 
     scale = model.optimizer.scale_loss(tf.ones([]))
     rate = model.optimizer.learning_rate if model.held_out.rate is None else model.held_out.rate
@@ -88,15 +89,6 @@ def _summed_over_replicas(slopes: list[Any]) -> list[Any]:
     present = [slope for slope in slopes if slope is not None]
     total = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, present))
     return [None if slope is None else next(total) for slope in slopes]
-
-
-def _log_loss(model: Any, loss: tf.Tensor, x: Any) -> None:
-    """Counts the loss as Keras's own step does: each replica has its share of the mean."""
-    loss = loss * tf.distribute.get_strategy().num_replicas_in_sync
-    number = tf.shape(next(part for part in tf.nest.flatten(x) if part is not None))[0]
-    for metric in model.metrics:
-        if metric.name == "loss":
-            metric.update_state(loss, sample_weight=number)
 
 
 def _among(variable: Any, variables: list[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Losses: penalties of the residual, each with its slope."""
+"""Losses: penalties of the residual, each with its slope; and `Head`, a loss of one output of several."""
 
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._adaptive_barron import AdaptiveBarron
@@ -7,6 +7,7 @@ from blendloss.losses._cauchy import Cauchy
 from blendloss.losses._epsilon_insensitive import EpsilonInsensitive
 from blendloss.losses._fair import Fair
 from blendloss.losses._geman_mcclure import GemanMcClure
+from blendloss.losses._head import Head
 from blendloss.losses._huber import Huber
 from blendloss.losses._log_cosh import LogCosh
 from blendloss.losses._penalty import Penalty
@@ -24,6 +25,7 @@ __all__ = [
     "EpsilonInsensitive",
     "Fair",
     "GemanMcClure",
+    "Head",
     "Huber",
     "LogCosh",
     "Penalty",

@@ -1,0 +1,70 @@
+"""The gradient of a blend in each variable, by a gate that may look at the gradient of each loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tensorflow as tf
+
+from blendloss._batch import NOTHING, computable
+from blendloss._reading import BlendedGradients
+from blendloss._reduction import per_replica
+from blendloss.gates import GradientGate, LossGradients
+
+if TYPE_CHECKING:
+    from blendloss._blend import Blend
+
+
+def gradients_of(
+    blend: Blend,
+    tape: tf.GradientTape,
+    values: list[tf.Tensor],
+    variables: list[Any],
+    step: Any,
+    features: Any,
+    residuals: list[tf.Tensor] | None,
+    scale: Any,
+) -> BlendedGradients:
+    """The gradients of `blend` in `variables`; arguments as of `Blend.gradients`, in the order of the losses."""
+    gate = blend.gate
+    for name, value in zip(blend.names, values, strict=True):
+        if value.shape.rank != 0:
+            raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
+    if gate.needs_gradients and not getattr(tape, "_persistent", True):
+        raise ValueError(
+            "`tape` must be persistent, as each loss is differentiated by itself: tf.GradientTape(persistent=True). "
+            "Received: one that is not"
+        )
+    own = {id(variable) for variable in gate.trainable_variables}
+    of_gate = [variable for variable in variables if id(variable) in own]
+    if own and not of_gate:
+        raise ValueError(
+            f"`variables` must have those of the gate {gate.name!r}, which would never train otherwise: "
+            "network.trainable_variables + blend.trainable_variables. Received: none of them"
+        )
+    # A mean over replicas is a share of it on each: the optimizer adds up.
+    share = per_replica(tf.ones([], values[0].dtype), blend.reduction)
+    measured: Any = gate.measured if isinstance(gate, GradientGate) else "shared"
+    of_network = [variable for variable in variables if id(variable) not in own]
+    losses = LossGradients(tape, values, of_network, measured, share=share, scale=scale, residuals=residuals)
+
+    context = blend._context(step, True, NOTHING, features)
+    if gate.needs_gradients:
+        context = context._replace(gradients=losses)
+    with tf.GradientTape() as inner:
+        inner.watch(values)
+        reading = blend._read_given([computable(value) for value in values], context)
+    sources = values, [variable.value for variable in of_gate]
+    slopes, of_own = inner.gradient(reading.value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
+    if isinstance(gate, GradientGate):
+        found = gate.combined(weights, losses)
+        by_gate = gate.own_gradients(context)
+        if by_gate is not None:  # the same on each replica
+            of_own = [per_replica(gradient, "mean") for gradient in by_gate]
+    else:
+        found = losses.combined(weights)
+    if scale is not None:
+        of_own = [tf.cast(scale, gradient.dtype) * gradient for gradient in of_own]
+    by_id = dict(zip(map(id, of_network + of_gate), [*found, *of_own], strict=True))
+    return BlendedGradients([by_id[id(variable)] for variable in variables], reading)

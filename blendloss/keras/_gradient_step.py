@@ -1,0 +1,43 @@
+"""One training step of a gate that looks at the gradient of each loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from blendloss.keras._log_loss import log_loss
+
+
+def gradient_step(model: Any, data: Any) -> Any:
+    """One step of `model`, a `BlendedModel` whose gate `needs_gradients`; gives what Keras's own step does."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    blend = model.blend
+    with tf.GradientTape(persistent=True) as tape:
+        y_pred = model(x, training=True)
+        values = blend.values(y, y_pred, sample_weight)
+        residuals = blend.residuals(y, y_pred) if blend.gate.needs_residuals else None
+        regularization = model.optimizer.scale_loss(model.with_losses(tf.zeros([]), model.losses))
+    variables = model.trainable_variables
+    one = tf.ones([])
+    scaled = model.optimizer.scale_loss(one)
+    scale = None if scaled is one else scaled
+    features = x if blend.gate.needs_features else None
+    gradients, reading = blend.gradients(
+        tape, values, variables, step=model.step, features=features, residuals=residuals, scale=scale
+    )
+    of_regularization = tape.gradient(regularization, variables)
+    del tape
+    model.log_reading(reading, y_pred)
+    model.read_at.assign(model.step)
+    log_loss(model, model.with_losses(reading.value, model.losses), x)
+    summed = [_added(gradient, other) for gradient, other in zip(gradients, of_regularization, strict=True)]
+    model.optimizer.apply_gradients(zip(summed, variables, strict=True))
+    return model.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
+
+
+def _added(gradient: tf.Tensor | None, other: tf.Tensor | None) -> tf.Tensor | None:
+    if gradient is None or other is None:
+        return other if gradient is None else gradient
+    return gradient + other
