@@ -24,7 +24,7 @@ class GradientGate(Gate):
     `evaluate`, the weights are those of the last training step, which are kept and saved; before the first, 1.
 
     K losses need K backward passes. With `every` = n the weights are computed in every n-th step and kept in between,
-    where one backward pass is enough.
+    where one backward pass is enough (under `tf.distribute` they are computed in each step all the same).
 
     Args:
         variables: in which variables gradients are measured: "shared", those that at least two losses act on; "last",
@@ -105,10 +105,12 @@ class GradientGate(Gate):
         def anew(gradients: LossGradients) -> tf.Tensor:
             return tf.ensure_shape(tf.cast(self.weigh(gradients, context), last.dtype), last.shape)
 
-        if self.every == 1:
+        due = self.every == 1 or tf.convert_to_tensor(context.step) % self.every == 0
+        if due is True:
             weights = anew(gradients)
+        elif tf.distribute.get_strategy().num_replicas_in_sync > 1:  # which cannot meet in a branch
+            weights = tf.where(due, anew(gradients), last)
         else:
-            due = tf.convert_to_tensor(context.step) % self.every == 0
             weights = tf.cond(due, lambda: anew(gradients.afresh()), lambda: last)
         finite = tf.reduce_all(tf.math.is_finite(weights))
         self.last.assign(tf.where(finite, weights, last))
