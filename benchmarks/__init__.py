@@ -1,0 +1,1 @@
+"""Timings of blendloss: `python -m benchmarks` lists them."""

@@ -1,0 +1,1 @@
+"""What each adaptive weighting costs, in a whole training step."""
