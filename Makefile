@@ -2,6 +2,8 @@
 
 VENV ?= .venv
 VENV_LOWEST ?= .venv-lowest
+VENV_PEERS ?= .venv-peers
+VENV_CONFORMANCE ?= .venv-conformance
 PYTEST ?= -q -n 2# say, make test PYTEST='-q -x tests/losses'
 
 # The environment's own Python, whatever else the caller's shell points at.
@@ -13,7 +15,7 @@ python = "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-lowest lint types format coverage venv clean
+.PHONY: help demo test test-lowest conformance lint types format coverage venv peers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +29,10 @@ test: lint types ## lint, types and every test
 test-lowest: ## every test on the oldest versions that are supported
 	@.ci/venv "$(VENV_LOWEST)" lowest
 	@"$(VENV_LOWEST)/bin/python" -m pytest $(PYTEST)
+
+conformance: ## blendloss against TorchJD, live (a large download the first time)
+	@.ci/venv "$(VENV_CONFORMANCE)" conformance
+	@"$(VENV_CONFORMANCE)/bin/python" -m pytest -q tests/conformance
 
 lint: venv ## ruff: rules and format
 	@$(python) -m ruff check --quiet .
@@ -46,7 +52,10 @@ coverage: venv ## every test, and which lines none of them ran
 venv: ## the environment, in .venv or VENV=...
 	@.ci/venv "$(VENV)"
 
+peers: ## torch, JAX and optax in an environment of their own, for `python -m benchmarks peers`
+	@.ci/venv "$(VENV_PEERS)" peers
+
 clean: ## remove the environments and what the tools leave behind
-	@for venv in "$(VENV)" "$(VENV_LOWEST)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
+	@for venv in "$(VENV)" "$(VENV_LOWEST)" "$(VENV_CONFORMANCE)" "$(VENV_PEERS)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
 	@rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

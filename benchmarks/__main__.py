@@ -3,42 +3,114 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from benchmarks.harness.benchmark import Axis, Benchmark, load
+from benchmarks.harness.conduct import Plan, arms_of, cases, run
+from benchmarks.harness.files import UserError
+from benchmarks.harness.report import write
+
+SUITE = ("throughput", "step", "switch", "compile", "peers", "gates", "replay")
+RESULTS = Path("benchmark-results")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns the exit status: 0, 2 for a mistake in what was asked, 130 for an interruption."""
+    """Runs the command; returns 0, 1 where an arm failed, 2 for a mistake in what was asked, 130 if interrupted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Timings of blendloss.")
     commands = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
-    gates = commands.add_parser(
-        "gates",
-        help="a training step with each adaptive weighting, against a plain sum of the losses",
-        description="Times a whole compiled training step of a network with K outputs under each gate, interleaved "
-        "with Keras's own plain sum of the same losses, in fresh processes.",
-    )
-    gates.add_argument("--losses", type=int, nargs="+", metavar="K", default=[2, 3, 11, 40], help="(2 3 11 40)")
-    gates.add_argument("--arms", nargs="+", metavar="NAME", help="only these, beside the plain sum; see --list")
-    gates.add_argument("--processes", type=int, default=3, help="fresh processes for each K (3)")
-    gates.add_argument("--blocks", type=int, default=12, help="times that each arm is timed in a process (12)")
-    gates.add_argument("--batch", type=int, default=256, help="examples of a step (256)")
-    gates.add_argument("--graph", action="store_true", help="as a graph without XLA")
-    gates.add_argument("--quick", action="store_true", help="K = 2, few arms, one process: under a minute")
-    gates.add_argument("--list", action="store_true", help="name the arms and stop")
-    gates.add_argument("--output", type=Path, default=Path("benchmark-gates"), metavar="DIR", help="(benchmark-gates)")
-    gates.add_argument("--resume", action="store_true", help="go on with the results that --output holds")
+    for name in SUITE:
+        add(commands, load(name))
+    report = commands.add_parser("report", help="the table and the plots of runs that are there")
+    report.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="what a run wrote, or samples.jsonl in it")
+    report.set_defaults(do=lambda given: [print(write(folder)) for folder in given.folders] and 0)
     arguments = parser.parse_args(argv)
-
-    from benchmarks.gates.command import run
-
     try:
-        return run(arguments)
+        return arguments.do(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
-        print("interrupted: what is finished is kept; go on with --resume", file=sys.stderr)
+        print("interrupted: the finished processes are kept; go on with --resume", file=sys.stderr)
         return 130
+
+
+def add(commands: Any, benchmark: Benchmark) -> None:
+    """A command for the benchmark, with an option for each of its axes."""
+    command = commands.add_parser(benchmark.name, help=benchmark.about, description=benchmark.about)
+    for axis in benchmark.axes:
+        command.add_argument(
+            f"--{axis.name}",
+            type=integer if isinstance(axis.values[0], int) else str,
+            nargs="+",
+            choices=axis.choices,
+            metavar=axis.name[0].upper(),
+            help=f"{axis.help} ({shown(axis.values)})",
+        )
+    command.add_argument(
+        "--arms", nargs="+", default=[], metavar="NAME", help="only these, beside the base; see --list"
+    )
+    command.add_argument(
+        "--processes",
+        type=positive,
+        default=benchmark.processes,
+        help=f"fresh processes for each case ({benchmark.processes})",
+    )
+    command.add_argument("--blocks", type=positive, help=f"times that an arm is timed in each ({benchmark.blocks})")
+    command.add_argument("--milliseconds", type=positive, default=50, help="of a block, about (50)")
+    command.add_argument("--timeout", type=positive, default=600, help="seconds that one answer may take (600)")
+    command.add_argument("--quick", action="store_true", help="few cases, one process: under a minute")
+    command.add_argument("--list", action="store_true", help="name the arms and stop")
+    command.add_argument(
+        "--output", "--export", type=Path, metavar="DIR", help=f"({RESULTS / benchmark.name}, or ...-quick)"
+    )
+    command.add_argument("--resume", action="store_true", help="go on with the samples that --output holds")
+    command.set_defaults(do=lambda given: measured(benchmark, given))
+
+
+def measured(benchmark: Benchmark, given: argparse.Namespace) -> int:
+    """Runs the benchmark as `given`, writes the report and prints it."""
+    axes = {axis.name: values(axis, given) for axis in benchmark.axes}
+    if given.list:
+        print(*arms_of(benchmark, cases(axes)[0], given.timeout), sep="\n")
+        return 0
+    blocks = given.blocks or (min(4, benchmark.blocks) if given.quick else benchmark.blocks)
+    plan = Plan(
+        axes=axes,
+        arms=tuple(given.arms or (benchmark.quick_arms if given.quick else ())),
+        processes=1 if given.quick else given.processes,
+        blocks=blocks,
+        milliseconds=min(10, given.milliseconds) if given.quick else given.milliseconds,
+        timeout=given.timeout,
+    )
+    folder = given.output or RESULTS / (benchmark.name + "-quick" * given.quick)
+    failed = run(benchmark, plan, folder, given.resume)
+    print(write(folder))
+    return int(failed > 0)
+
+
+def values(axis: Axis, given: argparse.Namespace) -> tuple[Any, ...]:
+    """What was given for the axis, or its default."""
+    default = (axis.quick or axis.values[:1]) if given.quick else axis.values
+    return tuple(getattr(given, axis.name) or default)
+
+
+def shown(values: tuple[Any, ...]) -> str:
+    return " ".join(map(str, values))
+
+
+def integer(text: str) -> int:
+    """A whole number, such as 256 or 2^22."""
+    base, _, exponent = text.partition("^")
+    return int(base) ** int(exponent or 1)
+
+
+def positive(text: str) -> int:
+    number = integer(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 if __name__ == "__main__":

@@ -33,17 +33,35 @@ def batches_of(losses: Sequence[Any], y_true: Any, y_pred: Any, sample_weight: A
     """The batch that each of `losses` reads: one for all, or that of its head."""
     if not isinstance(losses[0], Head):
         return (batch_of(y_true, y_pred, sample_weight),) * len(losses)
+    _check_weights(sample_weight, y_pred)
     read = [(*head.read(y_true, y_pred), head.weights(sample_weight)) for head in losses]
     return tuple(batch_of(target, output, weights) for target, output, weights in read)
 
 
-def common(batches: tuple[Batch, ...], sample_weight: Any) -> Batch:
+def _check_weights(sample_weight: Any, y_pred: Any) -> None:
+    """Weights of an output that there is not would go without a word."""
+    there = list(y_pred) if isinstance(y_pred, Mapping) else list(range(len(y_pred))) if _listed(y_pred) else []
+    if isinstance(sample_weight, Mapping):
+        if not set(sample_weight) <= set(there):
+            raise ValueError(f"`sample_weight` must have keys of outputs, {there}. Received: {list(sample_weight)}")
+    elif _listed(sample_weight) and _listed(y_pred) and len(sample_weight) != len(y_pred):
+        raise ValueError(
+            f"`sample_weight` must have an entry for each of the {len(y_pred)} outputs, where it is a list. "
+            f"Received: {len(sample_weight)}"
+        )
+
+
+def _listed(structure: Any) -> bool:
+    return isinstance(structure, (list, tuple))
+
+
+def common(batches: tuple[Batch, ...], sample_weight: Any, y_pred: Any) -> Batch:
     """The batch by which a cost of all examples alike is weighted and reduced: of heads, the first's examples."""
     first = batches[0]
     if first is NOTHING or all(batch is first for batch in batches):
         return first
-    by_head = isinstance(sample_weight, (Mapping, list, tuple))
-    return first._replace(mask=None, sample_weight=None if by_head else first.sample_weight)
+    by_output = isinstance(sample_weight, Mapping) or (_listed(sample_weight) and _listed(y_pred))
+    return first._replace(mask=None, sample_weight=None if by_output else first.sample_weight)
 
 
 def named(losses: Any) -> dict[str, Any]:

@@ -93,6 +93,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         self.mode = mode
         self._given = given
         self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
+        self._of_heads = [head.loss for head in self._heads]  # what trains in a head is tracked, saved and resumed here
         self._evaluate = {
             name: loss.evaluate if isinstance(loss, Head) else as_loss(name, loss)
             for name, loss in given.items()
@@ -180,7 +181,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         if not self._evaluate:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
         batches = batches_of(self._heads or list(self.names), y_true, y_pred, sample_weight)
-        return batches, common(batches, sample_weight)
+        return batches, common(batches, sample_weight, y_pred)
 
     def values(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
         """The reduced losses by themselves, by name, for `gradients` or `combine`; differentiable scalars.
@@ -409,7 +410,7 @@ class Blend(keras.Layer, keras.losses.Loss):
             return False
         # XLA cannot differentiate the chosen branch when the choice itself was computed from a batch whose size it
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
-        return not self.gate.needs_residual
+        return not (self.gate.needs_residual or self.gate.needs_values)
 
     def _evaluated(self, index: int, y_true: tf.Tensor, y_pred: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
         """The values of loss `index`, of residuals in units of `scale`; by element for an elementwise gate."""

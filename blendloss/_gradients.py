@@ -27,6 +27,8 @@ def gradients_of(
 ) -> BlendedGradients:
     """The gradients of `blend` in `variables`; arguments as of `Blend.gradients`, in the order of the losses."""
     gate = blend.gate
+    if blend.reduction in ("none", None):
+        raise ValueError(f"A blend that does not reduce has no one gradient. Received: reduction={blend.reduction!r}")
     for name, value in zip(blend.names, values, strict=True):
         if value.shape.rank != 0:
             raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
@@ -51,17 +53,19 @@ def gradients_of(
     context = blend._context(step, True, NOTHING, features)
     if gate.needs_gradients:
         context = context._replace(gradients=losses)
-    with tf.GradientTape() as inner:
-        inner.watch(values)
+    # What the gate computes from the network's variables, such as a pass for each residual, need not be recorded.
+    with tf.GradientTape(watch_accessed_variables=False) as inner:
+        inner.watch([*values, *(variable.value for variable in of_gate)])
         reading = blend._read_given([computable(value) for value in values], context)
     sources = values, [variable.value for variable in of_gate]
     slopes, of_own = inner.gradient(reading.value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
     if isinstance(gate, GradientGate):
-        found = gate.combined(weights, losses)
-        by_gate = gate.own_gradients(context)
+        found = gate.combined(weights, losses, context)
+        by_gate = gate.own_gradients(context) if of_gate else None  # none of a gate that is frozen
         if by_gate is not None:  # the same on each replica
-            of_own = [per_replica(gradient, "mean") for gradient in by_gate]
+            of_each = dict(zip(map(id, gate.trainable_variables), by_gate, strict=True))
+            of_own = [per_replica(of_each[id(variable)], "mean") for variable in of_gate]
     else:
         found = losses.combined(weights)
     if scale is not None:

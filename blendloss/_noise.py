@@ -15,7 +15,7 @@ from blendloss import _checks
 _GOLDEN = 0x9E3779B97F4A7C15
 
 #: Who draws. Each has places of its own, so that a gate and a mode with one seed do not share their noise.
-GUMBEL, POSTERIOR, ROWS = 0, 1, 2
+GUMBEL, POSTERIOR, ROWS, BANDIT, RESERVOIR, LOOK_BACK, WEIGHTS, LAW, PROBES, DROPS, ORDERS = range(11)
 
 
 def checked_seed(seed: Any) -> int:

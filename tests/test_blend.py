@@ -336,24 +336,67 @@ GATES = {
     "residual-state": lambda: bl.gates.ResidualState(
         bl.gates.statistics.QuantileAbsolute(0.9), [1.0, 2.0], width=1.0, memory=10
     ),
+    "imtl-l": lambda: bl.gates.IMTLL(),
+    "random": lambda: bl.gates.Random(seed=0),
+}
+OF_VALUES = {
+    "geometric-mean": lambda: bl.gates.GeometricMean(),
+    "tchebycheff": lambda: bl.gates.Tchebycheff([1.0, 1.5, 1.5]),
+    "smooth-tchebycheff": lambda: bl.gates.SmoothTchebycheff(0.5, averaging=2),
+    "pbi": lambda: bl.gates.PBI([1.0, 2.0, 3.0]),
+    "famo": lambda: bl.gates.FAMO(same_batch=False),
+    "exp3-s": lambda: bl.gates.Exp3S(seed=0, rate=0.1, same_batch=False),
+    "softadapt": lambda: bl.gates.SoftAdapt(),
+    "relobralo": lambda: bl.gates.ReLoBRaLo(seed=0),
+    "dwa": lambda: bl.gates.DWA(10),
+    "normalized": lambda: bl.gates.Normalized(),
+}
+FROM_GRADIENTS = {
+    "grad-norm": lambda: bl.gates.GradNorm(),
+    "lr-annealing": lambda: bl.gates.LRAnnealing(every=3),
+    "ntk": lambda: bl.gates.NTK(probes=2, seed=0, every=2),
+    "grad-drop": lambda: bl.gates.GradDrop(0.5, seed=0),
+    "mgda": lambda: bl.gates.MGDA(),
+    "cagrad": lambda: bl.gates.CAGrad(0.5, rescale=1),
+    "nash-mtl": lambda: bl.gates.NashMTL(),
+    "fair-grad": lambda: bl.gates.FairGrad(2.0, max_norm=1.0),
+    "imtl-g": lambda: bl.gates.IMTLG(),
+    "aligned-mtl": lambda: bl.gates.AlignedMTL("median"),
+    "config": lambda: bl.gates.ConFIG("min"),
+    "pcgrad": lambda: bl.gates.PCGrad(seed=0),
+    "grad-vac": lambda: bl.gates.GradVac(0.1, seed=0),
+    "upgrad": lambda: bl.gates.UPGrad(),
 }
 
 
 @pytest.mark.parametrize(
-    ("gate", "mode"), [*((gate, "concrete") for gate in GATES), ("learned", "reinmax"), ("scheduled", "hard")]
+    ("gate", "mode"),
+    [
+        *((gate, "concrete") for gate in {**GATES, **OF_VALUES, **FROM_GRADIENTS}),
+        ("learned", "reinmax"),
+        ("scheduled", "hard"),
+    ],
 )
 def test_one_trace_over_a_thousand_changes(gate, mode):
     """Steps, weights, temperatures and stages change; the function is traced once."""
     annealed = bl.modes.Annealed(bl.schedules.exponential(5.0, 0.1, steps=1000), seed=1)
-    blend = bl.Blend(LOSSES, GATES[gate](), annealed if mode == "concrete" else MODES[mode])
+    made = {**GATES, **OF_VALUES, **FROM_GRADIENTS}[gate]()
+    blend = bl.Blend(LOSSES, made, annealed if mode == "concrete" else MODES[mode])
     prediction = tf.Variable(Y_PRED)
 
     @tf.function
     def step_of(y_true, step):
-        with tf.GradientTape() as tape:
-            reading = blend.read(y_true, prediction, step=step)
         variables = [prediction, *blend.trainable_variables]
-        for variable, gradient in zip(variables, tape.gradient(reading.value, variables), strict=True):
+        with tf.GradientTape(persistent=True) as tape:
+            values = blend.values(y_true, prediction)
+            residuals = blend.residuals(y_true, prediction)
+            if not blend.gate.needs_gradients:
+                reading = blend.read(y_true, prediction, step=step)
+        if blend.gate.needs_gradients:
+            gradients, reading = blend.gradients(tape, values, variables, step=step, residuals=residuals)
+        else:
+            gradients = tape.gradient(reading.value, variables)
+        for variable, gradient in zip(variables, gradients, strict=True):
             variable.assign_sub(0.01 * gradient)
         if isinstance(blend.gate, bl.gates.MetricGate):
             falling = 1 - tf.cast(step, tf.float32) / 1000
@@ -362,7 +405,7 @@ def test_one_trace_over_a_thousand_changes(gate, mode):
 
     seen = {tuple(step_of(tf.constant(Y_TRUE), tf.constant(step)).numpy().tolist()) for step in range(1000)}
     assert step_of.experimental_get_tracing_count() == 1
-    assert len(seen) > (1 if mode == "hard" or gate in ("plateau", "threshold") else 2)
+    assert len(seen) > (1 if mode == "hard" or gate in ("plateau", "threshold", "tchebycheff") else 2)
 
 
 # Lazy
@@ -570,12 +613,14 @@ def test_several_outputs_are_refused(y_pred):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("gate", {**GATES, **OF_VALUES, **FROM_GRADIENTS})
 def test_config_round_trip(gate, mode):
-    blend = bl.Blend(LOSSES, GATES[gate](), MODES[mode], reduction="sum")
+    blend = bl.Blend(LOSSES, {**GATES, **OF_VALUES, **FROM_GRADIENTS}[gate](), MODES[mode], reduction="sum")
+    training = not blend.gate.needs_gradients
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
     assert copy.get_config() == blend.get_config()
-    np.testing.assert_array_equal(copy(Y_TRUE, Y_PRED, step=3), blend(Y_TRUE, Y_PRED, step=3))
+    values = [one(Y_TRUE, Y_PRED, step=3, training=training) for one in (copy, blend)]
+    np.testing.assert_array_equal(*values)
 
 
 @pytest.mark.parametrize(

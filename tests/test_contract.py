@@ -35,13 +35,14 @@ BASES = {
     "modes.Mode",
     "modes.Estimator",
     "gates.Gate",
+    "gates.GradientGate",
     "gates.MetricGate",
     "gates.families.Family",
     "gates.normalizers.Normalizer",
     "gates.regularizers.Regularizer",
     "gates.statistics.Statistic",
 }
-RECORDS = {"gates.Context", "gates.Gating", "Diagnosis", "GateFit", "Reading"}
+RECORDS = {"gates.Context", "gates.Gating", "BlendedGradients", "Diagnosis", "GateFit", "Reading"}
 WITHOUT_ROW = (
     BASES
     | RECORDS
@@ -57,6 +58,7 @@ WITHOUT_ROW = (
         "keras.GateHistory",
         "keras.HeldOut",
         "look_ahead_gradient",
+        "gates.LossGradients",
     }
 )
 HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
@@ -65,7 +67,7 @@ HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
 def _golden_rows():
     for room in ("losses", "modes", "gates", "schedules"):
         golden = importlib.import_module(f"tests.{room}.golden")
-        for row in [*golden.ROWS, *getattr(golden, "TRAINED", [])]:
+        for row in [*golden.ROWS, *getattr(golden, "TRAINED", []), *getattr(golden, "HEADS", [])]:
             yield room, row
 
 

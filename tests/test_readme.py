@@ -1,4 +1,4 @@
-"""Every snippet of the README runs, from top to bottom, by itself."""
+"""Every snippet of the READMEs runs, from top to bottom, by itself."""
 
 import pathlib
 import re
@@ -6,21 +6,25 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+DOCUMENTS = ["README.md", "blendloss/gates/README.md"]
+SNIPPETS = [
+    pytest.param(snippet, id=f"{document}-{i}")
+    for document in DOCUMENTS
+    for i, snippet in enumerate(re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL))
+]
 
 
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 5
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=range(len(SNIPPETS)))
+@pytest.mark.parametrize("snippet", SNIPPETS)
 def test_snippet_runs(snippet, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(snippet.replace("/tmp/", f"{tmp_path}/"), "README.md", "exec"), {"__name__": "readme"})
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md", "papers/README.md"])
+@pytest.mark.parametrize("document", [*DOCUMENTS, "CONTRIBUTING.md", "benchmarks/README.md", "papers/README.md"])
 def test_links_lead_somewhere(document):
     place = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)\)", place.read_text()):

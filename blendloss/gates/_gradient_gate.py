@@ -103,7 +103,11 @@ class GradientGate(Gate):
         last = tf.convert_to_tensor(self.last)
 
         def anew(gradients: LossGradients) -> tf.Tensor:
-            return tf.ensure_shape(tf.cast(self.weigh(gradients, context), last.dtype), last.shape)
+            weights = tf.ensure_shape(tf.cast(self.weigh(gradients, context), last.dtype), last.shape)
+            if not gradients.scaled:
+                return weights
+            # A weight of 1 / inf = 0 would hide from the optimizer that the scale is too large.
+            return tf.where(gradients.finite(), weights, tf.constant(float("nan"), last.dtype))
 
         due = self.every == 1 or tf.convert_to_tensor(context.step) % self.every == 0
         if due is True:
@@ -118,7 +122,7 @@ class GradientGate(Gate):
         # A scale that overflows is an everyday event in half precision: the optimizer sees the gradients and skips.
         return tf.where(finite, weights, last) if gradients.scaled else weights
 
-    def combined(self, weights: tf.Tensor, gradients: LossGradients) -> list[tf.Tensor | None]:
+    def combined(self, weights: tf.Tensor, gradients: LossGradients, context: Context) -> list[tf.Tensor | None]:
         """The gradient of each variable: sum_k g_k G_k, but for the heads where they follow their own loss."""
         return gradients.combined(weights, own=self.heads == "own")
 

@@ -23,13 +23,13 @@ class Learned(Gate):
 
     Minimising the blended loss over theta moves the weight to the loss with the smallest numbers (n = 1): read the
     weights as "what was easiest to fit", not as evidence for a noise law. What can be done about it: `normalize` brings
-    the losses to one scale ("initial", "running"; the gate then follows how fast they fall) or makes densities of them
-    ("likelihood"; the gate then chooses by evidence); `regularizers` keep the shares open; `blend.diagnose()` says when
-    they have collapsed.
+    the losses to one scale ("initial", "running", "rms"; the gate then follows how fast they fall) or makes densities
+    of them ("likelihood"; the gate then chooses by evidence); `regularizers` keep the shares open; `blend.diagnose()`
+    says when they have collapsed.
 
     Args:
         initial: the logits at the start, `[K]`, finite; None is all 0, equal weights.
-        normalize: None; "initial", "running" or "likelihood"; or an object of `blendloss.gates.normalizers`.
+        normalize: None; "initial", "running", "rms" or "likelihood"; or an object of `blendloss.gates.normalizers`.
         regularizers: objects of `blendloss.gates.regularizers`, added once to the blended loss.
         name: the layer's name.
         dtype: of the logits and the state.

@@ -68,6 +68,7 @@ class LossGradients:
         self._tape, self._losses, self._variables = tape, list(losses), list(variables)
         self._measured, self._share, self._scale = measured, share, scale
         self._each: list[list[tf.Tensor | None]] | None = None
+        self._matrices: list[tf.Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self._losses)
@@ -80,7 +81,7 @@ class LossGradients:
     def afresh(self) -> LossGradients:
         """The same gradients, computed anew: for a branch of `tf.cond`, whose tensors live in it alone."""
         again = copy.copy(self)
-        again._each = None
+        again._each = again._matrices = None
         return again
 
     def of(self, targets: Sequence[tf.Tensor], seeds: Sequence[tf.Tensor]) -> list[tf.Tensor | None]:
@@ -107,8 +108,8 @@ class LossGradients:
         several = min(2, len(self))
         return [sum(one is not None for one in of_variable) >= several for of_variable in zip(*self.each, strict=True)]
 
-    def _places(self) -> list[int]:
-        """Which of the variables are measured."""
+    def places(self) -> list[int]:
+        """Which of the variables are measured, their places among all."""
         if isinstance(self._measured, str):
             shared = [i for i, shared in enumerate(self.shared) if shared]
             if not shared:
@@ -127,8 +128,13 @@ class LossGradients:
 
     def matrices(self) -> list[tf.Tensor]:
         """The measured gradients of the whole batch: for each measured variable K rows, `[K, size]`, in its dtype."""
+        if self._matrices is None:
+            self._matrices = self._measure()
+        return self._matrices
+
+    def _measure(self) -> list[tf.Tensor]:
         found = []
-        for place in self._places():
+        for place in self.places():
             rows = [gradients[place] for gradients in self.each]
             if all(row is None for row in rows):
                 continue
@@ -144,6 +150,10 @@ class LossGradients:
             gradients = tf.cast(gradients, tf.float32)
         return gradients if self._scale is None else gradients / tf.cast(self._scale, gradients.dtype)
 
+    def finite(self) -> tf.Tensor:
+        """Whether every measured gradient is finite, a bool scalar."""
+        return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(rows)) for rows in self.matrices()]))
+
     def gram(self) -> tf.Tensor:
         """G G^T, `[K, K]`, float64 throughout: float32's squares overflow at 1e19, and GPUs may round its products."""
         wide = [tf.cast(rows, tf.float64) for rows in self.matrices()]
@@ -151,7 +161,7 @@ class LossGradients:
 
     def norms(self) -> tf.Tensor:
         """|G_k|, `[K]`, float64."""
-        return tf.sqrt(tf.linalg.diag_part(self.gram()))
+        return tf.sqrt(tf.add_n([tf.reduce_sum(tf.cast(rows, tf.float64) ** 2, axis=1) for rows in self.matrices()]))
 
     def largest(self) -> tf.Tensor:
         """The largest |element| of each G_k, `[K]`, float64."""
@@ -222,5 +232,6 @@ def _path(variable: Any) -> str:
     return getattr(variable, "path", variable.name)
 
 
-def _layer(variable: Any) -> str:
-    return _path(variable).rpartition("/")[0]
+def _layer(variable: Any) -> Any:
+    """Its layer's path; a variable of no layer stands for itself."""
+    return _path(variable).rpartition("/")[0] or id(variable)

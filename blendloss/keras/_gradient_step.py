@@ -18,7 +18,8 @@ def gradient_step(model: Any, data: Any) -> Any:
         y_pred = model(x, training=True)
         values = blend.values(y, y_pred, sample_weight)
         residuals = blend.residuals(y, y_pred) if blend.gate.needs_residuals else None
-        regularization = model.optimizer.scale_loss(model.with_losses(tf.zeros([]), model.losses))
+        nothing = tf.zeros([], next(iter(values.values())).dtype)
+        regularization = model.optimizer.scale_loss(model.with_losses(nothing, model.losses))
     variables = model.trainable_variables
     one = tf.ones([])
     scaled = model.optimizer.scale_loss(one)

@@ -7,11 +7,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._batch import batch_of, computable
+from blendloss._batch import batches_of, computable
 from blendloss._look_ahead import dense, pulled_back, step_along
 from blendloss._reduction import reduce, weights_of_elements
 from blendloss._step import as_step
 from blendloss.keras._log_loss import log_loss
+from blendloss.losses import Head
 
 
 def held_out_step(model: Any, data: Any) -> Any:
@@ -66,8 +67,10 @@ def _held_out_direction(
         probe.watch(at)
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
             y_pred = model(x, training=False)
-            batch = batch_of(y, y_pred, sample_weight)
-            values = computable(model.held_out.loss(batch.y_true, batch.y_pred))
+            loss = model.held_out.loss
+            (batch,) = batches_of([loss], y, y_pred, sample_weight)
+            evaluate = loss.evaluate if isinstance(loss, Head) else loss
+            values = computable(evaluate(batch.y_true, batch.y_pred))
         weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
         scaled = model.optimizer.scale_loss(reduce(values, weights, "mean"))
     towards = [dense(slope) for slope in probe.gradient(scaled, at)]

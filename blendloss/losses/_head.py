@@ -92,14 +92,13 @@ class Head(Configured):
 
 def selected(name: str, structure: Any, key: str | int) -> Any:
     """`structure[key]`, or an error that says what there is."""
+    there = f"{name} of type {type(structure).__name__}"
     if isinstance(structure, Mapping):
-        there: Any = list(structure)
+        there = str(list(structure))
         if key in structure:
             return structure[key]
     elif isinstance(structure, (list, tuple)) and isinstance(key, numbers.Integral):
-        there = list(range(len(structure)))
+        there = str(list(range(len(structure))))
         if -len(structure) <= key < len(structure):
             return structure[key]
-    else:
-        there = f"{name} of type {type(structure).__name__}"
     raise KeyError(f"`{name}` must have {key!r}, which a loss reads. Received: {there}")

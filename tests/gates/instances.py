@@ -14,6 +14,8 @@ from blendloss.gates import families, regularizers, statistics
 
 #: Of one example, for gates that choose by features.
 FEATURES = tf.constant([[1.0, 2.0]])
+#: What the losses of `losses_of` act on.
+TRUNK = tf.Variable([1.0, -0.5, 2.0, 0.25], name="trunk/kernel")
 
 
 def chooser(k: int) -> keras.Model:
@@ -58,6 +60,21 @@ GATES: list[tuple[str, int, Callable[[], gates.Gate]]] = [  # id, K, factory
         (f"residual-state-{name}", 3, lambda s=s: gates.ResidualState(s, [0.5, 1.5], width=0.5, memory=7))
         for name, s in STATISTICS
     ),
+    ("grad-norm", 3, lambda: gates.GradNorm(form="softmax")),
+    ("lr-annealing", 3, lambda: gates.LRAnnealing(every=2)),
+    ("ntk", 3, lambda: gates.NTK(every=1)),
+    ("ntk-probes", 2, lambda: gates.NTK(probes=3, seed=4, momentum=0.5, every=2)),
+    ("grad-drop", 3, lambda: gates.GradDrop(0.2, seed=5)),
+    ("mgda", 3, lambda: gates.MGDA("loss+")),
+    ("cagrad", 3, lambda: gates.CAGrad(0.5)),
+    ("nash-mtl", 3, lambda: gates.NashMTL()),
+    ("fair-grad", 3, lambda: gates.FairGrad(2.0, every=2)),
+    ("imtl-g", 3, lambda: gates.IMTLG()),
+    ("aligned-mtl", 3, lambda: gates.AlignedMTL("rmse", [1.0, 2.0, 0.5])),
+    ("config", 3, lambda: gates.ConFIG("harmonic", [1.0, 2.0, 0.5])),
+    ("pcgrad", 3, lambda: gates.PCGrad(seed=6)),
+    ("grad-vac", 3, lambda: gates.GradVac(0.1, seed=7)),
+    ("upgrad", 3, lambda: gates.UPGrad([1.0, 2.0, 0.5])),
     ("residual-state-falling", 2, lambda: gates.ResidualState(STATISTICS[0][1], [0.5], width=2, direction="falling")),
 ]
 
@@ -84,10 +101,36 @@ def attach(gate: gates.Gate, k: int) -> None:
     gate.attach(names(k), penalties(k))
 
 
+def losses_of(residual, k: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+    """K losses of `TRUNK`, each the mean square of its own four residuals, and these."""
+    factors = tf.reshape(tf.cast(residual, tf.float32)[: 4 * k], [k, 4])
+    residuals = tf.unstack(factors * TRUNK - 1)
+    return [tf.reduce_mean(tf.square(of_loss)) for of_loss in residuals], residuals
+
+
+def context_of(gate: gates.Gate, step, residual, training: bool) -> gates.Context:
+    """What the gate is given at `residual`; with gradients for a gate from gradients, where it trains."""
+    context = gates.Context(step, training, residual=residual, features=FEATURES)
+    if not (gate.needs_gradients and training):
+        return context
+    with tf.GradientTape(persistent=True) as tape:
+        values, residuals = losses_of(residual, len(gate.names))
+    gradients = gates.LossGradients(tape, values, [TRUNK], gate.measured, residuals=residuals)
+    return context._replace(values=tf.stack(values), gradients=gradients)
+
+
+def weights_of(blend, step, residual) -> tf.Tensor:
+    """The weights in a training step of a blend whose gate looks at gradients."""
+    with tf.GradientTape(persistent=True) as tape:
+        values, residuals = (dict(zip(blend.names, of, strict=True)) for of in losses_of(residual, len(blend.names)))
+    variables = [TRUNK, *blend.trainable_variables]
+    return blend.gradients(tape, values, variables, step=step, residuals=residuals).reading.weights
+
+
 def drive(gate: gates.Gate, residuals=(), metrics=()) -> None:
     """A training step for each of `residuals`, then an observation for each of `metrics`."""
     for step, residual in enumerate(residuals):
-        gate.gating(gates.Context(step, True, residual=np.float32(residual), features=FEATURES))
+        gate.gating(context_of(gate, step, np.float32(residual), True))
     for metric in metrics:
         gate.observe(metric)
 
@@ -95,7 +138,7 @@ def drive(gate: gates.Gate, residuals=(), metrics=()) -> None:
 def logits_of(gate: gates.Gate, step=0, residual=None, training=False):
     if residual is None and gate.elementwise:
         residual = tf.constant([0.25, -3.0])
-    gating = gate.gating(gates.Context(step, training, residual=residual, features=FEATURES))
+    gating = gate.gating(context_of(gate, step, residual, training))
     return gating.logits if isinstance(gating, gates.Gating) else gating
 
 

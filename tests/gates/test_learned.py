@@ -19,6 +19,7 @@ SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum()
 NORMALIZERS = {
     "initial": lambda: normalizers.InitialValue(),
     "running": lambda: normalizers.RunningMean(memory=5),
+    "rms": lambda: normalizers.RootMeanSquare(memory=5),
     "likelihood": lambda: normalizers.Likelihood(),
     "likelihood-scale": lambda: normalizers.Likelihood([0.5, 2.0]),
 }
@@ -261,6 +262,7 @@ def test_variables_and_what_changes_them(name):
     trained, kept = {
         "initial": (["logits"], ["first_values"]),
         "running": (["logits"], ["means", "seen", "skipped"]),
+        "rms": (["logits"], ["roots", "seen", "skipped"]),
         "likelihood": (["logits", "log_scales"], ["unit"]),
         "likelihood-scale": (["logits", "log_scales"], []),
     }[name]
@@ -297,6 +299,7 @@ def test_names_are_short_for_default_objects():
     for name, made in {
         "initial": normalizers.InitialValue(),
         "running": normalizers.RunningMean(),
+        "rms": normalizers.RootMeanSquare(),
         "likelihood": normalizers.Likelihood(),
     }.items():
         assert Learned(normalize=name).normalize == made
@@ -315,30 +318,32 @@ def test_a_first_value_that_nothing_can_be_divided_by_is_passed_over(bad):
     assert weights == [[0.5, 0.125]] * 2 + [[0.25, 0.125]] * 3
 
 
+@pytest.mark.parametrize("running", [normalizers.RunningMean, normalizers.RootMeanSquare])
 @pytest.mark.parametrize("bad", [math.inf, math.nan])
-def test_a_value_that_is_not_finite_leaves_its_running_mean_and_is_counted(bad):
-    blend = bl.Blend(["a", "b"], Learned(normalize=normalizers.RunningMean(2)))
+def test_a_value_that_is_not_finite_leaves_its_running_mean_and_is_counted(bad, running):
+    blend = bl.Blend(["a", "b"], Learned(normalize=running(2)))
     for a in (bad, 3.0, bad, bad):
         reading = blend.read_values({"a": a, "b": 2.0}, step=0)
     np.testing.assert_array_equal(blend.gate.skipped, [3, 0])
     np.testing.assert_allclose(reading.weights, [0.5 / 3, 0.25], rtol=4 * EPS)
 
 
-def test_running_mean_of_zeros_divides_by_one():
-    blend = bl.Blend(["a", "b"], Learned(normalize="running"))
+@pytest.mark.parametrize("name", ["running", "rms"])
+def test_running_mean_of_zeros_divides_by_one(name):
+    blend = bl.Blend(["a", "b"], Learned(normalize=name))
     reading = blend.read_values({"a": 0.0, "b": 2.0}, step=0)
     assert reading.weights.numpy().tolist() == [0.5, 0.25]
     assert np.isfinite(blend.read_values({"a": 1.0, "b": 2.0}, step=0).value)
 
 
-@pytest.mark.parametrize("name", ["initial", "running"])
+@pytest.mark.parametrize("name", ["initial", "running", "rms"])
 def test_negative_values_are_divided_by_their_size(name):
     reading = bl.Blend(["a", "b"], Learned(normalize=name)).read_values({"a": -4.0, "b": 2.0}, step=0)
     assert reading.weights.numpy().tolist() == [0.125, 0.25]
     assert float(reading.value) == 0.0
 
 
-@pytest.mark.parametrize("name", ["initial", "running"])
+@pytest.mark.parametrize("name", ["initial", "running", "rms"])
 def test_a_loss_that_is_off_may_be_infinite(name):
     blend = bl.Blend(["a", "b"], Learned([0.0, -300.0], normalize=name))
     reading = blend.read_values({"a": 4.0, "b": math.inf}, step=0)
@@ -350,7 +355,8 @@ def test_one_loss(name):
     normalizer = normalizers.Likelihood(2.0) if name == "likelihood-scale" else NORMALIZERS[name]()
     blend = blend_of(normalizer, losses={"mae": LOSSES["mae"]})
     value = read(blend, [[3.0]]).value
-    expected = {"initial": 1, "running": 1, "likelihood": 1 + math.log(6), "likelihood-scale": 1.5 + math.log(4)}[name]
+    likelihoods = {"likelihood": 1 + math.log(6), "likelihood-scale": 1.5 + math.log(4)}
+    expected = {"initial": 1, "running": 1, "rms": 1, **likelihoods}[name]
     np.testing.assert_allclose(value, expected, rtol=4 * EPS)
 
 
@@ -361,7 +367,7 @@ def test_an_empty_batch_is_zero_and_is_not_kept(name):
     read(blend, RESIDUALS[0])
     reference = blend_of(NORMALIZERS[name]())
     read(reference, RESIDUALS[0])
-    if name != "running":  # to which 0 is a value like any other
+    if name not in ("running", "rms"):  # to which 0 is a value like any other
         np.testing.assert_equal(state_of(blend), state_of(reference))
 
 

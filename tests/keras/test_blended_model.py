@@ -35,6 +35,35 @@ GATES = {
     "outlier-share": lambda: bl.gates.ResidualState(STATISTICS.OutlierShare(2.0), [0.05, 0.2], width=0.1),
     "kurtosis": lambda: bl.gates.ResidualState(STATISTICS.Kurtosis(), [3.0, 6.0], width=1.0),
     "stagnation": lambda: bl.gates.ResidualState(STATISTICS.Stagnation(), [0.9, 1.0], width=0.1),
+    "imtl-l": lambda: bl.gates.IMTLL(),
+    "geometric-mean": lambda: bl.gates.GeometricMean(),
+    "smooth-tchebycheff": lambda: bl.gates.SmoothTchebycheff(0.5, warmup=4, averaging=8),
+    "pbi": lambda: bl.gates.PBI([1.0, 2.0, 3.0], 0.5),
+    "famo": lambda: bl.gates.FAMO(),
+    "famo-next-batch": lambda: bl.gates.FAMO(same_batch=False),
+    "exp3": lambda: bl.gates.Exp3(0.2, seed=0, history=6),
+    "exp3-s": lambda: bl.gates.Exp3S(seed=0, rate=0.1, history=6),
+    "softadapt": lambda: bl.gates.SoftAdapt(order=1, loss_weighted=True, smoothing=0.5),
+    "relobralo": lambda: bl.gates.ReLoBRaLo(0.9, 0.5, 0.5, seed=0),
+    "dwa": lambda: bl.gates.DWA(4),
+    "dwa-sliding": lambda: bl.gates.DWA(2, sliding=True),
+    "random": lambda: bl.gates.Random(seed=0),
+    "normalized-rms": lambda: bl.gates.Normalized("rms"),
+    "grad-norm": lambda: bl.gates.GradNorm(),
+    "lr-annealing": lambda: bl.gates.LRAnnealing(every=3),
+    "ntk": lambda: bl.gates.NTK(every=3),
+    "ntk-probes": lambda: bl.gates.NTK(probes=2, seed=0, momentum=0.5, every=3),
+    "grad-drop": lambda: bl.gates.GradDrop(0.1, seed=0),
+    "mgda": lambda: bl.gates.MGDA("loss+"),
+    "cagrad": lambda: bl.gates.CAGrad(0.5),
+    "nash-mtl": lambda: bl.gates.NashMTL(every=3),
+    "fair-grad": lambda: bl.gates.FairGrad(2.0),
+    "imtl-g": lambda: bl.gates.IMTLG(),
+    "aligned-mtl": lambda: bl.gates.AlignedMTL(),
+    "config": lambda: bl.gates.ConFIG(),
+    "pcgrad": lambda: bl.gates.PCGrad(seed=0),
+    "grad-vac": lambda: bl.gates.GradVac(0.1, seed=0),
+    "upgrad": lambda: bl.gates.UPGrad(),
 }
 MODES = {
     "soft": lambda: bl.modes.Soft(),
@@ -50,7 +79,8 @@ def network():
 
 def blend_of(gate="scheduled", mode="soft"):
     made = GATES[gate]()
-    mae = bl.losses.AbsoluteError() if made.needs_penalties or made.elementwise else "mae"
+    of_residuals = made.needs_penalties or made.elementwise or made.needs_residuals
+    mae = bl.losses.AbsoluteError() if of_residuals else "mae"
     return bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": mae}, made, MODES[mode]())
 
 
@@ -422,6 +452,10 @@ def test_blend_that_gives_no_scalar():
         ("quantile", "soft"),
         ("scheduled", "hard"),
         ("plateau", "soft"),
+        ("grad-norm", "soft"),
+        ("lr-annealing", "soft"),
+        ("ntk", "soft"),
+        ("grad-drop", "soft"),
     ],
 )
 def test_two_replicas_are_one_device(gate, mode, replicas):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
+from typing import Any
 
 from blendloss import losses
 
@@ -220,5 +221,37 @@ TRAINED: list[tuple[str, Callable[[], losses.AdaptiveBarron], list[float], list[
             1.9094188193135535,
             2.681418050641133,
         ],
+    ),
+]
+
+# Losses of one output of several: (id, head, targets, outputs, values), by hand.
+HEADS: list[tuple[str, losses.Head, Any, Any, list[float]]] = [
+    (
+        "head-of-a-dict",
+        losses.Head("depth", losses.Huber(delta=1.0)),
+        {"depth": [[0.0], [1.0]]},
+        {"other": [[9.0]], "depth": [[3.0], [1.5]]},
+        [2.5, 0.125],  # |r| - 1/2 beyond delta, r^2 / 2 within
+    ),
+    (
+        "head-of-a-list",
+        losses.Head(1, "mae"),
+        [[[0.0]], [[1.0, 2.0]]],
+        [[[5.0]], [[2.0, 5.0]]],
+        [2.0],  # (1 + 3) / 2
+    ),
+    (
+        "head-with-a-target-of-another-name",
+        losses.Head("coarse", "mse", "depth"),
+        {"depth": [[1.0]]},
+        {"coarse": [[4.0]]},
+        [9.0],
+    ),
+    (
+        "head-with-a-constant-target",
+        losses.Head("pde", losses.SquaredError(), 0.5),
+        None,
+        {"pde": [[2.0], [-0.5]]},
+        [2.25, 1.0],
     ),
 ]

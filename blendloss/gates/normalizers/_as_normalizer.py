@@ -8,11 +8,13 @@ from typing import Any
 from blendloss.gates.normalizers._initial_value import InitialValue
 from blendloss.gates.normalizers._likelihood import Likelihood
 from blendloss.gates.normalizers._normalizer import Normalizer
+from blendloss.gates.normalizers._root_mean_square import RootMeanSquare
 from blendloss.gates.normalizers._running_mean import RunningMean
 
 _NAMED: Mapping[str, Callable[[], Normalizer]] = {
     "initial": InitialValue,
     "running": RunningMean,
+    "rms": RootMeanSquare,
     "likelihood": Likelihood,
 }
 

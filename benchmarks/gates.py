@@ -1,0 +1,148 @@
+"""What each adaptive weighting costs, in a whole training step of a network with K outputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from benchmarks import problems
+from benchmarks.harness import Axis, Benchmark, Part, Plot, Subject
+from benchmarks.harness.benchmark import MILLISECONDS
+
+INPUTS, WIDTH = 64, 256
+PLAIN = "plain sum"
+#: What the gradient gates cannot do without: the gradient of each loss, by K backward passes or one vectorised pass.
+EACH, EACH_VECTORISED = "K backward passes", "K passes, vectorised"
+
+
+BENCHMARK = Benchmark(
+    name="gates",
+    about="a training step with each adaptive weighting, against Keras's plain sum of the losses",
+    axes=(
+        Axis("losses", (2, 3, 11, 40), "K, the number of losses and outputs"),
+        Axis("batch", (256,), "examples of a step"),
+        Axis("execution", ("xla",), "how the step is compiled", choices=("xla", "graph")),
+    ),
+    base=PLAIN,
+    quantities=(MILLISECONDS,),
+    plots=(Plot("ms", "losses"),),
+    parts=(Part("benchmarks.gates"),),
+    quick_arms=("Fixed", "Uncertainty", EACH),
+    published={
+        "FAMO": {2: 1.18, 3: 1.19, 11: 1.13, 40: 1.07},
+        "CAGrad": {2: 1.61, 3: 2.09, 11: 3.33, 40: 3.45},
+        "PCGrad": {2: 1.50, 3: 2.23, 11: 3.96, 40: 8.70},
+        "MGDA": {2: 2.05, 3: 2.32, 11: 6.76, 40: 5.28},
+        "NashMTL": {2: 2.07, 3: 2.34, 11: 6.58, 40: 12.49},
+    },
+    source="the same method in torch on a GPU (figure of arXiv 2502.08585)",
+)
+
+device = problems.device
+
+
+def arms(case: dict[str, Any]) -> Iterable[str]:
+    return [PLAIN, *_gates()]
+
+
+def _gates() -> dict[str, Callable[[int], Any]]:
+    """The gates by name, each a function of K; every adaptive gate that the library has."""
+    import blendloss as bl
+
+    found: dict[str, Callable[[int], Any]] = {
+        "Fixed": lambda k: bl.gates.Fixed([1.0] * k),
+        "Uncertainty": lambda k: bl.gates.Uncertainty(),
+        EACH: lambda k: _each()(),
+        EACH_VECTORISED: lambda k: _each_vectorised()(),
+    }
+    for name in bl.gates.__all__:
+        subject = getattr(bl.gates, name)
+        adaptive = inspect.isclass(subject) and subject.__module__.startswith("blendloss.gates._from_")
+        if adaptive and not inspect.isabstract(subject):
+            found[name] = lambda k, subject=subject: _made(subject, k)
+    return found
+
+
+def _each() -> type:
+    import tensorflow as tf
+
+    import blendloss as bl
+
+    class Each(bl.gates.GradientGate):
+        """Computes the gradient of each loss, and adds them up."""
+
+        def weigh(self, gradients: Any, context: Any) -> tf.Tensor:
+            _ = gradients.each
+            return tf.ones([len(gradients)])
+
+    return Each
+
+
+def _each_vectorised() -> type:
+    import tensorflow as tf
+
+    class EachVectorised(_each()):
+        """The same by one vectorised pass."""
+
+        def weigh(self, gradients: Any, context: Any) -> tf.Tensor:
+            k = len(gradients)
+            one = tf.vectorized_map(
+                lambda seeds: [
+                    tf.zeros([]) if gradient is None else gradient
+                    for gradient in gradients.of(gradients._losses, tf.unstack(seeds, k))
+                ],
+                tf.eye(k),
+            )
+            rows = list(zip(*[tf.unstack(part, k) for part in one], strict=True))
+            gradients._each = [list(row) for row in rows]
+            return tf.ones([k])
+
+    return EachVectorised
+
+
+def _made(subject: Any, k: int) -> Any:
+    """A gate with its usual arguments."""
+    given: dict[str, Any] = {"seed": 0, "preference": [1.0 / k] * k, "reference": "loss0"}
+    wanted = inspect.signature(subject.__init__).parameters
+    needed = {n: v for n, v in given.items() if n in wanted and wanted[n].default is inspect.Parameter.empty}
+    return subject(**needed)
+
+
+def _network(k: int) -> Any:
+    """A trunk of three layers, and K outputs."""
+    import keras
+
+    inputs = hidden = keras.Input([INPUTS])
+    for layer in range(3):
+        hidden = keras.layers.Dense(WIDTH, activation="relu", name=f"trunk{layer}")(hidden)
+    return keras.Model(inputs, {f"loss{i}": keras.layers.Dense(1, name=f"loss{i}")(hidden) for i in range(k)})
+
+
+def build(case: dict[str, Any], arm: str) -> Subject:
+    import keras
+    import tensorflow as tf
+
+    import blendloss as bl
+
+    k, batch = case["losses"], case["batch"]
+    compiled = case["execution"] == "xla"
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    x = tf.constant(random.normal(size=(batch, INPUTS)), tf.float32)
+    targets = x.numpy() @ random.normal(size=(INPUTS, k)) + random.normal(size=(batch, k))
+    y = {f"loss{i}": tf.constant(targets[:, i : i + 1], tf.float32) for i in range(k)}
+    if arm == PLAIN:
+        model = _network(k)
+        model.compile("adam", loss=dict.fromkeys(y, "mse"))
+    else:
+        heads = {name: bl.losses.Head(name, "mse") for name in y}
+        model = bl.BlendedModel(_network(k), bl.Blend(heads, _gates()[arm](k)))
+        model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    if compiled:
+        model._symbolic_build(data_batch=(x, y))  # the metrics' variables, too, before the one trace
+    step = tf.function(lambda: model.train_step((x, y))["loss"], jit_compile=compiled)
+    return Subject(step, tf.test.experimental.sync_devices)

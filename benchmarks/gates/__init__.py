@@ -1,1 +1,0 @@
-"""What each adaptive weighting costs, in a whole training step."""

@@ -1,0 +1,210 @@
+"""Runs exported programs with JAX: `python run.py [DIR]`. Needs JAX and NumPy, and `blocks.py` beside the programs.
+
+Compiles each on the device that JAX finds, checks its results against the exporter's, times all of a case block by
+block in random order beside a copy, in fresh processes, and writes `samples.jsonl`, which `python -m benchmarks report`
+reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+AGAIN = " (A/A)"
+BASE, COPY = "soft", "copy"
+#: Largest difference from the exporter's results, relative to the largest element: devices sum in different orders.
+TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 2e-2, "float16": 2e-3}
+SMALLEST = 1 << 28
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="what was exported")
+    parser.add_argument("--output", type=Path, help="folder for samples.jsonl (FOLDER/times)")
+    parser.add_argument("--processes", type=int, default=3, help="fresh processes for each case (3)")
+    parser.add_argument("--blocks", type=int, default=12, help="times that each program is timed in a process (12)")
+    parser.add_argument("--milliseconds", type=int, default=50, help="of a block, about (50)")
+    parser.add_argument("--resume", action="store_true", help="go on with the samples that --output holds")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    sys.path.insert(0, str(given.folder))
+    if given.job:
+        print(json.dumps(measure(given.folder, given, **json.loads(given.job))))
+        return 0
+    return conduct(given)
+
+
+def conduct(given: argparse.Namespace) -> int:
+    """A fresh process for each case and repetition."""
+    path = (given.output or given.folder / "times") / "samples.jsonl"
+    if path.exists() and not given.resume:
+        print(f"{path} is there already: go on with --resume, or choose another --output", file=sys.stderr)
+        return 2
+    path.parent.mkdir(parents=True, exist_ok=True)
+    held = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    cases = {json.dumps(program["case"]): None for program, _ in programs(given.folder)}
+    if not cases:
+        print(f"{given.folder} holds no programs", file=sys.stderr)
+        return 2
+    jobs = [(json.loads(case), process) for process in range(given.processes) for case in cases]
+    failed = 0
+    for number, (case, process) in enumerate(jobs, 1):
+        if not any(record["case"] == case and record["process"] == process for record in held):
+            print(f"{number}/{len(jobs)}", *(f"{name} {value}" for name, value in case.items()), file=sys.stderr)
+            job = json.dumps({"case": case, "process": process})
+            ran = subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], "--job", job], capture_output=True, text=True
+            )
+            if ran.returncode:
+                print(f"the process ended with {ran.returncode}: {ran.stderr[-1000:]}", file=sys.stderr)
+                return 1
+            held.append(json.loads(ran.stdout.splitlines()[-1]))
+            beside = path.with_suffix(".part")
+            beside.write_text("".join(json.dumps(record) + "\n" for record in held))
+            os.replace(beside, path)
+    for record in held:
+        for sample in record["samples"]:
+            if sample["event"] == "failed":
+                failed += 1
+                print(f"failed: {sample['arm']} {record['case']}: {sample['error']}", file=sys.stderr)
+    print(path)
+    return int(failed > 0)
+
+
+def programs(folder: Path) -> list[tuple[dict[str, Any], Path]]:
+    found = [(json.loads(path.read_text()), path.parent) for path in sorted(folder.glob("*/program.json"))]
+    return sorted(found, key=lambda one: one[0]["arm"] != BASE)
+
+
+def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], process: int) -> dict[str, Any]:
+    """The record of one case in this process."""
+    import jax
+    from blocks import interleaved
+
+    jax.config.update("jax_enable_x64", True)
+    load = os.getloadavg()[0]
+    samples: list[dict[str, Any]] = []
+    runs = {}
+    builders = {COPY: copy}
+    for program, place in programs(folder):
+        if program["case"] == case:
+            builders[program["arm"]] = lambda program=program, place=place: build(program, place)
+    if BASE in builders:
+        builders[BASE + AGAIN] = builders[BASE]
+    for arm, builder in builders.items():
+        start = time.perf_counter()
+        try:
+            call, facts = builder()
+            runs[arm] = timed(call)
+            runs[arm](3)
+        except Exception as error:
+            runs.pop(arm, None)
+            samples.append({"event": "failed", "arm": arm, "error": f"{type(error).__name__}: {error}"[:500]})
+            continue
+        samples.append({"event": "built", "arm": arm, "seconds": time.perf_counter() - start, "facts": facts})
+    samples += interleaved(runs, given.blocks, given.milliseconds / 1e3, seed=process)
+    versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
+    device = f"{jax.default_backend()}: {jax.devices()[0].device_kind}"
+    return {
+        "format": 1,
+        "benchmark": "replay",
+        "case": case,
+        "process": process,
+        "processor": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "usable cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "commit": None,
+        "flags": {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
+        "settings": {"blocks": given.blocks, "milliseconds": given.milliseconds},
+        "load": load,
+        "workers": {"replay": {"versions": {"python": platform.python_version(), **versions}, "device": device}},
+        "samples": samples,
+    }
+
+
+def timed(call: Any) -> Any:
+    """`call` as `interleaved` wants it."""
+    import jax
+
+    def run(calls: int) -> dict[str, float]:
+        start = time.perf_counter()
+        for _ in range(calls):
+            latest = call()
+        jax.block_until_ready(latest)
+        return {"seconds": time.perf_counter() - start}
+
+    return run
+
+
+def build(program: dict[str, Any], place: Path) -> tuple[Any, dict[str, Any]]:
+    """The compiled program as a function of nothing, checked; and its facts."""
+    import jax
+    import numpy as np
+    from jax._src.lib import xla_client
+    from jax.extend import backend
+
+    client = backend.get_backend()
+    device = client.local_devices()[0]
+    text = (place / "program.mlir").read_text()
+    executable = client.compile_and_load(text, xla_client.DeviceList((device,)), xla_client.CompileOptions())
+    with np.load(place / "inputs.npz") as held:
+        inputs = [jax.device_put(whole(held[f"arr_{i}"], of), device) for i, of in enumerate(program["inputs"])]
+    results = executable.execute(inputs)
+    with np.load(place / "results.npz") as held:
+        for i, of in enumerate(program["results"]):
+            compare(np.asarray(results[i]), held[f"arr_{i}"], of)
+    del results
+    facts = dict(program["facts"])
+    cost = executable.cost_analysis()
+    cost = cost[0] if isinstance(cost, list) else cost
+    facts |= {name: cost[name] for name in ("bytes accessed", "flops") if name in cost}
+    facts["temporary"] = executable.get_compiled_memory_stats().temp_size_in_bytes
+    return lambda: executable.execute(inputs), facts
+
+
+def whole(period: Any, of: dict[str, Any]) -> Any:
+    """An array of which `period` repeats along the first axis."""
+    import ml_dtypes  # noqa: F401  gives NumPy the name bfloat16
+    import numpy as np
+
+    repeats = -(-of["shape"][0] // len(period)) if of["shape"] else 1
+    array = np.concatenate([period] * repeats)[: of["shape"][0]] if repeats > 1 else period
+    return array.astype(np.dtype(of["dtype"]))
+
+
+def compare(found: Any, period: Any, of: dict[str, Any]) -> None:
+    """Raises unless every period of the result is the exporter's."""
+    import numpy as np
+
+    expected = whole(period, of).astype(np.float64)
+    largest = np.max(np.abs(expected)) or 1.0
+    error = float(np.max(np.abs(found.astype(np.float64) - expected)) / largest)
+    if not error <= TOLERANCES[of["dtype"]]:
+        raise ValueError(f"a result of shape {of['shape']} differs by {error:.1e}, more than {TOLERANCES[of['dtype']]}")
+
+
+def copy() -> tuple[Any, dict[str, Any]]:
+    """Reads and writes an array that no cache holds, in place: each byte counts twice, and no write-allocate occurs."""
+    import jax
+    import jax.numpy as jnp
+
+    negated = jax.jit(lambda array: -array, donate_argnums=0)
+    held = [jnp.ones(SMALLEST // 4, jnp.float32)]
+
+    def call() -> Any:
+        held[0] = negated(held[0])
+        return held[0]
+
+    return call, {"bytes": 2 * SMALLEST}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

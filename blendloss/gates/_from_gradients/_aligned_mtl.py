@@ -1,0 +1,131 @@
+"""Gradients brought to orthogonal ones of equal length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss._solvers._eigen import eigen
+from blendloss._solvers._gram import size, solved
+from blendloss.gates._from_values._values import checked_preference, one_each
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import SHARED, LossGradients
+
+SCALES = ("min", "median", "rmse")
+#: The code's: float32's epsilon.
+_TOLERANCE = 2.0**-23
+
+
+def aligned(gram: tf.Tensor, preference: Any, scale: str, tolerance: float) -> tf.Tensor:
+    """B p with B = s V diag(lambda^-1/2) V' of the eigenvalues above `tolerance` times the largest, `[K]`, float64."""
+
+    def solve(gram: tf.Tensor) -> tf.Tensor:
+        factors = tf.constant(preference, tf.float64)
+        largest = tf.reduce_max(tf.abs(gram))
+        nothing = largest == 0
+        values, vectors = eigen(gram / tf.where(nothing, tf.ones_like(largest), largest))
+        kept = (values > tolerance * tf.reduce_max(values)) & (values > 0)
+        values = tf.where(kept, values, tf.ones_like(values))
+        number = tf.reduce_sum(tf.cast(kept, tf.int32))
+        rising = tf.sort(tf.where(kept, values, tf.constant(float("inf"), tf.float64)))
+        if scale == "rmse":
+            counted = tf.maximum(tf.cast(number, tf.float64), 1.0)
+            square = tf.reduce_sum(tf.where(kept, values, tf.zeros_like(values))) / counted
+        else:
+            square = rising[0] if scale == "min" else tf.gather(rising, tf.maximum(number - 1, 0) // 2)
+        along = tf.reduce_sum(vectors * factors[:, None], axis=0)
+        along = tf.where(kept, along * tf.sqrt(square / values), tf.zeros_like(along))
+        return tf.where(nothing, factors, tf.reduce_sum(vectors * along[None, :], axis=1))
+
+    return solved(gram, solve)
+
+
+@register
+class AlignedMTL(GradientGate):
+    """Weights that make the gradients orthogonal and equally long before they are added up (Aligned-MTL).
+
+        M = G G' = V diag(lambda) V',    B = s V diag(lambda^-1/2) V',    g = B p,    d = G'B p
+
+    over the r eigenvalues above a tolerance: the matrix B'G, the nearest to G but for the scale s, has the condition
+    number 1, so that d is stable and no loss dominates. Orthogonal gradients are all brought to the length s. Weights
+    may be negative. From the K x K products of the gradients.
+
+    Args:
+        scale: s^2 of the eigenvalues that are kept: "min" their least; "median" their median, the lower one of an even
+            number; "rmse" their mean.
+        preference: p, non-negative, one for each loss; None is 1, as in the code.
+        tolerance: an eigenvalue is kept above this times the largest; None is the code's, K 2^-23. In TorchJD, K 2^-52
+            in double precision.
+        variables: as of `GradientGate`.
+        heads: as of `GradientGate`; "own" in the authors' code, where it is an option.
+        every: as of `GradientGate`.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights, as of `GradientGate`; p where all gradients are 0.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range, or `preference` has not one number for each loss. When a blend
+            with it is called in training: it needs gradients.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.AlignedMTL())
+        >>> w = tf.Variable([1.0, 1.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     values = {"a": 4 * w[0], "b": w[1]}  # orthogonal: both brought to the length 1
+        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(4).tolist()
+        [0.25, 1.0]
+
+    References:
+        Senushkin et al., "Independent Component Alignment for Multi-Task Learning", CVPR 2023, arXiv:2305.19000, and
+        its code (SamsungLabs/MTL).
+
+    Deviations:
+        TorchJD's default p is 1/K. The least kept eigenvalue jumps where one comes down to the tolerance, and the
+        length of d with it, in this as in the others. The variant at the representation that the losses share
+        (Aligned-MTL-UB) is not here.
+    """
+
+    usual_heads = "own"
+    meaning = "its loss's gradient is long, or like the others'"
+
+    def __init__(
+        self,
+        scale: str = "min",
+        preference: Any = None,
+        *,
+        tolerance: float | None = None,
+        variables: Any = SHARED,
+        heads: str | None = None,
+        every: int = 1,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        self.scale = _checks.one_of("scale", scale, SCALES)
+        self.preference = checked_preference("preference", preference)
+        self.tolerance = None if tolerance is None else _checks.between("tolerance", tolerance, 0, 1)
+
+    def create_state(self, k: int) -> None:
+        self._factors = one_each("preference", self.preference, k, 1.0)
+        super().create_state(k)
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        gram = gradients.gram()
+        tolerance = size(gram) * _TOLERANCE if self.tolerance is None else self.tolerance
+        return aligned(gram, self._factors, self.scale, tolerance)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "preference": self.preference,
+            "tolerance": self.tolerance,
+        }

@@ -1,0 +1,137 @@
+"""The direction whose cosines with all gradients are equal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss._solvers._eigen import ROUNDING, pseudo_inverse_applied
+from blendloss._solvers._gram import STATIONARY, applied, cosines, norms, size, solved
+from blendloss.gates._from_values._values import checked_preference, one_each
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import SHARED, LossGradients
+
+LENGTHS = ("projection", "min", "max", "mean", "harmonic", "geometric")
+
+
+def conflict_free(gram: tf.Tensor, preference: Any, length: str) -> tf.Tensor:
+    """The weights of `ConFIG`, `[K]`, float64."""
+
+    def solve(gram: tf.Tensor) -> tf.Tensor:
+        lengths = norms(gram)
+        moves = lengths > 0
+        counted = tf.cast(moves, tf.float64)
+        between = cosines(gram)
+        parts = pseudo_inverse_applied(between, counted * tf.constant(preference, tf.float64), size(gram) * ROUNDING)
+        parts = counted * parts
+        along = applied(between, parts)  # x . u_k
+        square = tf.maximum(tf.reduce_sum(parts * along), 0.0)
+        nothing = tf.sqrt(square) <= STATIONARY * tf.reduce_sum(tf.abs(parts))
+        square = tf.where(nothing, tf.ones_like(square), square)
+        # x / |x| times what that unit vector is to be as long as
+        if length == "projection":
+            factor = tf.reduce_sum(lengths * along) / square
+        else:
+            factor = tf.reduce_sum(counted * along) / square * tracked(lengths, moves, length)
+        weights = tf.math.divide_no_nan(factor * parts, lengths)
+        return tf.where(nothing, tf.zeros_like(weights), weights)
+
+    return solved(gram, solve)
+
+
+def tracked(lengths: tf.Tensor, counted: tf.Tensor, which: str) -> tf.Tensor:
+    """The least, largest or mean of the `lengths` that are not 0; 0 where all are."""
+    number = tf.maximum(tf.reduce_sum(tf.cast(counted, tf.float64)), 1.0)
+    some = tf.reduce_any(counted)
+    ones = tf.where(counted, lengths, tf.ones_like(lengths))
+    longest = tf.reduce_max(lengths)
+    found = {
+        "min": lambda: tf.reduce_min(tf.where(counted, lengths, longest)),
+        "max": lambda: longest,
+        "mean": lambda: tf.reduce_sum(lengths) / number,
+        "harmonic": lambda: number / tf.reduce_sum(tf.cast(counted, tf.float64) / ones),
+        "geometric": lambda: tf.exp(tf.reduce_sum(tf.math.log(ones)) / number),
+    }[which]()
+    return tf.where(some, found, tf.zeros_like(found))
+
+
+@register
+class ConFIG(GradientGate):
+    """The direction whose cosines with all gradients are equal, as long as they project on it (ConFIG).
+
+        u_k = G_k / |G_k|,    x = U^+ p,    d = (sum_k G_k . x) x / |x|^2
+
+    With linearly independent gradients x . u_k = p_k > 0: d goes down in every loss, by the same rate for p = 1, and is
+    the longer, the more the gradients agree. Dependent ones have the pseudo-inverse's least squares, without that
+    guarantee; a vanishing x has the weights 0, as has a loss with no gradient. From the gradients' K x K products.
+
+    Args:
+        length: "projection", as above; or d = (sum_k u_k . x) L x / |x|^2 with L the "min", "max", "mean", "harmonic"
+            mean or "geometric" mean of the gradients' lengths (the code's length models).
+        preference: p, non-negative, one for each loss; None is 1.
+        variables: as of `GradientGate`.
+        heads: as of `GradientGate`. The paper takes the whole gradient: `variables=["*"]`.
+        every: as of `GradientGate`.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights, as of `GradientGate`; with three losses or more some may be negative.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range, or `preference` has not one number for each loss. When a blend
+            with it is called in training: it needs gradients.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.ConFIG())
+        >>> w = tf.Variable([1.0, 1.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     values = {"a": 2 * w[0], "b": w[1]}  # (2, 0) and (0, 1), both of the projection 1/sqrt(2) times it
+        >>> found = blend.gradients(tape, values, [w], step=0)
+        >>> found.reading.weights.numpy().round(3).tolist(), found.gradients[0].numpy().round(3).tolist()
+        ([0.75, 1.5], [1.5, 1.5])
+
+    References:
+        Liu, Chu and Thuerey, "ConFIG: Towards Conflict-free Training of Physics Informed Neural Networks", ICLR 2025,
+        arXiv:2408.11104, and its code (tum-pbs/ConFIG).
+
+    Deviations:
+        A singular value of U below sqrt(K) 2^-23 of the largest counts as 0; the code's least squares, and TorchJD's
+        pseudo-inverse, have thresholds that depend on the number of variables and the precision. The code's length
+        models give NaN where a gradient is 0: here it does not count. The version with momentum (M-ConFIG), which
+        computes one loss's gradient a step, is not here.
+    """
+
+    usual_heads = "weighted"
+    meaning = "its loss's gradient is long, or like the others'"
+
+    def __init__(
+        self,
+        length: str = "projection",
+        preference: Any = None,
+        *,
+        variables: Any = SHARED,
+        heads: str | None = None,
+        every: int = 1,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        self.length = _checks.one_of("length", length, LENGTHS)
+        self.preference = checked_preference("preference", preference)
+
+    def create_state(self, k: int) -> None:
+        self._factors = one_each("preference", self.preference, k, 1.0)
+        super().create_state(k)
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        return conflict_free(gradients.gram(), self._factors, self.length)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "length": self.length, "preference": self.preference}

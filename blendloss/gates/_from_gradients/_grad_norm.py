@@ -1,0 +1,193 @@
+"""Trained weights that bring the losses' gradients to sizes which follow their training rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._graph_checks import require
+from blendloss._serialization import register
+from blendloss.gates._from_values._values import checked_entries, one_each, over_replicas, precise
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import LAST, LossGradients
+
+FORMS = ("renormalized", "softmax", "exponential")
+REFERENCES = ("initial", "previous")
+
+
+def training_rates(losses: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
+    """r_k: l_k / (its reference), over the mean of these ratios, `[K]`; 1 where all losses are 0."""
+    ratios = losses / references
+    mean = tf.reduce_mean(ratios)
+    return tf.where(mean == 0, tf.ones_like(ratios), ratios / tf.where(mean == 0, tf.ones_like(mean), mean))
+
+
+def slopes(weights: tf.Tensor, norms: tf.Tensor, rates: tf.Tensor, alpha: float) -> tf.Tensor:
+    """d/dw_k of sum_k | |w_k| n_k - c_k |, where c_k = (mean of |w| n) r_k^alpha is a constant, `[K]`."""
+    sizes = tf.abs(weights) * norms
+    targets = tf.reduce_mean(sizes) * tf.pow(rates, tf.constant(alpha, rates.dtype))
+    side = tf.where(weights < 0, -tf.ones_like(weights), tf.ones_like(weights))
+    return tf.sign(sizes - targets) * side * norms
+
+
+@register
+class GradNorm(GradientGate):
+    """GradNorm: trained weights bring each loss's gradient to a size that follows how slowly that loss falls.
+
+        L_grad = sum_k | w_k |G_k| - c_k |,    c_k = (mean_j w_j |G_j|) r_k^alpha,    g = w
+        r_k = (l_k / l_k(0)) / mean_j (l_j / l_j(0)),    sum_k w_k = K
+
+    The c_k are constants. The optimizer moves w by the gradient of L_grad, not of the blend, and before the next step
+    w is brought back to the sum K: `compile(gate_optimizer=Adam(0.025))` is the paper's. A loss that has fallen less
+    than the others is given a larger gradient, the more so the larger alpha; alpha = 0 makes all gradients equal.
+
+    Args:
+        alpha: the strength of that force, at least 0; in the paper 1.5 for NYUv2 and 0.12 for its toy problem.
+        form: how w follows from what is trained: "renormalized", w itself (the paper); "softmax", w = K softmax(s)
+            (LibMTL, ReLoBRaLo's repository); "exponential", w = e^s, brought to the sum K (PhysicsNeMo-Sym).
+        relative_to: what the losses are compared with: "initial", l(0); "previous", those of the step before
+            (ReLoBRaLo's repository).
+        initial: l(0), one positive number for each loss, such as log C for a cross-entropy of C classes; None is the
+            first finite, positive value of each.
+        variables: as of `GradientGate`; the paper's W is the last shared layer.
+        heads: as of `GradientGate`; the paper weighs the losses everywhere.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights w, as of `GradientGate`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range. When a blend with it is called in training: it needs gradients.
+        tf.errors.InvalidArgumentError: if a loss is negative, or steps on w were so long that they sum to no positive
+            number; NaN under XLA.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.GradNorm(alpha=0.0))
+        >>> w = tf.Variable([1.0, 2.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     values = {"a": 3 * w[0], "b": w[1] ** 2}  # gradients of lengths 3 and 4, which have the mean 3.5
+        >>> found = blend.gradients(tape, values, [w, *blend.trainable_variables], step=0)
+        >>> found.gradients[1].numpy().tolist()
+        [-3.0, 4.0]
+
+    References:
+        Chen et al., "GradNorm: Gradient Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML
+        2018, algorithm 1.
+
+    Deviations:
+        none. There is no official code. LibMTL has the form "softmax", measured in all shared variables, with equal
+        weights in the first epoch and its mean losses as l(0), and leaves what one loss alone acts on unweighted.
+        PhysicsNeMo-Sym has the form "exponential" with alpha = 1. Both train w by the network's optimizer.
+        SamsungLabs/MTL weighs the losses by w before the renormalization.
+    """
+
+    needs_values = True
+    usual_heads = "weighted"
+    meaning = "it brings its loss's gradient to the common size"
+
+    def __init__(
+        self,
+        alpha: float = 1.5,
+        *,
+        form: str = "renormalized",
+        relative_to: str = "initial",
+        initial: Any = None,
+        variables: Any = LAST,
+        heads: str | None = None,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
+        self.alpha = _checks.non_negative("alpha", alpha)
+        self.form = _checks.one_of("form", form, FORMS)
+        self.relative_to = _checks.one_of("relative_to", relative_to, REFERENCES)
+        self.initial = checked_entries("initial", initial)
+        for i, entry in enumerate(self.initial or []):
+            _checks.positive(f"initial[{i}]", entry)
+        if self.initial is not None and relative_to != "initial":
+            raise ValueError(f"`initial` must be None where the losses' own are not used. Received: {initial!r}")
+
+    def create_state(self, k: int) -> None:
+        given = None if self.initial is None else one_each("initial", self.initial, k, 1.0)
+        super().create_state(k)
+        start = "ones" if self.form == "renormalized" else "zeros"
+        self.parameters = self.add_weight(
+            name="parameters",
+            shape=(k,),
+            initializer=keras.initializers.get(start),
+            aggregation="only_first_replica",  # as it is assigned in the step, too
+        )
+        self.references = self.state("references", (k,))  # 0 where there is none yet
+        self.rates = self.state("rates", (k,), 1)
+        if given is not None:
+            self.references.assign(given)
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        losses = tf.cast(over_replicas(precise(self, context.values)), tf.float64)
+        sound = self._follow(losses) & tf.reduce_all(tf.math.is_finite(gradients.norms()))
+        weights = self._weights(assigned=True)
+        return tf.where(sound, weights, tf.constant(float("nan"), tf.float64))
+
+    def _follow(self, losses: tf.Tensor) -> tf.Tensor:
+        """Keeps the training rates and what they refer to; whether these could be known."""
+        if self.alpha:
+            rule = f"The losses of the gate {self.name!r} must not be negative: their ratios have no powers."
+            losses = require(~tf.reduce_any(losses < 0), rule, losses)
+        kept = tf.cast(tf.convert_to_tensor(self.references), tf.float64)
+        usable = tf.math.is_finite(losses) & (losses > 0)
+        found = tf.where((kept == 0) & usable, losses, kept)
+        rates = training_rates(losses, tf.where(found == 0, tf.ones_like(found), found))
+        sound = tf.reduce_all(tf.math.is_finite(rates))
+        following = tf.where(usable, losses, kept) if self.relative_to == "previous" else found
+        self.references.assign(tf.cast(following, self.references.dtype))
+        self.rates.assign(tf.where(sound, tf.cast(rates, self.rates.dtype), tf.convert_to_tensor(self.rates)))
+        return sound
+
+    def _weights(self, assigned: bool = False) -> tf.Tensor:
+        """w, `[K]`, float64, after bringing the parameters to what they must fulfil, if `assigned`."""
+        parameters = tf.cast(tf.convert_to_tensor(self.parameters), tf.float64)
+        k = len(self.names)
+        if self.form == "softmax":
+            return k * tf.nn.softmax(parameters)
+        if self.form == "exponential":
+            weights = k * tf.nn.softmax(parameters)
+            brought = tf.math.log(tf.constant(k, tf.float64)) + tf.nn.log_softmax(parameters)
+        else:
+            rule = f"The weights of the gate {self.name!r} must have a positive sum: take a lower learning rate for it."
+            total = tf.reduce_sum(parameters)
+            weights = brought = k * parameters / require(total > 0, rule, total)
+        if assigned:
+            self.parameters.assign(tf.cast(brought, self.parameters.dtype))
+        return weights
+
+    def own_gradients(self, context: Context) -> list[tf.Tensor] | None:
+        if context.gradients is None or not self.trainable_variables:
+            return None
+        weights = self._weights()
+        rates = tf.cast(tf.convert_to_tensor(self.rates), tf.float64)
+        found = slopes(weights, context.gradients.norms(), rates, self.alpha)
+        if self.form == "softmax":
+            found = weights * (found - tf.reduce_mean(weights * found))
+        elif self.form == "exponential":
+            found = weights * found
+        found = tf.cast(found, self.parameters.dtype)
+        # What the blend shows, and an optimizer may step over, must not stay in the weights for ever.
+        return [tf.where(tf.reduce_all(tf.math.is_finite(found)), found, tf.zeros_like(found))]
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config()
+        del config["every"]  # w is trained in each step
+        return {
+            **config,
+            "alpha": self.alpha,
+            "form": self.form,
+            "relative_to": self.relative_to,
+            "initial": self.initial,
+        }

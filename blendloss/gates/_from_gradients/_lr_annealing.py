@@ -1,0 +1,170 @@
+"""Weights from the sizes of the losses' gradients, smoothed over training."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import SHARED, LossGradients
+
+FORMS = ("paper", "code", "mean", "norm_sum", "norm_mean")
+# jaxpi's, next to the mean size, so that no weight is above 1e5.
+_LEAST = 1e-5
+
+
+def over_sizes(total: tf.Tensor, sizes: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    """`total` / `sizes`, `[K]`; `kept` where a size is 0; NaN where one is infinite, which 1 / inf = 0 would hide."""
+    sizes = tf.where(tf.math.is_inf(sizes), tf.constant(float("nan"), sizes.dtype), sizes)
+    return tf.where(sizes == 0, kept, total / tf.where(sizes == 0, tf.ones_like(sizes), sizes))
+
+
+def mean_over_sizes(sizes: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    """m / (s_k + 1e-5 m), m the mean of the sizes s, `[K]`; `kept` where all sizes are 0."""
+    mean = tf.reduce_mean(sizes)
+    return over_sizes(mean, sizes + _LEAST * mean, kept)
+
+
+def smoothed(old: tf.Tensor, new: tf.Tensor, momentum: float) -> tf.Tensor:
+    """momentum * old + (1 - momentum) * new."""
+    return momentum * old + (1 - momentum) * new
+
+
+@register
+class LRAnnealing(GradientGate):
+    """Learning-rate annealing: weights raise each loss's gradient to the size of a reference loss's, smoothed.
+
+        g_k <- m g_k + (1 - m) a_k,    g_reference = 1
+        a_k = max |G_reference| / mean |G_k|    over the elements of the gradients ("paper")
+
+    Made for physics-informed networks, whose residual is the reference and dwarfs the gradients of the boundaries.
+
+    Args:
+        form: what a_k is. "paper", as above. "code", the authors': max |G_reference| / (g_k mean |G_k|), the mean over
+            variables of each one's mean, so that under constant gradients g_k moves to the square root of the ratio.
+            "mean", mean |G_reference| / mean |G_k| (PhysicsNeMo-Sym, ReLoBRaLo's repository). "norm_sum",
+            sum_j |G_j| / |G_k| in Euclidean norms, for every loss (Wang et al. 2023). "norm_mean", n / (|G_k| + 1e-5 n)
+            with n the mean of these norms (its code, jaxpi).
+        reference: the loss whose weight stays 1, by name or place; None is the first. There is none for "norm_sum" and
+            "norm_mean".
+        momentum: m, from 0 to below 1, the part of the old weight. The code's is 0.9, jaxpi's 0.9, PhysicsNeMo-Sym's
+            0.99, ReLoBRaLo's repository's 0.999. The paper gives 0.9 to the new weight, if its formula is taken
+            literally: m = 0.1.
+        variables: as of `GradientGate`. The code measures in weight matrices, without biases: `["*kernel"]`.
+        heads: as of `GradientGate`.
+        every: as of `GradientGate`; 10 in the code, 1000 in Wang et al. 2023, 1 in PhysicsNeMo-Sym.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights, 1 at first, as of `GradientGate`. A loss whose gradient is 0 keeps its
+        weight.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range, or `reference` is no loss of the blend. When a blend with it is
+            called in training: it needs gradients.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> gate = bl.gates.LRAnnealing(reference="equation", momentum=0.5)
+        >>> blend = bl.Blend(["equation", "boundary"], gate=gate)
+        >>> w = tf.Variable([1.0, 2.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     values = {"equation": 6 * w[0], "boundary": w[1] ** 2}  # gradients (6, 0) and (0, 4)
+        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(3).tolist()
+        [1.0, 2.0]
+
+    References:
+        Wang, Teng and Perdikaris, "Understanding and Mitigating Gradient Flow Pathologies in Physics-Informed Neural
+        Networks", SIAM Journal on Scientific Computing 43(5), 2021, algorithm 1. Wang et al., "An Expert's Guide to
+        Training Physics-informed Neural Networks", 2023, algorithm 1.
+
+    Deviations:
+        The new weights hold in the step that computes them, as in the papers; the code and jaxpi use them from the next
+        step on. The code has one weight for all boundary losses together, ours are one for each. PhysicsNeMo-Sym and
+        ReLoBRaLo's repository add 1e-8 to the denominator of "mean"; PhysicsNeMo-Sym smooths the reference's own
+        weight, too, which is 1 up to that number.
+    """
+
+    usual_heads = "weighted"
+    meaning = "it brings its loss's gradient to the common size"
+
+    def __init__(
+        self,
+        form: str = "paper",
+        *,
+        reference: str | int | None = None,
+        momentum: float = 0.9,
+        variables: Any = SHARED,
+        heads: str | None = None,
+        every: int = 10,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        self.form = _checks.one_of("form", form, FORMS)
+        if reference is not None and not isinstance(reference, str):
+            if isinstance(reference, bool) or not isinstance(reference, numbers.Integral):
+                raise TypeError(f"`reference` must be a name, a place or None. Received: reference={reference!r}")
+            reference = _checks.integer("reference", reference, minimum=0)
+        if reference is not None and form in ("norm_sum", "norm_mean"):
+            raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
+        self.reference = reference
+        self.momentum = checked_momentum(momentum)
+
+    def create_state(self, k: int) -> None:
+        self._place = self._checked_place(k)
+        super().create_state(k)
+
+    def _checked_place(self, k: int) -> int:
+        if isinstance(self.reference, str):
+            if self.reference not in self.names:
+                raise ValueError(f"`reference` must be one of {self.names}. Received: reference={self.reference!r}")
+            return self.names.index(self.reference)
+        if (self.reference or 0) >= k:
+            raise ValueError(f"`reference` must be below the {k} losses. Received: reference={self.reference!r}")
+        return self.reference or 0
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
+        weights = smoothed(last, self._aim(gradients, last), self.momentum)
+        if self.form.startswith("norm"):
+            return weights
+        return tf.where(tf.range(len(self.names)) == self._place, tf.ones_like(weights), weights)
+
+    def _aim(self, gradients: LossGradients, last: tf.Tensor) -> tf.Tensor:
+        if self.form.startswith("norm"):
+            norms = gradients.norms()
+            if self.form == "norm_mean":
+                return mean_over_sizes(norms, last)
+            return over_sizes(tf.reduce_sum(norms), norms, last)
+        if self.form == "mean":
+            sizes = gradients.mean_sizes()
+            return over_sizes(sizes[self._place], sizes, last)
+        largest = gradients.largest()[self._place]
+        if self.form == "paper":
+            return over_sizes(largest, gradients.mean_sizes(), last)
+        by_variable = [tf.reduce_mean(tf.abs(tf.cast(rows, tf.float64)), axis=1) for rows in gradients.matrices()]
+        return over_sizes(largest, tf.abs(last) * tf.reduce_mean(tf.stack(by_variable), axis=0), last)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "form": self.form,
+            "reference": self.reference,
+            "momentum": self.momentum,
+        }
+
+
+def checked_momentum(momentum: Any) -> float:
+    """`momentum`, the part that a running mean keeps, from 0 to below 1."""
+    momentum = _checks.non_negative("momentum", momentum)
+    if momentum >= 1:
+        raise ValueError(f"`momentum` must be below 1. Received: momentum={momentum!r}")
+    return momentum

@@ -1,0 +1,104 @@
+"""The direction of least norm that goes down in every loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks
+from blendloss._serialization import register
+from blendloss._solvers._min_norm import min_norm
+from blendloss.gates._from_values._values import over_replicas, precise
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import SHARED, LossGradients
+
+NORMALIZATIONS = ("none", "l2", "loss", "loss+")
+
+
+def multiple_descent(gram: tf.Tensor, sizes: tf.Tensor | None = None) -> tf.Tensor:
+    """a on the simplex with |sum_k a_k g_k / s_k| least, `[K]`, float64; a size s_k of 0 counts as 1."""
+    if sizes is not None:
+        sizes = tf.cast(sizes, tf.float64)
+        sizes = tf.where(sizes == 0, tf.ones_like(sizes), sizes)
+        gram = gram / sizes[:, None] / sizes[None, :]
+    return min_norm(gram)
+
+
+@register
+class MGDA(GradientGate):
+    """Weights on the simplex that make the combined gradient as short as it can be: it goes down in every loss (MGDA).
+
+        g minimises |sum_k g_k G_k / s_k|^2 over g >= 0, sum_k g_k = 1;    s_k = 1 without normalization
+
+    With s = 1, d . G_k >= |d|^2 for every k, with equality where g_k > 0; d = 0 at a Pareto-stationary point. It is
+    found exactly, by an active set of the K x K products of the gradients.
+
+    Args:
+        normalization: "none"; or what each gradient is divided by before the weights are sought, for losses of
+            different units: "l2", s_k = |G_k|; "loss", |l_k|; "loss+", |l_k| |G_k|. The weights are of the gradients as
+            they are.
+        variables: as of `GradientGate`.
+        heads: as of `GradientGate`; "weighted" in the authors' code.
+        every: as of `GradientGate`.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights, as of `GradientGate`. Where several solve the problem, it is one with few
+        that are positive; zero gradients share the weight equally.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of its range. When a blend with it is called in training: it needs gradients.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.MGDA())
+        >>> w = tf.Variable([1.0, 1.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     values = {"a": 2 * w[0], "b": w[1]}  # gradients (2, 0) and (0, 1)
+        >>> found = blend.gradients(tape, values, [w], step=0)
+        >>> [round(float(g), 3) for g in found.reading.weights], [round(float(d), 3) for d in found.gradients[0]]
+        ([0.2, 0.8], [0.4, 0.8])
+
+    References:
+        Désidéri, "Multiple-Gradient Descent Algorithm (MGDA) for Multiobjective Optimization", C. R. Acad. Sci. Paris,
+        Ser. I 350, 2012. Sener and Koltun, "Multi-Task Learning as Multi-Objective Optimization", NeurIPS 2018,
+        arXiv:1810.04650, and its code for the normalizations and the heads. Lawson and Hanson, "Solving Least Squares
+        Problems", 1974, chapter 23, for the active set.
+
+    Deviations:
+        The authors' solver stops at changes of 1e-5 and never gives a weight below 0.001 on a pair's line; TorchJD's is
+        of Frank and Wolfe, with an error of about 1e-3. nash-mtl multiplies the weights by K. LibMTL adds up the
+        normalized gradients instead of the given ones. The authors' approximation at the representation that the
+        losses share (MGDA-UB) is not here.
+    """
+
+    usual_heads = "weighted"
+    meaning = "its loss's gradient is long, or the others' go down in it, too"
+
+    def __init__(
+        self,
+        normalization: str = "none",
+        *,
+        variables: Any = SHARED,
+        heads: str | None = None,
+        every: int = 1,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        self.normalization = _checks.one_of("normalization", normalization, NORMALIZATIONS)
+        self.needs_values = normalization in ("loss", "loss+")
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        sizes = gradients.norms() if self.normalization in ("l2", "loss+") else None
+        if self.needs_values:
+            losses = tf.abs(tf.cast(over_replicas(precise(self, context.values)), tf.float64))
+            sizes = losses if sizes is None else losses * sizes
+        return multiple_descent(gradients.gram(), sizes)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "normalization": self.normalization}

@@ -1,0 +1,194 @@
+"""Weights from the neural tangent kernels of the losses' residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from blendloss import _checks, _noise
+from blendloss._serialization import register
+from blendloss.gates._from_gradients._lr_annealing import checked_momentum, mean_over_sizes, over_sizes, smoothed
+from blendloss.gates._from_values._values import over_replicas, precise
+from blendloss.gates._gate import Context
+from blendloss.gates._gradient_gate import GradientGate
+from blendloss.gates._loss_gradients import SHARED, LossGradients
+
+FORMS = ("paper", "mean", "root")
+# An odd number of 64 bits, so that each loss draws by a seed of its own.
+_OWN = 0xD1B54A32D192ED03
+Pullback = Callable[[tf.Tensor], list[tf.Tensor | None]]
+
+
+def exact_trace(pullback: Pullback, shape: Any) -> tf.Tensor:
+    """tr J J^T = sum_i |J^T e_i|^2, float64, by one backward pass after the other, in the memory of one.
+
+    Args:
+        pullback: v -> J^T v, in parts, for v of `shape`.
+        shape: of the residuals.
+    """
+    size = tf.reduce_prod(shape)
+    return _summed(lambda i: pullback(tf.reshape(tf.cast(tf.range(size) == i, tf.float32), shape)), size)
+
+
+def estimated_trace(pullback: Pullback, shape: Any, probes: int, uniforms: tf.Tensor) -> tf.Tensor:
+    """The mean of |J^T v|^2 over vectors v of random signs, whose expectation is tr J J^T (Hutchinson), float64.
+
+    Args:
+        pullback: v -> J^T v, in parts, for v of `shape`.
+        shape: of the residuals.
+        probes: the number of vectors.
+        uniforms: `[probes, N]` in (0, 1).
+    """
+    signs = tf.where(uniforms < 0.5, -tf.ones_like(uniforms), tf.ones_like(uniforms))
+    return _summed(lambda i: pullback(tf.reshape(signs[i], shape)), tf.constant(probes)) / probes
+
+
+def _summed(parts_of: Callable[[tf.Tensor], list[tf.Tensor | None]], number: tf.Tensor) -> tf.Tensor:
+    """The sum over i below `number` of |parts_of(i)|^2, one after the other."""
+
+    def step(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        parts = [tf.cast(part, tf.float64) for part in parts_of(i) if part is not None]
+        return i + 1, sum((tf.reduce_sum(tf.square(part)) for part in parts), total)
+
+    start = tf.constant(0), tf.constant(0.0, tf.float64)
+    return tf.while_loop(lambda i, _: i < number, step, start, parallel_iterations=1)[1]
+
+
+@register
+class NTK(GradientGate):
+    """Weights that give each loss the same part in the neural tangent kernel, so that they converge at one rate.
+
+        g_k = sum_j tr K_j / tr K_k,    tr K_k = sum_i |d r_ki / dw|^2    over the residuals r_ki of loss k
+
+    Made for losses that are mean squares of as many residuals each: then tr K_k is the mean rate at which loss k falls
+    under gradient flow, times their number.
+
+    Args:
+        form: "paper", as above. "mean", m / (t_k + 1e-5 m), where t_k = tr K_k / (number of residuals) and m is their
+            mean (jaxpi, of Wang et al. 2023). "root", sum_j n_j / n_k with n_k = |d sqrt|l_k| / dw| of the reduced loss
+            (PhysicsNeMo-Sym): no trace, but a norm, which costs one pass for each loss; it needs no residuals.
+        probes: None computes each trace exactly, by a backward pass for each residual, one after the other in the
+            memory of one. An integer estimates it by as many passes for each loss, without bias: |J^T v|^2 for vectors
+            v of random signs, of a relative standard deviation of at most sqrt(2 / probes).
+        seed: an integer of 64 bits, for `probes`.
+        momentum: the part of the old weight in the new one, from 0 to below 1: g <- m g + (1 - m) g_new; 0 in the paper
+            and its code, 0.9 in jaxpi.
+        variables: as of `GradientGate`.
+        heads: as of `GradientGate`.
+        every: as of `GradientGate`; 100 in the paper's code, 1000 in PhysicsNeMo-Sym and jaxpi.
+        name: the layer's name.
+        dtype: of the weights and the state.
+
+    Returns:
+        `gating(context)` gives the weights, 1 at first, as of `GradientGate`. A loss whose trace is 0 keeps its weight.
+
+    Raises:
+        TypeError: if an argument has the wrong type; in `BlendedModel`, if a loss is no penalty.
+        ValueError: if an argument is out of its range. When a blend with it is called in training: it needs gradients,
+            and residuals.
+
+    Example:
+        >>> import tensorflow as tf, blendloss as bl
+        >>> blend = bl.Blend(["equation", "boundary"], gate=bl.gates.NTK())
+        >>> w = tf.Variable([1.0, 2.0])
+        >>> with tf.GradientTape(persistent=True) as tape:
+        ...     residuals = {"equation": 3 * w, "boundary": w[:1] - w[1:]}  # traces 9 + 9 and 2
+        ...     values = {name: tf.reduce_mean(r**2) for name, r in residuals.items()}
+        >>> found = blend.gradients(tape, values, [w], step=0, residuals=residuals)
+        >>> found.reading.weights.numpy().round(3).tolist()
+        [1.111, 10.0]
+
+    References:
+        Wang, Yu and Perdikaris, "When and Why PINNs Fail to Train: A Neural Tangent Kernel Perspective", Journal of
+        Computational Physics 449, 2022, algorithm 1. Hutchinson, "A Stochastic Estimator of the Trace of the Influence
+        Matrix for Laplacian Smoothing Splines", Communications in Statistics 18, 1989.
+
+    Deviations:
+        The residuals are those of the batch that is trained on, unweighted, as many as each loss has; the code draws
+        batches of their own, of one size. The new weights hold in the step that computes them; the code uses them from
+        the next step on.
+    """
+
+    usual_heads = "weighted"
+    meaning = "it gives its loss the common rate of convergence"
+
+    def __init__(
+        self,
+        form: str = "paper",
+        *,
+        probes: int | None = None,
+        seed: int | None = None,
+        momentum: float = 0.0,
+        variables: Any = SHARED,
+        heads: str | None = None,
+        every: int = 100,
+        name: str | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        self.form = _checks.one_of("form", form, FORMS)
+        self.needs_residuals = form != "root"
+        self.needs_values = form == "root"
+        self.probes = None if probes is None else _checks.integer("probes", probes, minimum=1)
+        if probes is not None and form == "root":
+            raise ValueError(f"`probes` must be None for the form {form!r}, which has no trace. Received: {probes!r}")
+        if (seed is None) != (probes is None):
+            raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
+        self.seed = None if seed is None else _noise.checked_seed(seed)
+        self.needs_step = self.needs_step or probes is not None
+        self.momentum = checked_momentum(momentum)
+
+    def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
+        if self.form == "root":
+            losses = tf.cast(over_replicas(precise(self, context.values)), tf.float64)
+            # d sqrt|l| = dl / (2 sqrt|l|)
+            sizes = tf.math.divide_no_nan(gradients.norms(), 2 * tf.sqrt(tf.abs(losses)))
+        else:
+            sizes = self._traces(gradients, context)
+        total = tf.reduce_sum(sizes)
+        aim = mean_over_sizes(sizes, last) if self.form == "mean" else over_sizes(total, sizes, last)
+        return smoothed(last, aim, self.momentum)
+
+    def _traces(self, gradients: LossGradients, context: Context) -> tf.Tensor:
+        """tr K_k of the whole batch, `[K]`, float64; per residual for "mean"."""
+        if gradients.residuals is None:
+            raise ValueError(
+                f"The gate {self.name!r} looks at the residuals' gradients: pass `residuals=blend.residuals(y_true, "
+                "y_pred)`, recorded by the tape, to `gradients`. Received: residuals=None"
+            )
+        places = gradients.places()
+        traces = [
+            self._trace(gradients, residual, places, k, context) for k, residual in enumerate(gradients.residuals)
+        ]
+        numbers = [tf.cast(tf.size(residual), tf.float64) for residual in gradients.residuals]
+        both = tf.stack([tf.stack(traces), tf.stack(numbers)])
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            both = replica.all_reduce(tf.distribute.ReduceOp.SUM, both)
+        return tf.math.divide_no_nan(both[0], both[1]) if self.form == "mean" else both[0]
+
+    def _trace(
+        self, gradients: LossGradients, residual: tf.Tensor, places: list[int], k: int, context: Context
+    ) -> tf.Tensor:
+        def pullback(seed: tf.Tensor) -> list[tf.Tensor | None]:
+            found = gradients.of([residual], [tf.cast(seed, residual.dtype)])
+            return [found[place] for place in places]
+
+        shape = tf.shape(residual)
+        if self.probes is None or self.seed is None:
+            return exact_trace(pullback, shape)
+        seed = (self.seed + k * _OWN) % 2**64
+        drawn = _noise.uniform([self.probes, tf.size(residual)], seed, context.step, stream=_noise.PROBES)
+        return estimated_trace(pullback, shape, self.probes, drawn)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "form": self.form,
+            "probes": self.probes,
+            "seed": self.seed,
+            "momentum": self.momentum,
+        }

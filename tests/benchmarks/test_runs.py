@@ -1,0 +1,239 @@
+"""Runs of a benchmark without TensorFlow: what is kept, resumed, refused, and what fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks.harness import conduct, report
+from benchmarks.harness.files import UserError, replace
+from benchmarks.harness.remote import ROOT, Remote, WorkerError
+from benchmarks.harness.store import SAMPLES, Store, read
+from tests.benchmarks import fake
+
+
+@pytest.fixture(autouse=True)
+def only_the_fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "SUITE", ("fake",))
+    for module in (command, report):
+        monkeypatch.setattr(module, "load", lambda name: fake.BENCHMARK)
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    return tmp_path / "results"
+
+
+def run(folder: pathlib.Path, *options: str, arms: tuple[str, ...] = ("long", "roof")) -> int:
+    given = ["fake", "--quick", "--output", str(folder), "--milliseconds", "2", "--timeout", "3"]
+    return command.main([*given, "--arms", *arms, *options])
+
+
+def samples(folder: pathlib.Path, event: str) -> list[dict[str, Any]]:
+    return [one for record in read(folder / SAMPLES) for one in record["samples"] if one["event"] == event]
+
+
+def test_every_sample_is_kept_with_what_it_depends_on(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XLA_FLAGS", "--xla_nothing=1")
+    assert run(folder) == 0
+    records = read(folder / SAMPLES)
+    assert [record["case"] for record in records] == [{"size": 1, "kind": "a"}, {"size": 2, "kind": "a"}]
+    for record in records:
+        assert record["flags"]["XLA_FLAGS"] == "--xla_nothing=1"
+        assert {"processor", "commit", "load", "settings", "platform"} <= set(record)
+        (about,) = record["workers"].values()
+        assert about["device"] == "a clock"
+        assert {"python", "numpy", "tensorflow"} <= set(about["versions"])
+    times = samples(folder, "time")
+    assert len(times) == 2 * 4 * 4  # cases, blocks, arms with the base once more
+    assert {one["arm"] for one in times} == {"short", "short (A/A)", "long", "roof"}
+    screen = capfd.readouterr()
+    assert "noise" not in screen.out + screen.err
+    assert screen.out == (folder / "report.md").read_text() + "\n"
+
+
+def test_the_report_says_what_was_measured(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder) == 0
+    text = (folder / "report.md").read_text()
+    assert "| size | 1 | 2 |" in text
+    # Sleeping three times as long takes three times as long, on however busy a machine: at least twice.
+    (row,) = (line for line in text.split("## Time over that of: short")[1].splitlines() if line.startswith("| long "))
+    assert all(2 < float(cell.split()[0]) < 10 for cell in row.split("|")[2:4])
+    assert "| roof | 100% | 100% |" in text
+    assert "| long | 1 | 1 |" in text.split("## calls counted")[1]
+    assert {"ratios.png", "units-per-s-by-size.png"} <= set(os.listdir(folder))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    (folder / "report.md").unlink()
+    capsys.readouterr()
+    assert command.main(["report", str(folder)]) == 0
+    assert capsys.readouterr().out == text + "\n"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_nothing_is_overwritten(folder: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--size", "1") == 0
+    before = (folder / SAMPLES).read_bytes()
+    assert run(folder, "--size", "1") == 2
+    assert "go on with --resume, or choose another --output" in capsys.readouterr().err
+    assert (folder / SAMPLES).read_bytes() == before
+
+
+def test_an_interrupted_run_goes_on_where_it_was(
+    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure, left = conduct.measure, [2]
+
+    def interrupted(*given: Any) -> Any:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return measure(*given)
+
+    monkeypatch.setattr(conduct, "measure", interrupted)
+    assert run(folder, "--size", "1", "2", "4") == 130
+    assert "go on with --resume" in capsys.readouterr().err
+    before = (folder / SAMPLES).read_bytes()
+    assert before.count(b"\n") == 2
+    left[0] = 1
+    assert run(folder, "--size", "1", "2", "4", "--resume") == 0  # one case was left
+    after = (folder / SAMPLES).read_bytes()
+    assert after.startswith(before)
+    assert [record["case"]["size"] for record in read(folder / SAMPLES)] == [1, 2, 4]
+    left[0] = 0
+    assert run(folder, "--size", "1", "2", "4", "--resume") == 0  # nothing is left
+    assert (folder / SAMPLES).read_bytes() == after
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda record: record["settings"].update(blocks=7), "settings"),
+        (lambda record: record["settings"].update(arms=["long"]), "settings"),
+        (lambda record: record.update(benchmark="other"), "benchmark"),
+        (lambda record: record.update(commit="1234567"), "commit"),
+        (lambda record: record["flags"].update(XLA_FLAGS="--other"), "flags"),
+        (lambda record: record["workers"]["tests.benchmarks.fake"]["versions"].update(tensorflow="2.0"), "workers"),
+    ],
+)
+def test_samples_of_different_conditions_are_not_mixed(
+    folder: pathlib.Path, change: Any, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(folder, "--size", "1") == 0
+    (record,) = read(folder / SAMPLES)
+    change(record)
+    (folder / SAMPLES).write_text(json.dumps(record) + "\n")
+    before = (folder / SAMPLES).read_bytes()
+    assert run(folder, "--size", "1", "2", "--resume") == 2
+    assert f"were taken with {name}" in capsys.readouterr().err
+    assert (folder / SAMPLES).read_bytes() == before
+
+
+def test_arms_that_fail_are_lines_of_the_report(folder: pathlib.Path) -> None:
+    failing = ("raises as it is built", "raises as it runs", "differs")
+    assert run(folder, "--size", "1", arms=("long", *failing)) == 1
+    text = (folder / "report.md").read_text()
+    for arm, error in zip(
+        failing, ("ValueError: not today", "tired", "result differs from the base's by 5.0e-01"), strict=True
+    ):
+        assert f"- {arm} (size 1, kind a; process 0): " in text
+        assert error in text
+    assert len([one for one in samples(folder, "time") if one["arm"] == "long"]) == 4
+
+
+@pytest.mark.parametrize(("arm", "error"), [("dies", "the process ended with 3: noise"), ("hangs", "no answer in 3 s")])
+def test_an_arm_that_takes_its_process_along_leaves_the_others(folder: pathlib.Path, arm: str, error: str) -> None:
+    assert run(folder, "--size", "1", arms=("long", arm)) == 1
+    (failed,) = samples(folder, "failed")
+    assert failed["arm"] == arm
+    assert error in failed["error"]
+    assert len([one for one in samples(folder, "time") if one["arm"] == "long"]) == 4
+
+
+def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> None:
+    parts = (conduct.Part("tests.benchmarks.missing"), *fake.BENCHMARK.parts)
+    benchmark = fake.BENCHMARK.__class__(**{**vars(fake.BENCHMARK), "parts": parts})
+    plan = conduct.Plan({"size": (1,), "kind": ("a",)}, ("long",), 1, 2, 2, 20)
+    assert conduct.run(benchmark, plan, folder, resume=False) == 1
+    (failed,) = samples(folder, "failed")
+    assert failed["arm"] == "tests.benchmarks.missing"
+    assert "ModuleNotFoundError" in failed["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--arms", "lang"], "Received: ['lang']"),
+        (["--kind", "c"], "invalid choice: 'c'"),
+        (["--size", "2^x"], "invalid integer value"),
+        (["--blocks", "0"], "at least 1"),
+    ],
+)
+def test_mistakes_are_said_in_a_line(
+    folder: pathlib.Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        assert command.main(["fake", "--output", str(folder), *options]) == 2
+    except SystemExit as exit:
+        assert exit.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_report_of_nothing_is_a_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["report", str(tmp_path)]) == 2
+    (tmp_path / SAMPLES).write_text('{"format": 0}\n')
+    assert command.main(["report", str(tmp_path)]) == 2
+    (tmp_path / SAMPLES).write_text('{"format":')
+    assert command.main(["report", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_numbers_may_be_powers() -> None:
+    assert command.integer("2^22") == 1 << 22
+    assert command.integer("256") == 256
+
+
+def test_arms_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["fake", "--list"]) == 0
+    assert capsys.readouterr().out.splitlines() == fake.arms({})
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "file"
+    replace(path, lambda place: place.write_text("first"))
+
+    def fails(place: pathlib.Path) -> None:
+        place.write_text("sec")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left"):
+        replace(path, fails)
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert path.read_text() == "first"
+
+
+def test_a_folder_that_cannot_be_written_is_a_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write to"):
+        Store(tmp_path / "file" / "results", resume=False)
+
+
+def test_a_worker_answers_after_a_failure() -> None:
+    with Remote(sys.executable, timeout=20) as worker:
+        with pytest.raises(WorkerError, match="ModuleNotFoundError"):
+            worker.ask("arms", module="nowhere", case={})
+        assert worker.ask("arms", module="tests.benchmarks.fake", case={})["arms"] == fake.arms({})
+
+
+def test_neither_the_command_nor_its_report_imports_tensorflow() -> None:
+    program = "import sys, benchmarks.__main__, benchmarks.harness.plots; print('tensorflow' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("False\n", "")

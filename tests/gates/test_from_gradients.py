@@ -1,0 +1,339 @@
+"""What holds for every gate that looks at gradients; each adds its rows to `FROM_GRADIENTS`.
+
+Golden values, permutations, one loss, gradients that are 0, huge, tiny, infinite or NaN, what a row claims about the
+losses' units, every regime in one trace, saving, double precision, and replicas.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss import gates
+from tests.gates import golden
+from tests.gates.gradients import Steps, blend_of, steps_of, train
+
+STEPS = 5
+RATE = 0.01
+#: Weights from measures in float64, kept in float32 over some steps; sums of up to 12 products in float32.
+ROUNDING = 16 * 2.0**-23
+
+
+class FromGradients(NamedTuple):
+    """A gate from gradients.
+
+    `one` is the weight of a single loss, None where it depends on the gradient. `first` says whether the first loss is
+    no loss as the others, so that it keeps its place in permutations; `ordered`, whether the losses' order matters.
+    `units` is what happens to the weights where loss k and all its gradients are c_k times as large: "none" (weights do
+    not change), "inverse" (they are 1 / c_k times as large), or None (no claim). `plain` says whether the direction is
+    sum_k g_k G_k.
+    """
+
+    id: str
+    make: Callable[[], gates.GradientGate]
+    one: float | None = 1.0
+    first: bool = False
+    ordered: bool = False
+    units: str | None = None
+    plain: bool = True
+
+
+FROM_GRADIENTS = [
+    FromGradients("grad-norm", lambda: gates.GradNorm()),
+    FromGradients("grad-norm-softmax-previous", lambda: gates.GradNorm(form="softmax", relative_to="previous")),
+    FromGradients("grad-norm-exponential", lambda: gates.GradNorm(0.5, form="exponential")),
+    FromGradients("lr-annealing", lambda: gates.LRAnnealing(every=1), first=True),
+    FromGradients("lr-annealing-every-2", lambda: gates.LRAnnealing(every=2), first=True),
+    FromGradients("lr-annealing-code", lambda: gates.LRAnnealing("code", every=1), first=True),
+    FromGradients("lr-annealing-mean", lambda: gates.LRAnnealing("mean", momentum=0.5, every=1), first=True),
+    FromGradients("lr-annealing-norm-sum", lambda: gates.LRAnnealing("norm_sum", every=1)),
+    FromGradients(
+        "lr-annealing-norm-mean", lambda: gates.LRAnnealing("norm_mean", momentum=0, every=1), one=1 / (1 + 1e-5)
+    ),
+    FromGradients("ntk", lambda: gates.NTK(every=1), units="none"),
+    FromGradients("ntk-mean", lambda: gates.NTK("mean", every=1), one=1 / (1 + 1e-5), units="none"),
+    FromGradients("ntk-root", lambda: gates.NTK("root", momentum=0.5, every=1)),
+    FromGradients("grad-drop", lambda: gates.GradDrop(0.2, seed=3), units="none", plain=False),
+    FromGradients("mgda", lambda: gates.MGDA()),
+    FromGradients("mgda-l2", lambda: gates.MGDA("l2"), units="none"),
+    FromGradients("mgda-loss", lambda: gates.MGDA("loss"), units="none"),
+    FromGradients("mgda-loss-l2", lambda: gates.MGDA("loss+")),
+    FromGradients("cagrad", lambda: gates.CAGrad(0.5), one=1.5),
+    FromGradients("cagrad-rescaled", lambda: gates.CAGrad(2.0, rescale=2, every=2)),
+    FromGradients("nash-mtl", lambda: gates.NashMTL(max_norm=None), one=None, units="inverse"),
+    FromGradients("nash-mtl-bounded", lambda: gates.NashMTL(max_norm=1.0), one=None, units="inverse"),
+    FromGradients("fair-grad", lambda: gates.FairGrad(2.0, max_norm=1e3), one=None),
+    FromGradients("imtl-g", lambda: gates.IMTLG()),
+    FromGradients("aligned-mtl", lambda: gates.AlignedMTL()),
+    FromGradients("aligned-mtl-median", lambda: gates.AlignedMTL("median", tolerance=1e-12)),
+    FromGradients("aligned-mtl-rmse", lambda: gates.AlignedMTL("rmse")),
+    FromGradients("config", lambda: gates.ConFIG()),
+    FromGradients("config-geometric", lambda: gates.ConFIG("geometric")),
+    FromGradients("pcgrad", lambda: gates.PCGrad(seed=3), ordered=True),
+    FromGradients("pcgrad-code", lambda: gates.PCGrad("code"), ordered=True),
+    FromGradients("grad-vac", lambda: gates.GradVac(0.5, seed=3), ordered=True),
+    FromGradients("grad-vac-every-2", lambda: gates.GradVac(0.5, seed=3, follow="below", every=2), ordered=True),
+    FromGradients("upgrad", lambda: gates.UPGrad()),
+]
+every = pytest.mark.parametrize("row", FROM_GRADIENTS, ids=[row.id for row in FROM_GRADIENTS])
+
+
+def variable_of(size, dtype="float32"):
+    return tf.Variable(tf.zeros([size], dtype), name="trunk/kernel")
+
+
+def trained(row, steps: Steps, number=None, mode=None, dtype="float32", given=None):
+    """A blend after some training steps, and the last one's combined gradient and reading."""
+    gate = row.make()
+    blend = blend_of(type(gate).from_config({**gate.get_config(), "dtype": dtype}), steps.losses.shape[1], mode)
+    variable = variable_of(steps.gradients.shape[2], dtype)
+    for step in range(len(steps.losses) if number is None else number):
+        found = train(blend, variable, *(given or steps).at(step, dtype), step, RATE)
+    return blend, *found
+
+
+def state_of(blend):
+    return {variable.path.split("/")[-1]: variable.numpy() for variable in blend.gate.variables}
+
+
+# Values
+
+
+@pytest.mark.parametrize("row", golden.FROM_GRADIENTS, ids=lambda row: row.id)
+def test_golden(row):
+    blend = blend_of(row.make(), len(row.weights))
+    variable = variable_of(len(row.gradients[0][0]))
+    for step, gradients in enumerate(row.gradients):
+        given = np.float32(gradients)
+        losses = tf.constant(row.losses[step], tf.float32) if row.losses else None
+        jacobians = [np.float32(of_loss) for of_loss in row.jacobians[step]] if row.jacobians else ()
+        direction, reading = train(blend, variable, given, losses, jacobians, step, row.rate)
+    np.testing.assert_allclose(reading.weights, row.weights, rtol=0, atol=ROUNDING * np.abs(row.weights).sum())
+    expected = row.weights @ given if row.direction is None else row.direction
+    np.testing.assert_allclose(direction, expected, rtol=0, atol=ROUNDING * (np.abs(row.weights) @ np.abs(given)).max())
+
+
+@every
+def test_the_direction_is_the_weighted_sum(row):
+    steps = steps_of(3, STEPS)
+    _, direction, reading = trained(row, steps)
+    weights = reading.weights.numpy()
+    sizes = np.abs(weights) @ np.abs(steps.gradients[-1])
+    close = np.abs(direction - weights @ steps.gradients[-1]) <= ROUNDING * sizes
+    assert close.all() == row.plain
+    np.testing.assert_allclose(reading.value, weights @ steps.losses[-1], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize(
+    "row", [r for r in FROM_GRADIENTS if not r.ordered], ids=[r.id for r in FROM_GRADIENTS if not r.ordered]
+)
+def test_losses_in_another_order_have_their_weights_in_that_order(row):
+    steps, order = steps_of(4, STEPS), [0, 2, 3, 1] if row.first else [2, 0, 3, 1]
+    _, direction, reading = trained(row, steps)
+    _, permuted_direction, permuted = trained(row, steps.of(order))
+    np.testing.assert_allclose(permuted.weights, reading.weights.numpy()[order], rtol=ROUNDING)
+    np.testing.assert_allclose(permuted_direction, direction, rtol=ROUNDING, atol=64 * ROUNDING)
+
+
+@every
+def test_one_loss(row):
+    steps = steps_of(1, STEPS)
+    _, direction, reading = trained(row, steps)
+    one = reading.weights[0] if row.one is None else row.one
+    np.testing.assert_allclose(reading.weights, [one], rtol=ROUNDING)
+    np.testing.assert_allclose(direction, one * steps.gradients[-1, 0], rtol=ROUNDING)
+
+
+@pytest.mark.parametrize("row", [r for r in FROM_GRADIENTS if r.units], ids=[r.id for r in FROM_GRADIENTS if r.units])
+def test_units_of_the_losses(row):
+    steps, units = steps_of(3, STEPS), np.array([1e-3, 1.0, 1e4])
+    scaled = steps._replace(gradients=steps.gradients * units[:, np.newaxis], losses=steps.losses * units)
+    plain, other = (trained(row, given)[2].weights.numpy() for given in (steps, scaled))
+    np.testing.assert_allclose(other, plain if row.units == "none" else plain / units, rtol=10 * ROUNDING)
+
+
+# Extremes
+
+
+@every
+@pytest.mark.parametrize("sizes", [[0, 1, 1], [1, 0, 1], [0, 0, 0], [1e7, 1, 1e-7], [1e-20, 1e-20, 1e-20]], ids=str)
+def test_finite_gradients_have_finite_weights(row, sizes):
+    steps = steps_of(3, STEPS)
+    factors = np.array(sizes)[:, np.newaxis]  # whose squares' ratio float32 holds
+    jacobians = tuple(jacobian * size for jacobian, size in zip(steps.jacobians, sizes, strict=True))
+    given = steps._replace(gradients=steps.gradients * factors, jacobians=jacobians)
+    # One step: a step on GradNorm's weights is as long as the gradients.
+    blend, direction, reading = trained(row, given, number=1)
+    assert np.isfinite(reading.weights).all()
+    assert np.isfinite(direction).all()
+    assert all(np.isfinite(values).all() for values in state_of(blend).values())
+
+
+@every
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan], ids=str)
+def test_a_gradient_that_is_not_finite_is_seen_and_forgotten(row, bad):
+    """The direction shows it; the state stays finite, and later steps are sound."""
+    steps = steps_of(3, STEPS)
+    blend, _, _ = trained(row, steps, number=2)
+    gradients, losses, jacobians = steps.at(2)
+    broken = gradients.numpy()
+    broken[1, 2] = bad
+    variable = variable_of(6)
+    direction, _ = train(blend, variable, broken, losses, jacobians, 2, RATE)
+    assert not np.isfinite(direction).all()
+    assert all(np.isfinite(values).all() for values in state_of(blend).values())
+    for step in range(3, STEPS):
+        direction, reading = train(blend, variable, *steps.at(step), step, RATE)
+        assert np.isfinite(direction).all()
+        assert np.isfinite(reading.weights).all()
+
+
+# State
+
+
+@every
+def test_outside_training_the_weights_are_those_of_the_last_step(row):
+    steps = steps_of(3, STEPS)
+    blend, _, reading = trained(row, steps)
+    before = state_of(blend)
+    values = dict(zip(blend.names, steps.losses[-1].astype(np.float32), strict=True))
+    np.testing.assert_allclose(blend.read_values(values, training=False, step=0).weights, reading.weights, rtol=1e-6)
+    for name, state in state_of(blend).items():
+        np.testing.assert_array_equal(state, before[name])
+
+
+@every
+def test_configuration_and_state_make_the_same_gate(row):
+    steps = steps_of(3, 2 * STEPS)
+    _, direction, reading = trained(row, steps)
+    stopped, _, _ = trained(row, steps, STEPS)
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(stopped.gate)))
+    again = blend_of(keras.saving.deserialize_keras_object(config), 3)
+    assert again.gate.get_config() == stopped.gate.get_config()
+    for source, target in zip(stopped.gate.variables, again.gate.variables, strict=True):
+        assert source.path.split("/")[-1] == target.path.split("/")[-1]
+        target.assign(source)
+    variable = variable_of(6)
+    for step in range(STEPS, 2 * STEPS):
+        found = train(again, variable, *steps.at(step), step, RATE)
+    np.testing.assert_array_equal(found[0], direction)
+    np.testing.assert_array_equal(found[1].weights, reading.weights)
+
+
+@every
+def test_a_frozen_gate_is_trained_no_more(row):
+    steps = steps_of(3, 2)
+    gate = row.make()
+    gate.trainable = False
+    blend, variable = blend_of(gate, 3), variable_of(6)
+    assert blend.trainable_variables == []
+    for step in range(2):
+        _, reading = train(blend, variable, *steps.at(step), step, RATE)
+    if isinstance(gate, gates.GradNorm):
+        np.testing.assert_allclose(reading.weights, [1, 1, 1], rtol=ROUNDING)
+
+
+# Regimes
+
+
+@every
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_every_regime_gives_the_same_in_one_trace(row, jit_compile):
+    steps = steps_of(3, STEPS)
+    eager, blend = blend_of(row.make(), 3), blend_of(row.make(), 3)
+    variable = variable_of(6)
+
+    def stepping(blend, gradients, losses, jacobians, step):
+        direction, reading = train(blend, variable, gradients, losses, jacobians, step, RATE)
+        return direction, reading.weights, reading.value
+
+    function = tf.function(lambda *given: stepping(blend, *given), jit_compile=jit_compile)
+    for step in range(STEPS):
+        given = (*steps.at(step), tf.constant(step, tf.int64))
+        for a, b in zip(function(*given), stepping(eager, *given), strict=True):
+            np.testing.assert_allclose(a, b, rtol=10 * ROUNDING, atol=10 * ROUNDING)
+    assert function.experimental_get_tracing_count() == 1
+    for name, values in state_of(blend).items():
+        np.testing.assert_allclose(values, state_of(eager)[name], rtol=10 * ROUNDING, atol=10 * ROUNDING)
+
+
+@every
+def test_double_precision(row):
+    steps = steps_of(3, STEPS)
+    rounded = Steps(*tf.nest.map_structure(np.float32, tuple(steps)))  # the same numbers to both
+    blend, direction, reading = trained(row, rounded, dtype="float64")
+    assert all(variable.dtype in ("float64", "int64") for variable in blend.gate.variables)
+    assert direction.dtype == tf.float64
+    _, single_direction, single = trained(row, rounded)
+    np.testing.assert_allclose(single.weights, reading.weights, rtol=10 * ROUNDING)
+    np.testing.assert_allclose(single_direction, direction, rtol=10 * ROUNDING, atol=100 * ROUNDING)
+
+
+@every
+def test_half_precision_of_the_gate(row):
+    steps = steps_of(3, STEPS)
+    _, _, expected = trained(row, steps)
+    gate = row.make()
+    blend = blend_of(type(gate).from_config({**gate.get_config(), "dtype": "bfloat16"}), 3)
+    variable = variable_of(6)
+    for step in range(STEPS):
+        _, reading = train(blend, variable, *steps.at(step), step, RATE)
+    # 8 bits in each step's state and logits; slopes are of signs, which do not change here.
+    np.testing.assert_allclose(reading.weights, expected.weights, rtol=4 * STEPS * 2.0**-8)
+
+
+@every
+def test_replicas_agree_and_measure_the_whole_batch(row, replicas):
+    steps = steps_of(3, STEPS)
+    alone, direction, reading = trained(row, steps)
+    with replicas.scope():
+        together, variable = blend_of(row.make(), 3), variable_of(6)
+
+    def stepping(gradients, losses, jacobians, step):
+        direction, reading = train(together, variable, gradients, losses, jacobians, step, RATE)
+        return tf.distribute.get_replica_context().all_reduce("sum", direction), reading.weights
+
+    function = tf.function(lambda *given: replicas.run(stepping, args=given))
+
+    def given(step):
+        gradients, losses, jacobians = steps.at(step)
+        # Means over the halves of a batch, and the residuals of each half.
+        parts = [
+            (factor * gradients, factor * losses, tuple(jacobian[half::2] for jacobian in jacobians))
+            for half, factor in enumerate((0.5, 1.5))
+        ]
+        return tf.nest.map_structure(
+            lambda *values: replicas.experimental_distribute_values_from_function(
+                lambda context: values[context.replica_id_in_sync_group]
+            ),
+            *parts,
+        )
+
+    for step in range(STEPS):
+        found = function(*given(step), tf.constant(step, tf.int64))
+    for both, expected in zip(found, (direction, reading.weights), strict=True):
+        first, second = replicas.experimental_local_results(both)
+        np.testing.assert_array_equal(first, second)
+        np.testing.assert_allclose(first, expected, rtol=10 * ROUNDING, atol=100 * ROUNDING)
+    for kept, expected in zip(together.gate.variables, alone.gate.variables, strict=True):
+        for copy in replicas.experimental_local_results(kept.value):
+            np.testing.assert_allclose(copy, expected, rtol=10 * ROUNDING, atol=10 * ROUNDING)
+
+
+@every
+@pytest.mark.parametrize("mode", [bl.modes.Hard(), bl.modes.Annealed(1.0, seed=0)], ids=["hard", "annealed"])
+def test_every_mode_weighs(row, mode):
+    steps = steps_of(3, STEPS)
+    _, direction, reading = trained(row, steps, mode=mode)
+    assert np.isfinite(reading.weights).all()
+    assert np.isfinite(direction).all()
+    if row.plain or isinstance(mode, bl.modes.Hard):
+        expected = reading.weights.numpy() @ steps.gradients[-1]
+        np.testing.assert_allclose(direction, expected, rtol=ROUNDING, atol=100 * ROUNDING)

@@ -1,0 +1,351 @@
+"""Models of several outputs in everything that Keras users do with one: losses that are heads, gates of every kind."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss.gates import GradientGate
+from blendloss.losses import Head
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(64, 4)).astype("float32")
+Y = {
+    "depth": RNG.normal(size=(64, 1)).astype("float32"),
+    "map": RNG.normal(size=(64, 5, 2)).astype("float32"),
+    "label": RNG.integers(0, 3, size=64),
+}
+SAMPLE = {name: np.linspace(0, 2, 64).astype("float32") ** power for power, name in enumerate(Y)}
+LOSSES = {"depth": bl.losses.Huber(), "map": "mae", "label": "sparse_categorical_crossentropy"}
+METRICS = {"depth": ["mae"], "label": ["accuracy"]}
+
+
+@keras.saving.register_keras_serializable(package="tests.several_outputs")
+class Inverse(GradientGate):
+    """g_k = 1 / (1 + |G_k|)."""
+
+    def weigh(self, gradients, context):
+        return 1 / (1 + gradients.norms())
+
+
+GATES = {
+    "fixed": lambda: bl.gates.Fixed([1.0, 2.0, 0.5]),
+    "scheduled": lambda: bl.gates.Scheduled(bl.schedules.linear(0.0, 2.0, steps=8)),
+    "learned-running": lambda: bl.gates.Learned(normalize="running"),
+    "uncertainty": lambda: bl.gates.Uncertainty(initial=1.0),
+    "bayesian": lambda: bl.gates.Bayesian(bl.gates.families.Dirichlet(), examples=64, seed=0),
+    "network": lambda: bl.gates.Network(
+        keras.Sequential([keras.Input([4]), keras.layers.Dense(3, kernel_regularizer="l2")])
+    ),
+    "inverse": lambda: Inverse(),
+}
+every_gate = pytest.mark.parametrize("gate", GATES)
+# A constant, weights by example with regularisers, a cost of each example, gradients.
+some_gates = pytest.mark.parametrize("gate", ["fixed", "network", "uncertainty", "inverse"])
+
+
+def network(kind="dict"):
+    inputs = keras.Input([4])
+    # Two gradients meet in each layer: TensorFlow adds up three in an order of chance.
+    lower = keras.layers.Dense(8, "tanh")(inputs)
+    trunk = keras.layers.Dense(8, "tanh")(lower)
+    outputs = {
+        "depth": keras.layers.Dense(1)(lower),
+        "map": keras.layers.Reshape([5, 2])(keras.layers.Dense(10)(trunk)),
+        "label": keras.layers.Dense(3, "softmax", dtype="float32")(trunk),
+    }
+    return keras.Model(inputs, outputs if kind == "dict" else list(outputs.values()))
+
+
+def blend_of(gate="fixed", kind="dict"):
+    keys = LOSSES if kind == "dict" else range(3)
+    heads = {name: Head(key, loss) for key, (name, loss) in zip(keys, LOSSES.items(), strict=True)}
+    return bl.Blend(heads, GATES[gate]())
+
+
+def model_of(gate="fixed", kind="dict", **named):
+    keras.utils.set_random_seed(0)
+    model = bl.BlendedModel(network(kind), blend_of(gate, kind))
+    metrics = METRICS if kind == "dict" else [["mae"], [], ["accuracy"]]
+    model.compile(**{"optimizer": keras.optimizers.SGD(0.05), "metrics": metrics, **named})
+    return model
+
+
+def of_kind(kind, tree):
+    return tree if kind == "dict" else list(tree.values())
+
+
+def fit(model, kind="dict", epochs=2, **named):
+    data = {"batch_size": 16, "shuffle": False, "verbose": 0, **named}
+    return model.fit(X, of_kind(kind, Y), epochs=epochs, **data).history
+
+
+def assert_close(one, other):
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)  # eight steps of rounding
+
+
+def assert_same(one, other):
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# What history holds
+
+
+@pytest.mark.parametrize(
+    ("gate", "kind"), [*((gate, "dict") for gate in GATES), ("fixed", "list"), ("inverse", "list")]
+)
+def test_history_has_every_weight_loss_and_metric(gate, kind):
+    model = model_of(gate, kind)
+    weights = of_kind(kind, SAMPLE)
+    history = fit(model, kind, sample_weight=weights, validation_data=(X, of_kind(kind, Y), weights))
+    expected = {f"{part}/{name}" for part in ("gate", "loss") for name in LOSSES} | {"loss"}
+    expected |= {"depth_mae", "label_accuracy"} if kind == "dict" else {"mae", "accuracy"}
+    expected |= {"cost"} if model.blend.gate.has_cost else set()
+    assert set(history) == expected | {f"val_{name}" for name in expected}
+    assert all(len(values) == 2 and np.isfinite(values).all() for values in history.values())
+    evaluated = model.evaluate(X, of_kind(kind, Y), sample_weight=weights, batch_size=16, verbose=0, return_dict=True)
+    for name, value in evaluated.items():
+        np.testing.assert_allclose(value, history[f"val_{name}"][-1], rtol=1e-6, err_msg=name)
+
+
+@some_gates
+def test_a_dict_and_a_list_of_outputs_are_the_same(gate):
+    one, other = model_of(gate), model_of(gate, "list")
+    expected, found = fit(one), fit(other, "list")
+    assert_close(one, other)
+    for name in LOSSES:
+        np.testing.assert_allclose(expected[f"gate/{name}"], found[f"gate/{name}"], rtol=1e-5)
+
+
+def test_the_fixed_blend_is_keras_with_loss_weights():
+    sample = {**SAMPLE, "map": SAMPLE["map"][:, np.newaxis]}  # a column, which Keras's own losses of maps need
+    ours = model_of("fixed")
+    history = fit(ours, sample_weight=sample)
+    keras.utils.set_random_seed(0)
+    plain = network()
+    losses = {**LOSSES, "depth": keras.losses.Huber(), "label": keras.losses.SparseCategoricalCrossentropy()}
+    plain.compile(keras.optimizers.SGD(0.05), loss=losses, loss_weights=dict(zip(Y, [1.0, 2.0, 0.5], strict=True)))
+    expected = plain.fit(X, Y, sample_weight=sample, batch_size=16, epochs=2, shuffle=False, verbose=0).history
+    assert_close(plain, ours.network)
+    np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-6)
+
+
+def test_readings_are_those_of_the_blend():
+    model = model_of("fixed")
+    logs = model.evaluate(X, Y, sample_weight=SAMPLE, batch_size=64, verbose=0, return_dict=True)
+    reading = model.blend.read(Y, model.predict(X, verbose=0), SAMPLE)
+    np.testing.assert_allclose([logs[f"loss/{name}"] for name in LOSSES], reading.losses, rtol=1e-6)
+    np.testing.assert_allclose(logs["loss"], reading.value, rtol=1e-6)
+
+
+# Every way of running it
+
+
+class Counted(bl.BlendedModel):
+    """Python runs a traced step only when it is traced."""
+
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+@pytest.mark.parametrize("data", ["arrays", "dataset", "weighted-dataset"])
+@pytest.mark.parametrize("gate", ["uncertainty", "network", "inverse"])
+def test_one_trace(gate, data):
+    keras.utils.set_random_seed(0)
+    model = Counted(network(), blend_of(gate))
+    model.compile("sgd", metrics=METRICS)
+    given = (X, Y, SAMPLE) if data == "weighted-dataset" else (X, Y)
+    for _ in range(2):
+        if data == "arrays":
+            fit(model, validation_data=(X, Y))
+        else:
+            batches = tf.data.Dataset.from_tensor_slices(given).batch(16)
+            model.fit(batches, epochs=2, verbose=0, shuffle=False, validation_data=batches)
+    assert model.traces == 1
+    assert int(model.step) == 16
+
+
+@pytest.mark.parametrize("named", [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}], ids=str)
+@some_gates
+def test_every_way_of_running_gives_the_same(gate, named):
+    reference, other = model_of(gate), model_of(gate, **named)
+    expected, found = fit(reference, sample_weight=SAMPLE), fit(other, sample_weight=SAMPLE)
+    assert_close(reference, other)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@some_gates
+def test_two_replicas_are_one_device(gate, weighted, replicas):
+    sample = SAMPLE if weighted else None
+    one = model_of(gate)
+    expected = fit(one, sample_weight=sample)
+    with replicas.scope():
+        two = model_of(gate)
+    found = fit(two, sample_weight=sample)
+    assert_close(one, two)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.parametrize(("gate", "kind"), [*((gate, "dict") for gate in GATES), ("inverse", "list")])
+def test_resumes_bit_for_bit(gate, kind, tmp_path):
+    straight, stopped = model_of(gate, kind, optimizer="adam"), model_of(gate, kind, optimizer="adam")
+    history = fit(straight, kind)
+    fit(stopped, kind, epochs=1)
+    stopped.save(tmp_path / "model.keras")
+    resumed = keras.models.load_model(tmp_path / "model.keras")
+    assert resumed.blend.get_config()["losses"] == stopped.blend.get_config()["losses"]
+    continued = fit(resumed, kind, initial_epoch=1)
+    assert_same(straight, resumed)
+    for name, values in continued.items():
+        np.testing.assert_array_equal(values, history[name][1:], err_msg=name)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@some_gates
+def test_mixed_precision(gate, policy):
+    keras.config.set_dtype_policy(policy)
+    model = model_of(gate)
+    assert np.isfinite(fit(model)["loss"]).all()
+    assert 0 < int(model.step) <= 8
+
+
+# Networks and targets of other forms
+
+
+@keras.saving.register_keras_serializable(package="tests.several_outputs")
+class Pendulum(keras.Model):
+    """u(t), and how far it is from u'' = -u: an output that no data come with."""
+
+    def __init__(self, **named):
+        super().__init__(**named)
+        self.hidden, self.out = keras.layers.Dense(16, "tanh"), keras.layers.Dense(1)
+
+    def build(self, shape):
+        self.hidden.build(shape)
+        self.out.build((None, 16))
+        self.built = True
+
+    def call(self, t):
+        def value(t):
+            return self.out(self.hidden(t))
+
+        with tf.GradientTape() as outer:
+            outer.watch(t)
+            with tf.GradientTape() as inner:
+                inner.watch(t)
+                u = value(t)
+            slope = inner.gradient(u, t)
+        start = tf.zeros([1, 1], t.dtype)
+        return {"equation": outer.gradient(slope, t) + u, "start": value(start) - 1.0}
+
+
+def physics(gate, **named):
+    keras.utils.set_random_seed(0)
+    losses = {
+        "equation": Head("equation", bl.losses.SquaredError(), target=0.0),
+        "start": Head("start", bl.losses.SquaredError(), target=0.0),
+    }
+    model = bl.BlendedModel(Pendulum(), bl.Blend(losses, gate))
+    model.compile(keras.optimizers.Adam(0.01), **named)
+    return model
+
+
+TIMES = np.linspace(0, 2, 32, dtype="float32")[:, np.newaxis]
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("gate", [Inverse, lambda: bl.gates.Fixed([1.0, 10.0])], ids=["inverse", "fixed"])
+def test_no_targets(gate, jit_compile):
+    model = physics(gate(), jit_compile=jit_compile)
+    history = model.fit(TIMES, epochs=30, batch_size=32, verbose=0, shuffle=False).history
+    assert history["loss/start"][-1] < history["loss/start"][0]
+    assert history["loss/equation"][-1] < 1
+    assert int(model.step) == 30
+    batches = tf.data.Dataset.from_tensor_slices(TIMES).batch(16)
+    model.fit(batches, verbose=0, shuffle=False, validation_data=batches)
+    value = model.evaluate(TIMES, batch_size=32, verbose=0, return_dict=True)["loss"]
+    weights = [1.0, 10.0] if isinstance(model.blend.gate, bl.gates.Fixed) else np.array(model.blend.gate.last)
+    outputs = model.predict_on_batch(TIMES)
+    parts = [(outputs["equation"] ** 2).mean(), (outputs["start"] ** 2).mean()]
+    np.testing.assert_allclose(value, np.dot(weights, parts), rtol=1e-5)
+
+
+def test_targets_of_other_names():
+    losses = {
+        "fine": Head("depth", "mse", target="truth"),
+        "label": Head("label", "sparse_categorical_crossentropy", target="class"),
+        "flat": Head("map", bl.losses.AbsoluteError(), target=0.0),
+    }
+    model = bl.BlendedModel(network(), bl.Blend(losses, bl.gates.Learned()))
+    model.compile("sgd")
+    history = model.fit(X, {"truth": Y["depth"], "class": Y["label"]}, verbose=0).history
+    assert {f"loss/{name}" for name in losses} < set(history)
+
+
+def test_outputs_that_no_loss_reads():
+    model = bl.BlendedModel(network(), bl.Blend({"map": Head("map", "mae")}, bl.gates.Fixed([1.0])))
+    model.compile("sgd", run_eagerly=True)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        model.fit(X, {"map": Y["map"]}, verbose=0)
+
+
+def test_masks_of_keras():
+    inputs = keras.Input([5], dtype="int32")
+    hidden = keras.layers.Embedding(10, 4, mask_zero=True)(inputs)
+    outputs = {"a": keras.layers.Dense(1)(hidden), "b": keras.layers.Dense(1)(hidden)}
+    tokens = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7]], "int32")
+    targets = {name: np.ones((2, 5, 1), "float32") for name in "ab"}
+    blend = bl.Blend({"a": Head("a", bl.losses.SquaredError()), "b": Head("b", "mae")}, Inverse())
+    model = bl.BlendedModel(keras.Model(inputs, outputs), blend)
+    model.compile(keras.optimizers.SGD(0.0))
+    logs = model.train_on_batch(tokens, targets, return_dict=True)
+    found = model.predict(tokens, verbose=0)
+    kept = tokens != 0
+    np.testing.assert_allclose(logs["loss/a"], ((found["a"][..., 0] - 1)[kept] ** 2).mean(), rtol=1e-6)
+    np.testing.assert_allclose(logs["loss/b"], np.abs(found["b"][..., 0] - 1)[kept].mean(), rtol=1e-6)
+
+
+def test_a_gate_trained_on_a_held_out_head():
+    rule = bl.keras.HeldOut(Head("depth", "mae"))
+    keras.utils.set_random_seed(0)
+    model = bl.BlendedModel(network(), blend_of("learned-running"), held_out=rule)
+    model.compile(keras.optimizers.SGD(0.05))
+    before = model.blend.gate.logits.numpy()
+    fit(model, held_out_data=(X[:16], {"depth": Y["depth"][:16]}))
+    assert (model.blend.gate.logits.numpy() != before).all()
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ({"depth": Y["depth"]}, "`y_true` must have 'map', which a loss reads"),
+        (Y["depth"], "`y_true` must have 'depth', which a loss reads"),
+    ],
+    ids=["missing", "one"],
+)
+@pytest.mark.parametrize("gate", ["fixed", "inverse"])
+def test_what_is_missing_is_named(gate, targets, message):
+    model = model_of(gate, metrics=None)
+    with pytest.raises(KeyError, match=message):
+        model.fit(X, targets, verbose=0)
+
+
+def test_losses_that_are_no_heads():
+    model = bl.BlendedModel(network(), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0])))
+    model.compile("sgd")
+    with pytest.raises(TypeError, match="let each name the output it reads"):
+        model.fit(X, Y, verbose=0)

@@ -1,0 +1,396 @@
+"""Losses of one output of several, and blends over them, against sums in NumPy."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss.losses import Head
+from tests.losses import golden
+
+RNG = np.random.default_rng(0)
+#: Outputs of other ranks: a number, a vector and a map of vectors for each of 6 examples.
+TRUE = {
+    "depth": RNG.normal(size=(6, 1)).astype("float32"),
+    "normal": RNG.normal(size=(6, 3)).astype("float32"),
+    "map": RNG.normal(size=(6, 4, 2)).astype("float32"),
+}
+PREDICTED = {name: (value + RNG.normal(size=value.shape)).astype("float32") for name, value in TRUE.items()}
+WEIGHTS = [1.0, 10.0, 0.5]
+SAMPLE = np.linspace(0, 2, 6).astype("float32")
+REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"]
+# A mean of a mean of at most 48 numbers in float32, K = 3 of them added.
+ROUNDING = {"rtol": 16 * 2.0**-23, "atol": 0}
+
+
+def heads(keys=("depth", "normal", "map")):
+    losses = [bl.losses.SquaredError(), "mae", keras.losses.Huber(delta=0.5)]
+    return {name: Head(key, loss) for name, key, loss in zip(TRUE, keys, losses, strict=True)}
+
+
+def blend_of(gate=None, keys=("depth", "normal", "map"), **named):
+    return bl.Blend(heads(keys), bl.gates.Fixed(WEIGHTS) if gate is None else gate, **named)
+
+
+def by_element():
+    """The values of each loss by NumPy, `[batch, ...]`."""
+    residuals = {name: PREDICTED[name].astype("float64") - TRUE[name] for name in TRUE}
+    huber = np.abs(residuals["map"])
+    huber = np.where(huber <= 0.5, huber**2 / 2, 0.5 * huber - 0.125)
+    return [(residuals["depth"] ** 2).mean(-1), np.abs(residuals["normal"]).mean(-1), huber.mean(-1)]
+
+
+def reduced(values, weights=None, reduction="mean"):
+    weights = np.ones_like(values) if weights is None else np.broadcast_to(weights, values.shape)
+    total = (values * weights).sum()
+    return total / {"sum": 1, "mean_with_sample_weight": weights.sum()}.get(reduction, values.size)
+
+
+def spread(weights, values):
+    return None if weights is None else np.reshape(weights, [-1] + [1] * (values.ndim - 1))
+
+
+# A head by itself
+
+
+@pytest.mark.parametrize(("head", "y_true", "y_pred", "values"), [r[1:] for r in golden.HEADS], ids=lambda r: None)
+def test_golden_values(head, y_true, y_pred, values):
+    np.testing.assert_array_equal(head(y_true, y_pred), np.float32(values))
+
+
+def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
+    output = np.ones([4, 2, 3])
+    target, same = Head("pde", "mse", 0.25).read(None, {"pde": output})
+    assert same is output
+    assert target.dtype == tf.float64
+    np.testing.assert_array_equal(target, np.full([4, 2, 3], 0.25))
+
+
+@pytest.mark.parametrize(
+    ("head", "y_true", "y_pred", "message"),
+    [
+        (Head("depth", "mse"), TRUE, {"dpeth": 0}, r"`y_pred` must have 'depth'.*Received: \['dpeth'\]"),
+        (Head("depth", "mse"), {"a": 0, "b": 1}, PREDICTED, r"`y_true` must have 'depth'.*Received: \['a', 'b'\]"),
+        (Head("depth", "mse", "far"), TRUE, PREDICTED, "`y_true` must have 'far'"),
+        (Head("depth", "mse"), None, PREDICTED, "`y_true` must have 'depth'.*type NoneType"),
+        (Head("depth", "mse"), TRUE, [1, 2], "`y_pred` must have 'depth'.*type list"),
+        (Head("depth", "mse"), TRUE, tf.zeros([2]), "`y_pred` must have 'depth'"),
+        (Head(2, "mse"), [1, 2, 3], [1, 2], r"`y_pred` must have 2.*Received: \[0, 1\]"),
+        (Head(-3, "mse"), [1, 2], [1, 2], "`y_pred` must have -3"),
+        (Head("depth", "mse", 0), TRUE, PREDICTED, "`y_true` must have 0"),  # an index; 0.0 is a target
+    ],
+    ids=str,
+)
+def test_what_is_missing_is_named(head, y_true, y_pred, message):
+    with pytest.raises(KeyError, match=message):
+        head(y_true, y_pred)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1.5, "mse"), "`output` must be a key or an index"),
+        ((True, "mse"), "`output` must be a key or an index"),
+        ((None, "mse"), "`output` must be a key or an index"),
+        (("a", "mse", True), "`target` must be a key, an index or a float"),
+        (("a", "mse", [0.0]), "`target` must be a key, an index or a float"),
+        (("a", Head("a", "mse")), "`loss` must not be a head itself"),
+        (("a", 3), "`loss` must be a penalty"),
+    ],
+    ids=str,
+)
+def test_wrong_types(arguments, message):
+    with pytest.raises(TypeError, match=message):
+        Head(*arguments)
+
+
+@pytest.mark.parametrize("target", [np.nan, np.inf])
+def test_a_constant_target_is_finite(target):
+    with pytest.raises(ValueError, match="`target` must (be finite|not be NaN)"):
+        Head("a", "mse", target)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def cubes(y_true, y_pred):
+    return tf.reduce_mean(tf.abs(y_true - y_pred) ** 3, axis=-1)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        Head("a", "mse"),
+        Head(0, bl.losses.Huber(2.0), target=1),
+        Head("a", keras.losses.Huber(delta=2.0), target=0.5),
+        Head(-1, cubes, target="b"),
+    ],
+    ids=str,
+)
+def test_round_trip(head):
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
+    assert again == head
+    assert hash(again) == hash(head)
+    assert type(again.target) is type(head.target)
+    assert repr(head).startswith("Head(output=")
+    y_true = {"a": [[1.0]], "b": [[2.0]]} if head.output == "a" else [[[1.0]], [[2.0]]]
+    if head.target != "b":
+        np.testing.assert_array_equal(again(y_true, y_true), head(y_true, y_true))
+
+
+# A blend of heads
+
+
+@pytest.mark.parametrize("kind", ["dict", "list", "tuple"])
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("sample", ["none", "all", "by-output"])
+def test_the_blend_is_the_sum_in_numpy(kind, reduction, sample):
+    values = by_element()
+    own = {
+        "none": [None] * 3,
+        "all": [SAMPLE] * 3,
+        "by-output": [SAMPLE, None, RNG.uniform(size=(6, 4)).astype("float32")],
+    }[sample]
+    weights = [spread(w, v) if w is None or w.ndim == 1 else w for w, v in zip(own, values, strict=True)]
+    expected = [reduced(v, w, reduction) for v, w in zip(values, weights, strict=True)]
+    given = {"none": None, "all": SAMPLE, "by-output": dict(zip(TRUE, own, strict=True))}[sample]
+    y_true, y_pred, keys = TRUE, PREDICTED, tuple(TRUE)
+    if kind != "dict":
+        make = {"list": list, "tuple": tuple}[kind]
+        y_true, y_pred, keys = make(TRUE.values()), make(PREDICTED.values()), (0, 1, -1)
+        given = make(own) if sample == "by-output" else given
+    blend = blend_of(keys=keys, reduction=reduction)
+    reading = blend.read(y_true, y_pred, given)
+    np.testing.assert_allclose(reading.losses, expected, **ROUNDING)
+    np.testing.assert_allclose(reading.value, np.dot(WEIGHTS, expected), **ROUNDING)
+    values = blend.values(y_true, y_pred, given)
+    np.testing.assert_array_equal(list(values.values()), reading.losses)
+
+
+def test_a_mask_belongs_to_its_output():
+    output = tf.constant(PREDICTED["map"])
+    output._keras_mask = tf.constant([[True, True, False, False]] * 6)
+    reading = blend_of().read(TRUE, {**PREDICTED, "map": output})
+    values = by_element()
+    np.testing.assert_allclose(
+        reading.losses, [values[0].mean(), values[1].mean(), values[2][:, :2].mean()], **ROUNDING
+    )
+
+
+def test_several_losses_of_one_output():
+    blend = bl.Blend({"l2": Head("depth", "mse"), "l1": Head("depth", "mae")}, bl.gates.Fixed([0.5, 2.0]))
+    residual = np.abs(PREDICTED["depth"] - TRUE["depth"])
+    value = blend(TRUE, {"depth": PREDICTED["depth"]})
+    np.testing.assert_allclose(value, 0.5 * (residual**2).mean() + 2 * residual.mean(), **ROUNDING)
+
+
+def test_outputs_of_other_numbers_of_examples():
+    """Of a differential equation: few observations, and many points at which the equation must hold."""
+    blend = bl.Blend(
+        {"data": Head("u", "mse"), "equation": Head("pde", "mse", 0.0), "edge": Head("edge", "mae", 0.0)},
+        bl.gates.Uncertainty(),
+    )
+    y_pred = {"u": np.full((2, 1), 3.0, "float32"), "pde": np.full((50, 1), 2.0, "float32"), "edge": np.ones([7])}
+    reading = blend.read({"u": np.ones((2, 1))}, y_pred, step=0)
+    np.testing.assert_array_equal(reading.losses, [4, 4, 1])
+
+
+def test_nothing_but_constants_needs_no_targets():
+    blend = bl.Blend({"pde": Head("pde", "mse", 0.0), "edge": Head("edge", "mae", 1.0)}, bl.gates.Fixed([1, 2]))
+    assert float(blend(None, {"pde": [[3.0]], "edge": [[2.0]]})) == 11.0
+
+
+def test_classes_beside_residuals():
+    blend = bl.Blend(
+        {"depth": Head("depth", "mse"), "label": Head("label", "sparse_categorical_crossentropy")},
+        bl.gates.Fixed([1, 1]),
+    )
+    probabilities = np.full((6, 4), 0.25, "float32")
+    reading = blend.read({**TRUE, "label": np.arange(6) % 4}, {**PREDICTED, "label": probabilities})
+    np.testing.assert_allclose(reading.losses[1], np.log(4), **ROUNDING)
+
+
+def test_the_widest_dtype_is_that_of_the_blend():
+    blend = blend_of()
+    half = {**PREDICTED, "depth": PREDICTED["depth"].astype("float16")}
+    assert blend(TRUE, half).dtype == tf.float32
+    double = {**half, "map": PREDICTED["map"].astype("float64")}
+    assert blend(TRUE, double).dtype == tf.float64
+    assert all(value.dtype == tf.float64 for value in blend.values(TRUE, double).values())
+
+
+@pytest.mark.parametrize("predicted", [[np.inf], [np.nan]])
+def test_a_head_with_weight_0_is_off(predicted):
+    outputs = {"a": tf.constant([[2.0]]), "b": tf.constant([predicted])}
+    blend = bl.Blend({"a": Head("a", "mse", 0.0), "b": Head("b", "mse", 0.0)}, bl.gates.Fixed([1, 0]))
+    with tf.GradientTape() as tape:
+        tape.watch(outputs)
+        value = blend(None, outputs)
+    slopes = tape.gradient(value, outputs)
+    assert float(value) == 4.0
+    assert [float(slope[0, 0]) for slope in slopes.values()] == [4.0, 0.0]
+
+
+def test_a_lazy_mode_evaluates_the_chosen_head_alone():
+    blend = blend_of(bl.gates.Scheduled(bl.schedules.switch_at(3)), mode=bl.modes.Hard(), keys=tuple(TRUE))
+    reading = blend.read(TRUE, PREDICTED, {"normal": SAMPLE}, step=3)
+    np.testing.assert_array_equal(np.isnan(reading.losses), [True, False, True])
+    np.testing.assert_allclose(reading.value, reduced(by_element()[1], SAMPLE), **ROUNDING)
+
+
+# Gates over heads
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("sample", [None, SAMPLE], ids=["plain", "weighted"])
+def test_weights_of_each_example(reduction, sample):
+    """g(x), `[batch, K]`, weighs each example of each head: sum_k of the reduced g_k l_k."""
+    features = RNG.normal(size=(6, 2)).astype("float32")
+    chooser = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])
+    blend = blend_of(bl.gates.Network(chooser), reduction=reduction)
+    reading = blend.read(TRUE, PREDICTED, sample, step=0, features=features)
+    shares = np.exp(chooser(features).numpy().astype("float64"))
+    shares /= shares.sum(-1, keepdims=True)
+    values = by_element()
+    weights = [spread(sample, v) for v in values]
+    losses = [reduced(v, w, reduction) for v, w in zip(values, weights, strict=True)]
+    parts = [spread(shares[:, k], v) * v for k, v in enumerate(values)]
+    blended = sum(reduced(part, w, reduction) for part, w in zip(parts, weights, strict=True))
+    np.testing.assert_allclose(reading.losses, losses, **ROUNDING)
+    np.testing.assert_allclose(reading.weights, shares.mean(0), **ROUNDING)
+    # Beside the sums: a softmax of logits of size 3, whose rounding it passes on.
+    np.testing.assert_allclose(reading.value, blended, rtol=4 * ROUNDING["rtol"])
+
+
+COSTS = {
+    "uncertainty": lambda: bl.gates.Uncertainty(initial=[0.5, 1.0, 2.0]),
+    "bayesian": lambda: bl.gates.Bayesian(bl.gates.families.Dirichlet([0.5, 1, 2]), examples=6, seed=1),
+}
+
+
+@pytest.mark.parametrize("gate", COSTS)
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("sample", ["none", "all", "list", "by-output"])
+def test_a_cost_of_each_example_is_counted_by_the_first_head(gate, reduction, sample):
+    """Uncertainty's log sigma is of each example; Bayesian's divergence is added once."""
+    given = {"none": None, "all": SAMPLE, "list": SAMPLE.tolist(), "by-output": dict.fromkeys(TRUE, SAMPLE)}[sample]
+    blend = blend_of(COSTS[gate](), reduction=reduction)
+    one = float(blend_of(blend.gate).read(TRUE, PREDICTED, step=0).cost)
+    reading = blend.read(TRUE, PREDICTED, given, step=0)
+    # Weights by output are of no one head: then each example counts alike.
+    counted = reduced(np.ones(6), SAMPLE if sample in ("all", "list") else None, reduction)
+    factor = 1 if gate == "bayesian" else counted
+    np.testing.assert_allclose(reading.cost, one * factor, **ROUNDING)
+    blended = np.dot(reading.weights, reading.losses) + reading.cost
+    np.testing.assert_allclose(reading.value, blended, **ROUNDING)
+
+
+def test_what_trains_in_a_head_is_the_blends():
+    """Keras looks for variables in lists and dicts, not in a head."""
+    loss = bl.losses.AdaptiveBarron()
+    blend = bl.Blend({"a": Head("depth", loss), "b": Head("normal", "mse")}, bl.gates.Learned())
+    assert {id(v) for v in loss.trainable_variables} < {id(v) for v in blend.trainable_variables}
+    assert len(blend.trainable_variables) == 3
+    with pytest.raises(ValueError, match="a loss trains"):
+        bl.Blend({"a": Head("depth", loss)}, bl.gates.Fixed([1]))(TRUE, PREDICTED)
+
+
+def test_what_trains_in_a_head_is_saved(tmp_path):
+    def model():
+        inputs = keras.Input([2])
+        outputs = {"depth": keras.layers.Dense(1)(inputs), "normal": keras.layers.Dense(3)(inputs)}
+        losses = {"a": Head("depth", bl.losses.AdaptiveBarron()), "b": Head("normal", "mse")}
+        return bl.BlendedModel(keras.Model(inputs, outputs), bl.Blend(losses, bl.gates.Learned()))
+
+    trained = model()
+    trained.compile(keras.optimizers.SGD(0.1))
+    trained.fit(np.ones((6, 2)), TRUE, verbose=0)
+    trained.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    alpha, scale = loaded.blend._given["a"].loss.alpha_and_scale()
+    assert (float(alpha), float(scale)) == tuple(map(float, trained.blend._given["a"].loss.alpha_and_scale()))
+    assert float(scale) != 1.0
+
+
+# Mistakes
+
+
+def test_heads_are_all_or_none():
+    with pytest.raises(ValueError, match="`losses` must all be heads, or none of them"):
+        bl.Blend({"a": Head("a", "mse"), "b": "mse"}, bl.gates.Fixed([1, 1]))
+
+
+def test_heads_are_reduced():
+    with pytest.raises(ValueError, match="must be reduced. Received: reduction='none'"):
+        blend_of(reduction="none")
+
+
+@pytest.mark.parametrize(
+    ("gate", "error", "message"),
+    [
+        (lambda: bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1, 2], width=1), ValueError, "heads"),
+        (lambda: bl.gates.ExponentialFamily(), TypeError, "must be a penalty"),
+        (lambda: bl.gates.ByResidual([1.0, 2.0]), (TypeError, ValueError), "heads|must be a penalty"),
+        (lambda: bl.gates.Learned(normalize="likelihood"), ValueError, "heads"),
+    ],
+    ids=["residual-state", "exponential-family", "by-residual", "likelihood"],
+)
+def test_gates_of_residuals_are_refused(gate, error, message):
+    with pytest.raises(error, match=message):
+        blend_of(gate())
+
+
+@pytest.mark.parametrize(
+    ("sample_weight", "message"),
+    [
+        ({"dpeth": SAMPLE}, r"`sample_weight` must have keys of outputs.*Received: \['dpeth'\]"),
+        ({"depth": np.ones((6, 2))}, "must not have more axes"),
+    ],
+    ids=["key", "axes"],
+)
+def test_weights_of_no_output(sample_weight, message):
+    with pytest.raises(ValueError, match=message):
+        blend_of()(TRUE, PREDICTED, sample_weight)
+
+
+def test_a_list_of_weights_has_one_for_each_output():
+    blend = blend_of(keys=(0, 1, 2))
+    with pytest.raises(ValueError, match="an entry for each of the 3 outputs.*Received: 2"):
+        blend(list(TRUE.values()), list(PREDICTED.values()), [SAMPLE, SAMPLE])
+
+
+@pytest.mark.parametrize("outputs", [dict(PREDICTED), [tf.zeros([2, 1]), tf.zeros([2, 1])]], ids=["dict", "list"])
+def test_losses_that_are_no_heads_read_one_output(outputs):
+    with pytest.raises(TypeError, match="let each name the output it reads"):
+        bl.Blend({"a": "mse"}, bl.gates.Fixed([1]))(TRUE, outputs)
+
+
+# Regimes
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("gate", ["fixed", "network", "uncertainty"])
+def test_one_trace_for_every_batch_size(gate, jit_compile):
+    made = {
+        "fixed": lambda: bl.gates.Fixed(WEIGHTS),
+        "network": lambda: bl.gates.Network(keras.Sequential([keras.Input([1]), keras.layers.Dense(3)])),
+        "uncertainty": lambda: bl.gates.Uncertainty(),
+    }[gate]()
+    blend, traces = blend_of(made), []
+
+    @tf.function(reduce_retracing=True, jit_compile=jit_compile)
+    def value(y_true, y_pred, weights, step):
+        traces.append(1)
+        return blend(y_true, y_pred, weights, step=step, features=y_pred["depth"])
+
+    def spec(tensor):
+        return tf.TensorSpec([None, *tensor.shape[1:]])
+
+    specs = [tf.nest.map_structure(spec, tree) for tree in (TRUE, PREDICTED, {"map": SAMPLE})]
+    compiled = value.get_concrete_function(*specs, tf.TensorSpec([], tf.int64))
+    for number in (6, 1, 3):
+        part = tf.nest.map_structure(lambda t, n=number: tf.constant(t[:n]), (TRUE, PREDICTED, {"map": SAMPLE}))
+        eagerly = blend(*part, step=0, features=part[1]["depth"])
+        np.testing.assert_allclose(compiled(*part, tf.constant(0, tf.int64)), eagerly, **ROUNDING)
+    assert len(traces) == 1
