@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from blendloss._context import reasons_for_step
 from blendloss._serialization import deserialize, register, serialize
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class _At(keras.losses.Loss):
     def __init__(self, blend: Blend, step: Any = None, name: str | None = None, reduction: str | None = None) -> None:
         if blend.trainable_variables or blend.gate.updates:
             raise ValueError(
-                f"{'; '.join(blend._reasons_for_step)}, which a plain `compile(loss=...)` never does: no optimizer "
+                f"{'; '.join(reasons_for_step(blend))}, which a plain `compile(loss=...)` never does: no optimizer "
                 "sees the blend. Use `BlendedModel(network, blend)`."
             )
         super().__init__(name=name or blend.name, reduction=blend.reduction)

@@ -12,12 +12,12 @@ from blendloss import _checks
 from blendloss._at import _At
 from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
 from blendloss._combine import switched, weighted_sum
+from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._gradients import gradients_of
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
-from blendloss._step import as_step
 from blendloss.gates import Context, Gate, Gating
 from blendloss.losses import Head, Penalty
 from blendloss.losses._adapter import as_loss
@@ -159,7 +159,7 @@ class Blend(keras.Layer, keras.losses.Loss):
     ) -> tuple[Reading, tf.Tensor]:
         """The reading, and what of its cost is added once (regularisers of the gate), differentiable."""
         batches, weighing = self._batches(y_true, y_pred, sample_weight)
-        context = self._context(step, training, batches[0], features)
+        context = context_of(self, step, training, batches[0], features)
         if self.gate.needs_gradients and training:
             raise ValueError(
                 f"The gate {self.gate.name!r} weighs losses by their gradients: use `BlendedModel`, or in a loop of "
@@ -277,7 +277,7 @@ class Blend(keras.Layer, keras.losses.Loss):
                 "`blend.gradients(tape, values, variables, step=step)`. Received: values without a tape"
             )
         given = [computable(value) for value in self._by_name("values", values)]
-        return self._read_given(given, self._context(step, training, NOTHING, features))
+        return self._read_given(given, context_of(self, step, training, NOTHING, features))
 
     def _by_name(self, argument: str, values: Mapping[str, Any]) -> list[Any]:
         """`values` in the order of the losses."""
@@ -342,49 +342,6 @@ class Blend(keras.Layer, keras.losses.Loss):
         return diagnosis_of(self, reading, step, _checks.boolean("held_out", held_out), threshold)
 
     # The parts of a call
-
-    def _context(self, step: Any, training: bool, batch: Batch, features: Any) -> Context:
-        reasons = self._reasons_for_step
-        if step is None and reasons:
-            raise ValueError(
-                f"This blend needs the step: {'; '.join(reasons)}. Pass `step=optimizer.iterations` in a loop of your "
-                "own, and apply gradients to `blend.trainable_variables` there; or use `BlendedModel(network, blend)`. "
-                "A plain `compile(loss=blend)` does neither. Received: step=None"
-            )
-        context = Context(None if step is None else as_step(step), _checks.boolean("training", training))
-        if self.gate.needs_features:
-            if features is None:
-                raise ValueError(f"The gate {self.gate.name!r} chooses by features: pass `features=`. Received: None")
-            context = context._replace(features=tf.nest.map_structure(tf.stop_gradient, features))
-        if not self.gate.needs_residual:
-            return context
-        if batch is NOTHING:
-            raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
-        y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
-        residual = y_pred - y_true if self.gate.through_residual else tf.stop_gradient(y_pred - y_true)
-        weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
-        counted = None
-        if weights is not None:
-            weights = tf.reshape(tf.broadcast_to(weights, tf.shape(residual)), [-1])
-            counted = weights != 0
-        if not self.gate.elementwise:
-            residual = tf.reshape(residual, [-1])
-        return context._replace(residual=residual, counted=counted, weighed=weights)
-
-    @property
-    def _reasons_for_step(self) -> list[str]:
-        return [
-            reason
-            for applies, reason in (
-                (bool(self.gate.trainable_variables), f"the gate {self.gate.name!r} trains"),
-                (len(self.trainable_variables) > len(self.gate.trainable_variables), "a loss trains"),
-                (not self.gate.observed, f"the gate {self.gate.name!r} watches a metric that nothing shows it"),
-                (self.gate.updates, f"the gate {self.gate.name!r} keeps a running state"),
-                (self.gate.needs_step, f"the gate {self.gate.name!r} follows the step"),
-                (self.mode.needs_step, f"the mode {type(self.mode).__name__} follows the step"),
-            )
-            if applies
-        ]
 
     def _gated(self, context: Context, dtype: Any) -> tuple[Gating, tf.Tensor, tf.Tensor]:
         """What the gate gave, what the mode made of its logits, and the gating vector."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,27 +20,39 @@ def real(name: str, value: Any) -> float:
     return number
 
 
-def finite(name: str, value: Any) -> float:
-    """`value` as a finite float."""
+def finite(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> float:
+    """`value` as a finite float of at least `minimum` and at most `maximum`."""
     number = real(name, value)
     if math.isinf(number):
         raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+    if minimum is not None and number < minimum:
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value!r}")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"`{name}` must be at most {maximum}. Received: {name}={value!r}")
     return number
 
 
-def positive(name: str, value: Any) -> float:
-    """`value` as a finite float above 0."""
-    number = finite(name, value)
+def positive(name: str, value: Any, maximum: float | None = None) -> float:
+    """`value` as a finite float above 0 and at most `maximum`."""
+    number = finite(name, value, maximum=maximum)
     if number <= 0:
         raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}")
     return number
 
 
-def non_negative(name: str, value: Any) -> float:
-    """`value` as a finite float of at least 0."""
-    number = finite(name, value)
+def non_negative(name: str, value: Any, maximum: float | None = None) -> float:
+    """`value` as a finite float of at least 0 and at most `maximum`."""
+    number = finite(name, value, maximum=maximum)
     if number < 0:
         raise ValueError(f"`{name}` must not be negative. Received: {name}={value!r}")
+    return number
+
+
+def momentum(name: str, value: Any) -> float:
+    """`value`, the part of the old that a running mean keeps, as a float of at least 0 and below 1."""
+    number = non_negative(name, value)
+    if number >= 1:
+        raise ValueError(f"`{name}` must be below 1. Received: {name}={value!r}")
     return number
 
 
@@ -76,13 +88,30 @@ def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     return value
 
 
-def finites(name: str, values: Any) -> list[float]:
-    """`values`, a non-empty sequence of finite numbers, as a list of floats."""
+def finites(name: str, values: Any, check: Callable[[str, Any], float] = finite) -> list[float]:
+    """`values`, a non-empty sequence of finite numbers that each pass `check`, as a list of floats."""
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
         raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
     if len(values) == 0:
         raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
-    return [finite(f"{name}[{i}]", value) for i, value in enumerate(values)]
+    return [check(f"{name}[{i}]", value) for i, value in enumerate(values)]
+
+
+def number_or_numbers(name: str, value: Any, check: Callable[[str, Any], float] = finite) -> float | list[float]:
+    """`value`, a finite number that passes `check` or a sequence of such, as a float or a list of floats."""
+    if isinstance(value, np.ndarray):
+        several = value.ndim > 0
+    else:
+        several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    return finites(name, value, check) if several else check(name, value)
+
+
+def for_each(name: str, value: float | list[float], k: int) -> list[float]:
+    """`value`, one number for all of `k` losses or one for each, as a list of `k`."""
+    values = value if isinstance(value, list) else [value] * k
+    if len(values) != k:
+        raise ValueError(f"`{name}` must have one number for each of the {k} losses. Received: {name}={value!r}")
+    return values
 
 
 def ordered(name: str, values: Any, direction: str = "rising") -> list[float]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from blendloss._batch import NOTHING, computable
+from blendloss._context import context_of
 from blendloss._reading import BlendedGradients
 from blendloss._reduction import per_replica
 from blendloss.gates import GradientGate, LossGradients
@@ -50,7 +51,7 @@ def gradients_of(
     of_network = [variable for variable in variables if id(variable) not in own]
     losses = LossGradients(tape, values, of_network, measured, share=share, scale=scale, residuals=residuals)
 
-    context = blend._context(step, True, NOTHING, features)
+    context = context_of(blend, step, True, NOTHING, features)
     if gate.needs_gradients:
         context = context._replace(gradients=losses)
     # What the gate computes from the network's variables, such as a pass for each residual, need not be recorded.

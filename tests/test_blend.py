@@ -356,7 +356,7 @@ FROM_GRADIENTS = {
     "lr-annealing": lambda: bl.gates.LRAnnealing(every=3),
     "ntk": lambda: bl.gates.NTK(probes=2, seed=0, every=2),
     "grad-drop": lambda: bl.gates.GradDrop(0.5, seed=0),
-    "mgda": lambda: bl.gates.MGDA(),
+    "mgda": lambda: bl.gates.MGDA("l2"),
     "cagrad": lambda: bl.gates.CAGrad(0.5, rescale=1),
     "nash-mtl": lambda: bl.gates.NashMTL(),
     "fair-grad": lambda: bl.gates.FairGrad(2.0, max_norm=1.0),

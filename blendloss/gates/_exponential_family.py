@@ -82,9 +82,7 @@ class ExponentialFamily(Gate):
         dtype: Any = "float32",
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = None if initial is None else _checks.finites("initial", initial)
-        if self.initial is not None:
-            self.initial = [_checks.positive(f"initial[{k}]", weight) for k, weight in enumerate(self.initial)]
+        self.initial = None if initial is None else _checks.finites("initial", initial, _checks.positive)
         self.scale = _checks.positive("scale", scale)
         self.learn_scale = _checks.boolean("learn_scale", learn_scale)
 

@@ -45,8 +45,7 @@ class Fixed(Gate):
 
     def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
-        weights = _checks.finites("weights", weights)
-        self.fixed = [_checks.non_negative(f"weights[{k}]", weight) for k, weight in enumerate(weights)]
+        self.fixed = _checks.finites("weights", weights, _checks.non_negative)
         if not any(self.fixed):
             raise ValueError(f"`weights` must not all be 0. Received: weights={weights!r}")
 

@@ -84,7 +84,7 @@ class GradientGate(Gate):
         self.measured: Any = _checked_variables(variables)
         self.heads = self.usual_heads if heads is None else _checks.one_of("heads", heads, HEADS)
         self.every = _checks.integer("every", every, minimum=1)
-        self.needs_step = self.every > 1
+        self.needs_step = type(self).needs_step or self.every > 1
 
     def create_state(self, k: int) -> None:
         self.last = self.state("last", (k,), 1)

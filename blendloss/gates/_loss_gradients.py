@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._replicas import sum_over_replicas
+
 #: Which variables the gradients are measured in, where they are not named.
 SHARED, LAST = "shared", "last"
 
@@ -143,7 +145,7 @@ class LossGradients:
             found.append(self._unscaled(stacked))
         if not found:
             raise ValueError("The losses must act on at least one measured variable. Received: gradients all None")
-        return _over_replicas(found)
+        return list(sum_over_replicas(found))  # as the optimizer will add them up
 
     def _unscaled(self, gradients: tf.Tensor) -> tf.Tensor:
         if gradients.dtype not in (tf.float32, tf.float64):
@@ -218,14 +220,6 @@ def _weighed(gradients: Sequence[tf.Tensor | None], weights: tf.Tensor | None) -
 def _largest(matrices: list[tf.Tensor]) -> tf.Tensor:
     parts = [tf.cast(tf.reduce_max(tf.abs(rows), axis=1), tf.float64) for rows in matrices]
     return tf.reduce_max(tf.stack(parts), axis=0)
-
-
-def _over_replicas(matrices: list[tf.Tensor]) -> list[tf.Tensor]:
-    """What the optimizer will add up over the replicas."""
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return matrices
-    return list(replica.all_reduce(tf.distribute.ReduceOp.SUM, matrices))
 
 
 def _path(variable: Any) -> str:

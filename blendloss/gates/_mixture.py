@@ -74,9 +74,7 @@ class Mixture(Gate):
         self, scales: Any = None, *, learn_scales: bool = True, name: str | None = None, dtype: Any = "float32"
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.scales = None if scales is None else _checks.finites("scales", scales)
-        if self.scales is not None:
-            self.scales = [_checks.positive(f"scales[{k}]", scale) for k, scale in enumerate(self.scales)]
+        self.scales = None if scales is None else _checks.finites("scales", scales, _checks.positive)
         self.learn_scales = _checks.boolean("learn_scales", learn_scales)
 
     def create_state(self, k: int) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._replicas import rows_of_all_replicas
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates._gate import Context, Gate, of_stage
 from blendloss.gates.statistics import Statistic
@@ -75,9 +76,7 @@ class ResidualState(Gate):
         self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
         self.thresholds = _checks.ordered("thresholds", thresholds, self.direction)
         self.width = _checks.positive("width", width)
-        self.memory = _checks.finite("memory", memory)
-        if self.memory < 1:
-            raise ValueError(f"`memory` must be at least 1. Received: memory={memory!r}")
+        self.memory = _checks.finite("memory", memory, minimum=1)
 
     def create_state(self, k: int) -> None:
         if len(self.thresholds) != k - 1:
@@ -99,10 +98,10 @@ class ResidualState(Gate):
         return tf.where(seen, logits, of_stage(tf.constant(0), len(self.names), self.compute_dtype))
 
     def _update(self, context: Context) -> None:
-        residual = _of_all_replicas(tf.cast(context.residual, self.compute_dtype))
+        residual = rows_of_all_replicas(tf.cast(context.residual, self.compute_dtype))
         counted = tf.ones_like(residual, tf.bool)
         if context.counted is not None:
-            counted = _of_all_replicas(context.counted)
+            counted = rows_of_all_replicas(context.counted)
         observed = self.statistic.of_batch(residual, counted)
         valid = tf.math.is_finite(observed) & tf.reduce_all(tf.math.is_finite(residual) | ~counted)
         rate = tf.constant(self.rates, self.compute_dtype)
@@ -125,12 +124,3 @@ class ResidualState(Gate):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         return super().from_config({**config, "statistic": deserialize(config["statistic"])})
-
-
-def _of_all_replicas(values: tf.Tensor) -> tf.Tensor:
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return values
-    if values.dtype == tf.bool:
-        return tf.cast(replica.all_gather(tf.cast(values, tf.int32), axis=0), tf.bool)
-    return replica.all_gather(values, axis=0)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks
@@ -94,16 +93,15 @@ class Uncertainty(Gate):
             self.form = [_checks.one_of(f"form[{k}]", one, list(FORMS)) for k, one in enumerate(form)]
         else:
             raise TypeError(f"`form` must be one of {list(FORMS)}, or a list of them. Received: form={form!r}")
-        whole = isinstance(initial, (list, tuple)) or (isinstance(initial, np.ndarray) and initial.ndim)
-        self.initial: Any = _checks.finites("initial", initial) if whole else _checks.finite("initial", initial)
+        self.initial = _checks.number_or_numbers("initial", initial)
 
     def create_state(self, k: int) -> None:
-        for name, given in (("form", self.form), ("initial", self.initial)):
-            if isinstance(given, list) and len(given) != k:
-                raise ValueError(f"`{name}` must have one entry for each of the {k} losses. Received: {name}={given}")
+        if isinstance(self.form, list) and len(self.form) != k:
+            raise ValueError(f"`form` must have one entry for each of the {k} losses. Received: form={self.form}")
+        start = _checks.for_each("initial", self.initial, k)
         self.forms = [FORMS[form] for form in ([self.form] * k if isinstance(self.form, str) else self.form)]
         self.log_variances = self.add_weight(name="log_variances", shape=(k,), initializer=keras.initializers.Zeros())
-        self.log_variances.assign(self.initial if isinstance(self.initial, list) else [self.initial] * k)
+        self.log_variances.assign(start)
 
     def gating(self, context: Context) -> Gating:
         s = tf.convert_to_tensor(self.log_variances)

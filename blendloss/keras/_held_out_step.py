@@ -10,6 +10,7 @@ import tensorflow as tf
 from blendloss._batch import batches_of, computable
 from blendloss._look_ahead import dense, pulled_back, step_along
 from blendloss._reduction import reduce, weights_of_elements
+from blendloss._replicas import sum_over_replicas
 from blendloss._step import as_step
 from blendloss.keras._log_loss import log_loss
 from blendloss.losses import Head
@@ -86,11 +87,7 @@ def _held_out_direction(
 
 def _summed_over_replicas(slopes: list[Any]) -> list[Any]:
     """The slopes of the whole batch: each replica has those of its share."""
-    replica = tf.distribute.get_replica_context()
-    if replica is None or replica.num_replicas_in_sync == 1:
-        return slopes
-    present = [slope for slope in slopes if slope is not None]
-    total = iter(replica.all_reduce(tf.distribute.ReduceOp.SUM, present))
+    total = iter(sum_over_replicas([slope for slope in slopes if slope is not None]))
     return [None if slope is None else next(total) for slope in slopes]
 
 

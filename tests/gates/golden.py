@@ -362,7 +362,7 @@ FROM_GRADIENTS: list[GradientsRow] = [
     ),
     GradientsRow(  # lengths 1.025, 1.315, 1.530 around 0.838, 2.023, 1.101
         "grad-norm-rates",
-        lambda: gates.GradNorm(1.5, initial=[2, 4, 0.5]),
+        lambda: gates.GradNorm(1.5, initial_losses=[2, 4, 0.5]),
         [_CONFLICT, _CONFLICT],
         [0.984548963168438, 1.04365907039056, 0.971791966441003],
         losses=[[1, 3.6, 0.3]] * 2,
@@ -724,8 +724,8 @@ RATES = [
         [1.0662831956268, 0.943515520574861, 0.990201273135509],
     ),
     _rates(  # slopes 0 and 1: a half of (1, 1), a half of 2 (1/4, 3/4)
-        "softadapt-smoothing",
-        lambda: gates.SoftAdapt(log(3), order=1, every=1, total=None, smoothing=0.5),
+        "softadapt-momentum",
+        lambda: gates.SoftAdapt(log(3), order=1, every=1, total=None, momentum=0.5),
         [[1, 1], [1, 2]],
         [3 / 4, 5 / 4],
     ),

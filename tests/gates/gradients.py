@@ -7,13 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-import blendloss as bl
-from tests.gates.instances import names
 from tests.gates.values import falling
-
-
-def blend_of(gate, k, mode=None, **options):
-    return bl.Blend(list(names(k)), gate, mode, **options)
 
 
 class Steps(NamedTuple):

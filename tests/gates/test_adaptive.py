@@ -76,8 +76,8 @@ ADAPTIVE = [
     ),
     Adaptive("softadapt-ratio", lambda k: gates.SoftAdapt(1.0, rate="ratio"), lambda x: (1, x), units="none"),
     Adaptive(
-        "softadapt-smoothing",
-        lambda k: gates.SoftAdapt(-2.0, order=1, every=1, total=None, smoothing=0.9),
+        "softadapt-momentum",
+        lambda k: gates.SoftAdapt(-2.0, order=1, every=1, total=None, momentum=0.9),
         lambda x: (1, x),
     ),
     Adaptive("relobralo", lambda k: gates.ReLoBRaLo(0.9, 0.5, 0.5, seed=2), lambda x: (1, x), units="none"),

@@ -18,7 +18,8 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss import gates
 from tests.gates import golden
-from tests.gates.gradients import Steps, blend_of, steps_of, train
+from tests.gates.gradients import Steps, steps_of, train
+from tests.gates.values import blend_of, state_of
 
 STEPS = 5
 RATE = 0.01
@@ -99,10 +100,6 @@ def trained(row, steps: Steps, number=None, mode=None, dtype="float32", given=No
     return blend, *found
 
 
-def state_of(blend):
-    return {variable.path.split("/")[-1]: variable.numpy() for variable in blend.gate.variables}
-
-
 # Values
 
 
@@ -173,7 +170,7 @@ def test_finite_gradients_have_finite_weights(row, sizes):
     blend, direction, reading = trained(row, given, number=1)
     assert np.isfinite(reading.weights).all()
     assert np.isfinite(direction).all()
-    assert all(np.isfinite(values).all() for values in state_of(blend).values())
+    assert all(np.isfinite(values).all() for values in state_of(blend.gate).values())
 
 
 @every
@@ -188,7 +185,7 @@ def test_a_gradient_that_is_not_finite_is_seen_and_forgotten(row, bad):
     variable = variable_of(6)
     direction, _ = train(blend, variable, broken, losses, jacobians, 2, RATE)
     assert not np.isfinite(direction).all()
-    assert all(np.isfinite(values).all() for values in state_of(blend).values())
+    assert all(np.isfinite(values).all() for values in state_of(blend.gate).values())
     for step in range(3, STEPS):
         direction, reading = train(blend, variable, *steps.at(step), step, RATE)
         assert np.isfinite(direction).all()
@@ -202,10 +199,10 @@ def test_a_gradient_that_is_not_finite_is_seen_and_forgotten(row, bad):
 def test_outside_training_the_weights_are_those_of_the_last_step(row):
     steps = steps_of(3, STEPS)
     blend, _, reading = trained(row, steps)
-    before = state_of(blend)
+    before = state_of(blend.gate)
     values = dict(zip(blend.names, steps.losses[-1].astype(np.float32), strict=True))
     np.testing.assert_allclose(blend.read_values(values, training=False, step=0).weights, reading.weights, rtol=1e-6)
-    for name, state in state_of(blend).items():
+    for name, state in state_of(blend.gate).items():
         np.testing.assert_array_equal(state, before[name])
 
 
@@ -260,8 +257,8 @@ def test_every_regime_gives_the_same_in_one_trace(row, jit_compile):
         for a, b in zip(function(*given), stepping(eager, *given), strict=True):
             np.testing.assert_allclose(a, b, rtol=10 * ROUNDING, atol=10 * ROUNDING)
     assert function.experimental_get_tracing_count() == 1
-    for name, values in state_of(blend).items():
-        np.testing.assert_allclose(values, state_of(eager)[name], rtol=10 * ROUNDING, atol=10 * ROUNDING)
+    for name, values in state_of(blend.gate).items():
+        np.testing.assert_allclose(values, state_of(eager.gate)[name], rtol=10 * ROUNDING, atol=10 * ROUNDING)
 
 
 @every

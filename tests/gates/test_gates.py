@@ -235,7 +235,7 @@ def test_a_gate_of_no_blend_says_so(k, make):
         ("form", lambda: gates.Uncertainty(["regression", "classification"])),
         ("thresholds", lambda: gates.Threshold("m", [1.0])),
         ("thresholds", lambda: gates.ResidualState(statistics.Kurtosis(), [4.0], width=1)),
-        ("initial", lambda: gates.GradNorm(initial=[1.0, 2.0])),
+        ("initial_losses", lambda: gates.GradNorm(initial_losses=[1.0, 2.0])),
         ("leak", lambda: gates.GradDrop([0.5, 0.0], seed=0)),
     ],
     ids=["fixed", "scheduled", "learned", "uncertainty", "threshold", "residual-state", "grad-norm", "grad-drop"],

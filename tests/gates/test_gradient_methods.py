@@ -13,7 +13,8 @@ from blendloss.gates._from_gradients._grad_drop import kept, purity
 from blendloss.gates._from_gradients._grad_norm import slopes, training_rates
 from blendloss.gates._from_gradients._ntk import estimated_trace, exact_trace
 from blendloss.losses import Head
-from tests.gates.gradients import blend_of, steps_of, train
+from tests.gates.gradients import steps_of, train
+from tests.gates.values import blend_of
 
 RNG = np.random.default_rng(0)
 CONFLICT = np.array([[1, 0.2, 0.1], [-0.8, 1, 0.3], [-0.3, -0.9, 1.2]])
@@ -60,7 +61,7 @@ def test_the_weights_gradient_is_that_of_the_gradients_distances(form):
     """Central differences of L_grad in what trains, the targets held; float64."""
     k, steps = 4, steps_of(4, 2)
     norms, losses = np.linalg.norm(steps.gradients[1], axis=1), steps.losses
-    gate = gates.GradNorm(0.7, form=form, initial=list(losses[0]), dtype="float64")
+    gate = gates.GradNorm(0.7, form=form, initial_losses=list(losses[0]), dtype="float64")
     blend, variable = blend_of(gate, k), tf.Variable(tf.zeros([6], tf.float64))
     start = np.array([1.2, 0.3, 1.9, 0.6]) if form == "renormalized" else np.array([0.3, -1.0, 0.6, 0.1])
     start = start if form == "softmax" else start * 4 / start.sum() if form == "renormalized" else _brought(start)
@@ -139,7 +140,7 @@ def test_a_step_that_takes_the_weights_below_zero_together_is_refused():
 
 def test_losses_before_are_no_initial_losses():
     with pytest.raises(ValueError, match="`initial` must be None"):
-        gates.GradNorm(initial=[1.0], relative_to="previous")
+        gates.GradNorm(initial_losses=[1.0], relative_to="previous")
 
 
 def test_a_models_optimizers_train_network_and_weights():

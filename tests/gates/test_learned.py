@@ -262,7 +262,7 @@ def test_variables_and_what_changes_them(name):
     trained, kept = {
         "initial": (["logits"], ["first_values"]),
         "running": (["logits"], ["means", "seen", "skipped"]),
-        "rms": (["logits"], ["roots", "seen", "skipped"]),
+        "rms": (["logits"], ["means", "seen", "skipped"]),
         "likelihood": (["logits", "log_scales"], ["unit"]),
         "likelihood-scale": (["logits", "log_scales"], []),
     }[name]
@@ -529,7 +529,7 @@ def test_running_does_not_choose_among_losses_that_stand_still():
         (lambda: normalizers.Likelihood(0.0), ValueError, "`scale` must be positive"),
         (lambda: normalizers.Likelihood([1.0, -1.0]), ValueError, r"`scale\[1\]` must be positive"),
         (lambda: normalizers.Likelihood("wide"), TypeError, "`scale` must be a real number"),
-        (lambda: blend_of(normalizers.Likelihood([1.0])), ValueError, "`scale` must be one number or one for each"),
+        (lambda: blend_of(normalizers.Likelihood([1.0])), ValueError, "`scale` must have one number for each"),
         (lambda: blend_of("likelihood", losses={"mse": "mse"}), TypeError, "every loss must be a penalty"),
         (
             lambda: blend_of("likelihood", losses={"tukey": bl.losses.Tukey(4.0)}),

@@ -136,7 +136,7 @@ def test_softadapt_of_ratios_is_dwa_of_single_steps_with_the_present_loss():
 def test_softadapt_of_the_relobralo_repository():
     """Its rule in NumPy; its first step compares with 1, ours does not change the weights."""
     losses, lam = falling(3, 6), np.ones(3)
-    weights = in_training(precise(gates.SoftAdapt(0.1, order=1, every=1, total=None, smoothing=0.9)), losses)
+    weights = in_training(precise(gates.SoftAdapt(0.1, order=1, every=1, total=None, momentum=0.9)), losses)
     for before, now, found in zip(losses, losses[1:], weights[1:], strict=False):
         share = np.exp(0.1 * (now - before))
         lam = 0.9 * lam + 0.1 * 3 * share / share.sum()
@@ -443,7 +443,7 @@ def test_weights_are_constants_of_the_step(make):
         (lambda: gates.SoftAdapt(normalize="l1"), ValueError, "normalize"),
         (lambda: gates.SoftAdapt(loss_weighted=1), TypeError, "loss_weighted"),
         (lambda: gates.SoftAdapt(total=0), ValueError, "total"),
-        (lambda: gates.SoftAdapt(smoothing=1), ValueError, "smoothing"),
+        (lambda: gates.SoftAdapt(momentum=1), ValueError, "momentum"),
         (lambda: gates.ReLoBRaLo(1.5, seed=0), ValueError, "alpha"),
         (lambda: gates.ReLoBRaLo(temperature=0, seed=0), ValueError, "temperature"),
         (lambda: gates.ReLoBRaLo(expected_rho=-0.1, seed=0), ValueError, "expected_rho"),

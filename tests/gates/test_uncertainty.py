@@ -131,7 +131,7 @@ def test_hard_chooses_the_least_noise_with_the_total_weight():
         ({"form": "bayes"}, ValueError, "`form` must be one of .*Received: form='bayes'"),
         ({"form": ["regression", "bayes"]}, ValueError, r"`form\[1\]` must be one of"),
         ({"form": ["regression"]}, ValueError, "`form` must have one entry for each of the 2 losses"),
-        ({"initial": [0.0]}, ValueError, "`initial` must have one entry for each of the 2 losses"),
+        ({"initial": [0.0]}, ValueError, "`initial` must have one number for each of the 2 losses"),
         ({"initial": math.inf}, ValueError, "`initial` must be finite"),
         ({"initial": [0.0, math.nan]}, ValueError, r"`initial\[1\]` must not be NaN"),
         ({"initial": "zero"}, TypeError, "`initial` must be a real number"),

@@ -43,7 +43,7 @@ GATES = {
     "famo-next-batch": lambda: bl.gates.FAMO(same_batch=False),
     "exp3": lambda: bl.gates.Exp3(0.2, seed=0, history=6),
     "exp3-s": lambda: bl.gates.Exp3S(seed=0, rate=0.1, history=6),
-    "softadapt": lambda: bl.gates.SoftAdapt(order=1, loss_weighted=True, smoothing=0.5),
+    "softadapt": lambda: bl.gates.SoftAdapt(order=1, loss_weighted=True, momentum=0.5),
     "relobralo": lambda: bl.gates.ReLoBRaLo(0.9, 0.5, 0.5, seed=0),
     "dwa": lambda: bl.gates.DWA(4),
     "dwa-sliding": lambda: bl.gates.DWA(2, sliding=True),

@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from blendloss import _checks, _noise
 from blendloss._serialization import register
-from blendloss.gates._from_values._values import one_each
 from blendloss.gates._gate import Context, Gating
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
@@ -92,18 +91,13 @@ class GradDrop(GradientGate):
         dtype: Any = "float32",
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
-        whole = isinstance(leak, (list, tuple, np.ndarray))
-        given = _checks.finites("leak", leak) if whole else [_checks.finite("leak", leak)]
-        for i, entry in enumerate(given):
-            if not 0 <= entry <= 1:
-                name_of = f"leak[{i}]" if whole else "leak"
-                raise ValueError(f"`{name_of}` must lie between 0 and 1. Received: {name_of}={entry!r}")
-        self.leak: Any = given if whole else given[0]
+        self.leak = _checks.number_or_numbers("leak", leak)
+        if not all(0 <= entry <= 1 for entry in np.ravel(self.leak)):
+            raise ValueError(f"`leak` must lie between 0 and 1. Received: leak={leak!r}")
         self.seed = _noise.checked_seed(seed)
-        self.needs_step = True
 
     def create_state(self, k: int) -> None:
-        self._leaks = one_each("leak", self.leak, k, 0.0) if isinstance(self.leak, list) else [self.leak] * k
+        self._leaks = _checks.for_each("leak", self.leak, k)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         return tf.ones([len(self.names)], self.compute_dtype)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
-from blendloss.gates._from_values._values import checked_entries, one_each, over_replicas, precise
+from blendloss.gates._from_values._values import checked_entries, one_each, shared_values
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import LAST, LossGradients
@@ -51,8 +51,8 @@ class GradNorm(GradientGate):
             (LibMTL, ReLoBRaLo's repository); "exponential", w = e^s, brought to the sum K (PhysicsNeMo-Sym).
         relative_to: what the losses are compared with: "initial", l(0); "previous", those of the step before
             (ReLoBRaLo's repository).
-        initial: l(0), one positive number for each loss, such as log C for a cross-entropy of C classes; None is the
-            first finite, positive value of each.
+        initial_losses: l(0), one positive number for each loss, such as log C for a cross-entropy of C classes; None is
+            the first finite, positive value of each.
         variables: as of `GradientGate`; the paper's W is the last shared layer.
         heads: as of `GradientGate`; the paper weighs the losses everywhere.
         name: the layer's name.
@@ -98,7 +98,7 @@ class GradNorm(GradientGate):
         *,
         form: str = "renormalized",
         relative_to: str = "initial",
-        initial: Any = None,
+        initial_losses: Any = None,
         variables: Any = LAST,
         heads: str | None = None,
         name: str | None = None,
@@ -108,14 +108,15 @@ class GradNorm(GradientGate):
         self.alpha = _checks.non_negative("alpha", alpha)
         self.form = _checks.one_of("form", form, FORMS)
         self.relative_to = _checks.one_of("relative_to", relative_to, REFERENCES)
-        self.initial = checked_entries("initial", initial)
-        for i, entry in enumerate(self.initial or []):
-            _checks.positive(f"initial[{i}]", entry)
-        if self.initial is not None and relative_to != "initial":
-            raise ValueError(f"`initial` must be None where the losses' own are not used. Received: {initial!r}")
+        self.initial_losses = checked_entries("initial_losses", initial_losses, _checks.positive)
+        if self.initial_losses is not None and relative_to != "initial":
+            raise ValueError(
+                "`initial_losses` must be None where losses are compared with the previous ones. "
+                f"Received: initial_losses={initial_losses!r}"
+            )
 
     def create_state(self, k: int) -> None:
-        given = None if self.initial is None else one_each("initial", self.initial, k, 1.0)
+        given = one_each("initial_losses", self.initial_losses, k, 0.0)  # 0 where there is none yet
         super().create_state(k)
         start = "ones" if self.form == "renormalized" else "zeros"
         self.parameters = self.add_weight(
@@ -124,13 +125,12 @@ class GradNorm(GradientGate):
             initializer=keras.initializers.get(start),
             aggregation="only_first_replica",  # as it is assigned in the step, too
         )
-        self.references = self.state("references", (k,))  # 0 where there is none yet
+        self.references = self.state("references", (k,))
         self.rates = self.state("rates", (k,), 1)
-        if given is not None:
-            self.references.assign(given)
+        self.references.assign(given)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        losses = tf.cast(over_replicas(precise(self, context.values)), tf.float64)
+        losses = tf.cast(shared_values(self, context), tf.float64)
         sound = self._follow(losses) & tf.reduce_all(tf.math.is_finite(gradients.norms()))
         weights = self._weights(assigned=True)
         return tf.where(sound, weights, tf.constant(float("nan"), tf.float64))
@@ -189,5 +189,5 @@ class GradNorm(GradientGate):
             "alpha": self.alpha,
             "form": self.form,
             "relative_to": self.relative_to,
-            "initial": self.initial,
+            "initial_losses": self.initial_losses,
         }

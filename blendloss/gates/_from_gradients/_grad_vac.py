@@ -10,7 +10,6 @@ from blendloss import _checks, _noise
 from blendloss._serialization import register
 from blendloss._solvers._gram import applied, norms, size
 from blendloss.gates._from_gradients._pcgrad import random_orders
-from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
@@ -66,8 +65,7 @@ class GradVac(GradientGate):
     it meets, before it turns h_k. From the K x K products of the gradients.
 
     Args:
-        beta: how fast phi follows, above 0 and up to 1. 0.01 in the paper, 0.5 in LibMTL, TorchJD
-            and SamsungLabs/MTL.
+        beta: how fast phi follows, above 0 and up to 1; 0.5 in LibMTL, TorchJD and SamsungLabs/MTL.
         follow: "all", phi follows every cosine; "below", only those below it, as in SamsungLabs/MTL, so that it never
             rises.
         seed: an integer of 64 bits. The orders are a function of seed and step.
@@ -87,7 +85,7 @@ class GradVac(GradientGate):
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
-        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.GradVac(0.5, seed=0))
+        >>> blend = bl.Blend(["a", "b"], gate=bl.gates.GradVac(seed=0))
         >>> w = tf.Variable([1.0, 1.0, 1.0])
         >>> for step in range(2):
         ...     with tf.GradientTape(persistent=True) as tape:
@@ -110,7 +108,7 @@ class GradVac(GradientGate):
 
     def __init__(
         self,
-        beta: float = 0.01,
+        beta: float = 0.5,
         *,
         seed: int,
         follow: str = "all",
@@ -130,7 +128,7 @@ class GradVac(GradientGate):
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.targets = kept(self, "targets", (k, k))
+        self.targets = self.state("targets", (k, k))
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         targets = tf.convert_to_tensor(self.targets)

@@ -116,7 +116,7 @@ class LRAnnealing(GradientGate):
         if reference is not None and form in ("norm_sum", "norm_mean"):
             raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
         self.reference = reference
-        self.momentum = checked_momentum(momentum)
+        self.momentum = _checks.momentum("momentum", momentum)
 
     def create_state(self, k: int) -> None:
         self._place = self._checked_place(k)
@@ -160,11 +160,3 @@ class LRAnnealing(GradientGate):
             "reference": self.reference,
             "momentum": self.momentum,
         }
-
-
-def checked_momentum(momentum: Any) -> float:
-    """`momentum`, the part that a running mean keeps, from 0 to below 1."""
-    momentum = _checks.non_negative("momentum", momentum)
-    if momentum >= 1:
-        raise ValueError(f"`momentum` must be below 1. Received: momentum={momentum!r}")
-    return momentum

@@ -8,9 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks, _noise
+from blendloss._replicas import sum_over_replicas
 from blendloss._serialization import register
-from blendloss.gates._from_gradients._lr_annealing import checked_momentum, mean_over_sizes, over_sizes, smoothed
-from blendloss.gates._from_values._values import over_replicas, precise
+from blendloss.gates._from_gradients._lr_annealing import mean_over_sizes, over_sizes, smoothed
+from blendloss.gates._from_values._values import shared_values
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
@@ -138,12 +139,12 @@ class NTK(GradientGate):
             raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
         self.seed = None if seed is None else _noise.checked_seed(seed)
         self.needs_step = self.needs_step or probes is not None
-        self.momentum = checked_momentum(momentum)
+        self.momentum = _checks.momentum("momentum", momentum)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
         if self.form == "root":
-            losses = tf.cast(over_replicas(precise(self, context.values)), tf.float64)
+            losses = tf.cast(shared_values(self, context), tf.float64)
             # d sqrt|l| = dl / (2 sqrt|l|)
             sizes = tf.math.divide_no_nan(gradients.norms(), 2 * tf.sqrt(tf.abs(losses)))
         else:
@@ -164,11 +165,8 @@ class NTK(GradientGate):
             self._trace(gradients, residual, places, k, context) for k, residual in enumerate(gradients.residuals)
         ]
         numbers = [tf.cast(tf.size(residual), tf.float64) for residual in gradients.residuals]
-        both = tf.stack([tf.stack(traces), tf.stack(numbers)])
-        replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            both = replica.all_reduce(tf.distribute.ReduceOp.SUM, both)
-        return tf.math.divide_no_nan(both[0], both[1]) if self.form == "mean" else both[0]
+        total, number = sum_over_replicas([tf.stack(traces), tf.stack(numbers)])
+        return tf.math.divide_no_nan(total, number) if self.form == "mean" else total
 
     def _trace(
         self, gradients: LossGradients, residual: tf.Tensor, places: list[int], k: int, context: Context

@@ -9,6 +9,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio
+from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
 
 
@@ -74,10 +75,10 @@ class DWA(RateGate):
         super().create_state(k)
         self.seen = self.state("seen", dtype="int64")
         if self.sliding:
-            self.history = self.kept("losses", (2 * self.window, k), 1)
+            self.history = kept(self, "losses", (2 * self.window, k), 1)
         else:
-            self.mean = self.kept("mean", (k,))
-            self.last = self.kept("last", (k,))
+            self.mean = kept(self, "mean", (k,))
+            self.last = kept(self, "last", (k,))
             self.averaged = self.state("averaged", dtype="int64")
             self.windows = self.state("windows", dtype="int64")
 
@@ -99,7 +100,7 @@ class DWA(RateGate):
         """The logits of the windows that are complete; then takes the losses into the present one."""
         seen, averaged, windows = map(tf.convert_to_tensor, (self.seen, self.averaged, self.windows))
         logits, mean, last = (
-            tf.cast(tf.convert_to_tensor(kept), values.dtype) for kept in (self.logits, self.mean, self.last)
+            tf.cast(tf.convert_to_tensor(state), values.dtype) for state in (self.logits, self.mean, self.last)
         )
         averaged += tf.cast(valid, tf.int64)
         mean = tf.where(valid, mean + (values - mean) / tf.cast(tf.maximum(averaged, 1), values.dtype), mean)

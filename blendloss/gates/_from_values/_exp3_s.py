@@ -94,9 +94,7 @@ class Exp3S(Bandit):
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
         self.form = _checks.one_of("form", form, FORMS)
         self.rate = None if rate is None else _checks.positive("rate", rate)
-        self.share = None if share is None else _checks.non_negative("share", share)
-        if self.share is not None and self.share > 1:
-            raise ValueError(f"`share` must be at most 1. Received: share={share!r}")
+        self.share = None if share is None else _checks.non_negative("share", share, maximum=1)
         self.bonus = _checks.non_negative("bonus", bonus)
         self.unit = self.form == "auer"
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.gates._from_values._values import one_each
 from blendloss.gates._gate import Context, Gate, Gating
 
 
@@ -53,11 +51,10 @@ class IMTLL(Gate):
 
     def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
-        whole = isinstance(initial, (list, tuple)) or (isinstance(initial, np.ndarray) and initial.ndim)
-        self.initial: Any = _checks.finites("initial", initial) if whole else _checks.finite("initial", initial)
+        self.initial = _checks.number_or_numbers("initial", initial)
 
     def create_state(self, k: int) -> None:
-        start = one_each("initial", self.initial, k, 0.0) if isinstance(self.initial, list) else [self.initial] * k
+        start = _checks.for_each("initial", self.initial, k)
         self.log_scales = self.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
         self.log_scales.assign(start)
 

@@ -62,12 +62,12 @@ class Normalized(Gate):
         if normalizer.needs_penalties or normalizer.has_cost:
             raise ValueError(f"`normalize` must be a normaliser that divides. Received: normalize={normalize!r}")
         self.normalize = normalizer
-        self.preference = checked_preference("weights", weights)
+        self.given = checked_preference("weights", weights)
         self.needs_values, self.needs_residual = normalizer.needs_values, normalizer.needs_residual
         self.updates = normalizer.updates
 
     def create_state(self, k: int) -> None:
-        self.factors = one_each("weights", self.preference, k, 1.0)
+        self.factors = one_each("weights", self.given, k)
         self.normalize.create_state(self, k)
 
     def gating(self, context: Context) -> Gating:
@@ -79,7 +79,7 @@ class Normalized(Gate):
         return self.gating(Context(step, training=False))  # which looks at no values
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "normalize": serialize(self.normalize), "weights": self.preference}
+        return {**super().get_config(), "normalize": serialize(self.normalize), "weights": self.given}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

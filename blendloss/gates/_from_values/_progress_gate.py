@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._graph_checks import require
-from blendloss.gates._from_values._values import over_replicas, precise
+from blendloss._replicas import mean_over_replicas
+from blendloss.gates._from_values._values import precise, shared_values
 from blendloss.gates._gate import Context, Gate, Gating
 
 
@@ -48,7 +49,7 @@ class ProgressGate(Gate, abc.ABC):
         """The gating at the losses `values`, which it keeps if this is a training step."""
 
     def gating(self, context: Context) -> Gating:
-        values = over_replicas(precise(self, context.values))
+        values = shared_values(self, context)
         if not context.training:
             return self.chosen(values, context)
         waiting = tf.convert_to_tensor(self.waiting)
@@ -68,7 +69,7 @@ class ProgressGate(Gate, abc.ABC):
         self._require_blend()
         if isinstance(values, Mapping):
             values = tf.stack([tf.convert_to_tensor(values[name]) for name in self.names])
-        given = over_replicas(precise(self, tf.stop_gradient(values)))
+        given = mean_over_replicas(precise(self, tf.stop_gradient(values)))
         waiting = tf.convert_to_tensor(self.waiting)
         rule = f"`observe_progress` of the gate {self.name!r} must follow a training step."
         given = require(waiting > 0, rule, given)

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss.gates._from_values._scalarization import shared_values
+from blendloss.gates._from_values._values import kept, shared_values
 from blendloss.gates._gate import Context, Gate, Gating
 
 
@@ -43,11 +43,8 @@ class RateGate(Gate, abc.ABC):
     updates = True
 
     def create_state(self, k: int) -> None:
-        self.logits = self.kept("logits", (k,))
+        self.logits = kept(self, "logits", (k,))
         self.skipped = self.state("skipped", dtype="int64")
-
-    def kept(self, name: str, shape: tuple[int, ...], value: float = 0) -> Any:
-        return self.state(name, shape, value, dtype="float64" if self.variable_dtype == "float64" else "float32")
 
     @abc.abstractmethod
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
@@ -76,6 +73,6 @@ class RateGate(Gate, abc.ABC):
 
 def put(variable: Any, new: tf.Tensor, when: tf.Tensor) -> tf.Tensor:
     """Assigns `new` to `variable` where `when`; its value then, in the dtype of `new`."""
-    kept = tf.where(when, new, tf.cast(tf.convert_to_tensor(variable), new.dtype))
-    variable.assign(tf.cast(kept, variable.dtype))
-    return kept
+    value = tf.where(when, new, tf.cast(tf.convert_to_tensor(variable), new.dtype))
+    variable.assign(tf.cast(value, variable.dtype))
+    return value

@@ -11,6 +11,7 @@ from blendloss import _checks
 from blendloss._noise import LOOK_BACK, checked_seed, uniform
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, smoothed
+from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
 
 
@@ -47,8 +48,8 @@ class ReLoBRaLo(RateGate):
         dtype: of the logits.
 
     Returns:
-        `gating(context)` gives log g, `[K]`, and the total K. A step whose losses are not all finite leaves the state
-        as it is and is counted in the variable `skipped`.
+        `gating(context)` gives log g less its largest, `[K]`, and the total K. A step whose losses are not all
+        finite leaves the state as it is and is counted in the variable `skipped`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -87,23 +88,23 @@ class ReLoBRaLo(RateGate):
         dtype: Any = "float32",
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.alpha = _share("alpha", alpha)
+        self.alpha = _checks.non_negative("alpha", alpha, maximum=1)
         self.temperature = _checks.positive("temperature", temperature)
-        self.expected_rho = _share("expected_rho", expected_rho)
+        self.expected_rho = _checks.non_negative("expected_rho", expected_rho, maximum=1)
         self.seed = checked_seed(seed)
         self.form = _checks.one_of("form", form, ("paper", "code"))
         self.epsilon = _checks.non_negative("epsilon", epsilon)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.first = self.kept("first", (k,), 1)
-        self.last = self.kept("last", (k,), 1)
+        self.first = kept(self, "first", (k,), 1)
+        self.last = kept(self, "last", (k,), 1)
         self.seen = self.state("seen", dtype="int64")
 
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
         seen = tf.convert_to_tensor(self.seen)
         first, last, old = (
-            tf.cast(tf.convert_to_tensor(kept), values.dtype) for kept in (self.first, self.last, self.logits)
+            tf.cast(tf.convert_to_tensor(state), values.dtype) for state in (self.first, self.last, self.logits)
         )
         keeps = uniform([1], self.seed, context.step, tf.float64, LOOK_BACK)[0] < self.expected_rho
         history = tf.where(keeps, old, self._balance(values, first))
@@ -131,10 +132,3 @@ class ReLoBRaLo(RateGate):
             "form": self.form,
             "epsilon": self.epsilon,
         }
-
-
-def _share(name: str, value: Any) -> float:
-    share = _checks.non_negative(name, value)
-    if share > 1:
-        raise ValueError(f"`{name}` must be at most 1. Received: {name}={value!r}")
-    return share

@@ -6,7 +6,7 @@ import abc
 
 import tensorflow as tf
 
-from blendloss.gates._from_values._values import over_replicas, precise
+from blendloss.gates._from_values._values import shared_values
 from blendloss.gates._gate import Context, Gate, Gating, of_signed_weights
 
 
@@ -31,11 +31,6 @@ class Scalarization(Gate, abc.ABC):
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor:
         values = shared_values(self, context)
         return self.scalarized(values)[0] - blended(shares, gating, values)
-
-
-def shared_values(gate: Gate, context: Context) -> tf.Tensor:
-    """The losses that `gate` looks at, `[K]`, the same on all replicas."""
-    return over_replicas(precise(gate, context.values))
 
 
 def blended(shares: tf.Tensor, gating: Gating, values: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio, smoothed
+from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
 
 
@@ -56,15 +57,16 @@ class SoftAdapt(RateGate):
         loss_weighted: whether to multiply by the mean losses, which must then not be negative; the official package's
             recommendation. Means that are all 0 do not count.
         total: what the weights sum to; None is K.
-        smoothing: in [0, 1), of a running mean of the weights; ReLoBRaLo's repository has it (with order 1, every 1,
-            `total` None).
+        momentum: from 0 to below 1, the part of the old weights in the new ones; ReLoBRaLo's repository has it (with
+            order 1, every 1, `total` None).
         name: the layer's name.
         dtype: of the logits.
 
     Returns:
-        `gating(context)` gives log g, `[K]`, so that a mode's temperature T stands for beta / T. A step whose losses
-        are not all finite leaves the state as it is and is counted in the variable `skipped`. A negative mean loss, of
-        a loss-weighted gate, is caught in the graph; XLA, which cannot raise, turns the blend's value into NaN.
+        `gating(context)` gives log g less its largest, `[K]`, so that a mode's temperature T stands for beta / T, and
+        the total of g. A step whose losses are not all finite leaves the state as it is and is counted in the variable
+        `skipped`. A negative mean loss, of a loss-weighted gate, is caught in the graph; XLA, which cannot raise, turns
+        the blend's value into NaN.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -99,7 +101,7 @@ class SoftAdapt(RateGate):
         normalize: str | None = None,
         loss_weighted: bool = False,
         total: float | None = 1.0,
-        smoothing: float = 0.0,
+        momentum: float = 0.0,
         name: str | None = None,
         dtype: Any = "float32",
     ) -> None:
@@ -113,15 +115,13 @@ class SoftAdapt(RateGate):
         self.normalize = _checks.one_of("normalize", normalize, (None, "sum", "absolute"))
         self.loss_weighted = _checks.boolean("loss_weighted", loss_weighted)
         self.sum_of_weights = None if total is None else _checks.positive("total", total)
-        self.smoothing = _checks.non_negative("smoothing", smoothing)
-        if self.smoothing >= 1:
-            raise ValueError(f"`smoothing` must be below 1. Received: smoothing={smoothing!r}")
+        self.momentum = _checks.momentum("momentum", momentum)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
         self.points = 2 if self.rate == "ratio" else (4 if self.order is None else self.order) + 1
         self.period = self.every or (1 if self.rate == "ratio" else self.points)
-        self.history = self.kept("losses", (max(self.points, self.period), k))
+        self.history = kept(self, "losses", (max(self.points, self.period), k))
         self.seen = self.state("seen", dtype="int64")
 
     def total(self, logits: tf.Tensor) -> tf.Tensor:
@@ -133,7 +133,7 @@ class SoftAdapt(RateGate):
         seen = put(self.seen, tf.convert_to_tensor(self.seen) + 1, valid)
         old = tf.cast(tf.convert_to_tensor(self.logits), values.dtype)
         due = valid & (seen >= losses.shape[0]) & (seen % self.period == 0)
-        new = smoothed(old, self._log_weights(losses), self.smoothing)
+        new = smoothed(old, self._log_weights(losses), self.momentum)
         # Slopes of the largest losses overflow; logarithms of negative means are NaN.
         logits = put(self.logits, new, due & ~tf.reduce_any(tf.math.is_nan(new)))
         if not self.loss_weighted:
@@ -161,5 +161,5 @@ class SoftAdapt(RateGate):
             "normalize": self.normalize,
             "loss_weighted": self.loss_weighted,
             "total": self.sum_of_weights,
-            "smoothing": self.smoothing,
+            "momentum": self.momentum,
         }

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from blendloss import _checks
 from blendloss._serialization import Configured
 
 #: The parameters of a distribution by name, each `[K]`, float64.
@@ -79,18 +78,3 @@ class Family(Configured, abc.ABC):
     @abc.abstractmethod
     def distribution(self, parameters: Parameters) -> Any:
         """The distribution as one of TensorFlow Probability."""
-
-
-def number_or_numbers(name: str, value: Any, check: Any) -> float | list[float]:
-    """`value`, a number or a list of numbers, each of which passes `check`."""
-    if not hasattr(value, "__len__"):
-        return check(name, value)
-    return [check(f"{name}[{i}]", number) for i, number in enumerate(_checks.finites(name, value))]
-
-
-def for_each(name: str, value: float | list[float], k: int) -> list[float]:
-    """`value` for each of `k` losses."""
-    values = [value] * k if isinstance(value, float) else value
-    if len(values) != k:
-        raise ValueError(f"`{name}` must have one number for each of the {k} losses. Received: {name}={value!r}")
-    return values

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.gates.families._family import Family, Parameters, for_each, number_or_numbers
+from blendloss.gates.families._family import Family, Parameters
 
 
 @register
@@ -51,12 +51,12 @@ class LogisticNormal(Family):
     uniforms = 1
 
     def __init__(self, mean: Any = 0.0, scale: Any = 1.0) -> None:
-        self.mean = number_or_numbers("mean", mean, _checks.finite)
-        self.scale = number_or_numbers("scale", scale, _checks.positive)
+        self.mean = _checks.number_or_numbers("mean", mean, _checks.finite)
+        self.scale = _checks.number_or_numbers("scale", scale, _checks.positive)
 
     def prior(self, k: int) -> dict[str, list[float]]:
-        scales = for_each("scale", self.scale, k)
-        return {"mean": for_each("mean", self.mean, k), "log_scale": [math.log(scale) for scale in scales]}
+        scales = _checks.for_each("scale", self.scale, k)
+        return {"mean": _checks.for_each("mean", self.mean, k), "log_scale": [math.log(scale) for scale in scales]}
 
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:
         return parameters["mean"] + tf.exp(parameters["log_scale"]) * tf.math.ndtri(uniform[0])

@@ -11,6 +11,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._partition import log_partition_alone
 from blendloss._reduction import accurate_sum
+from blendloss._replicas import sum_over_replicas
 from blendloss._serialization import register
 from blendloss.gates._gate import Context, Gating
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible
@@ -62,22 +63,16 @@ class Likelihood(Normalizer):
     meaning = "it was chosen by likelihood, and says that the residuals do not follow that loss's law"
 
     def __init__(self, scale: Any = None) -> None:
-        if isinstance(scale, (list, tuple, np.ndarray)):
-            scales = _checks.finites("scale", scale)
-            self.scale: Any = [_checks.positive(f"scale[{k}]", one) for k, one in enumerate(scales)]
-        else:
-            self.scale = None if scale is None else _checks.positive("scale", scale)
+        self.scale = None if scale is None else _checks.number_or_numbers("scale", scale, _checks.positive)
         self.updates = self.scale is None
 
     def create_state(self, gate: Any, k: int) -> None:
-        if isinstance(self.scale, list) and len(self.scale) != k:
-            raise ValueError(f"`scale` must be one number or one for each of the {k} losses. Received: {self.scale}")
+        scales = _checks.for_each("scale", 1.0 if self.scale is None else self.scale, k)
         gate.log_partitions = tuple(map(log_partition_alone, gate.names, gate.penalties))
         gate.log_scales = gate.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
+        gate.log_scales.assign(np.log(scales))
         if self.scale is None:
             gate.unit = gate.state("unit")
-        else:
-            gate.log_scales.assign(np.broadcast_to(np.log(self.scale), (k,)))
 
     def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
         if self.scale is None and context.training:
@@ -125,8 +120,5 @@ def _mean_size(context: Context) -> tf.Tensor:
     """Mean |r| over all replicas; 0 where nothing counts."""
     residual, counted = _counted(context)
     total = accurate_sum(tf.where(counted, tf.abs(residual), tf.zeros_like(residual)))
-    number = count(counted, residual.dtype)
-    replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
-        total, number = replica.all_reduce(tf.distribute.ReduceOp.SUM, [total, number])
+    total, number = sum_over_replicas([total, count(counted, residual.dtype)])
     return tf.math.divide_no_nan(total, number)

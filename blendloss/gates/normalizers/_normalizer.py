@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._replicas import mean_over_replicas
 from blendloss._serialization import Configured
 from blendloss.gates._gate import Context, Gating
 
@@ -67,11 +68,7 @@ class Normalizer(Configured, abc.ABC):
 
 def sizes(gate: Any, context: Context) -> tf.Tensor:
     """|l_k|, `[K]`, in the gate's dtype: the mean over the replicas, so that their states agree."""
-    values = tf.cast(context.values, gate.compute_dtype)
-    replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
-        values = replica.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-    return tf.abs(values)
+    return tf.abs(mean_over_replicas(tf.cast(context.values, gate.compute_dtype)))
 
 
 def divisible(numbers: tf.Tensor) -> tf.Tensor:

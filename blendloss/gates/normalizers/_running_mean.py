@@ -53,9 +53,7 @@ class RunningMean(Normalizer):
     updates = True
 
     def __init__(self, memory: float = 100.0) -> None:
-        self.memory = _checks.finite("memory", memory)
-        if self.memory < 1:
-            raise ValueError(f"`memory` must be at least 1. Received: memory={memory!r}")
+        self.memory = _checks.finite("memory", memory, minimum=1)
 
     def create_state(self, gate: Any, k: int) -> None:
         gate.means = gate.state("means", (k,))
@@ -73,11 +71,15 @@ class RunningMean(Normalizer):
         rate = tf.constant(1 / self.memory, now.dtype)
         before = tf.convert_to_tensor(gate.seen)
         seen = before + rate * (1 - before)
-        means = tf.where(valid, means + rate / seen * (now - means), means)
+        means = tf.where(valid, self.averaged(means, now, rate / seen), means)
         gate.means.assign(means)
         gate.seen.assign(tf.where(valid, seen, before))
         gate.skipped.assign(tf.convert_to_tensor(gate.skipped) + tf.cast(~valid, tf.int64))
         return means
+
+    def averaged(self, old: tf.Tensor, new: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+        """The mean of sizes, of which `new` has the `share`."""
+        return old + share * (new - old)
 
     def get_config(self) -> dict[str, Any]:
         return {"memory": self.memory}

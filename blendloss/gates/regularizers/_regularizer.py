@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss._reduction import accurate_sum
+from blendloss._replicas import sum_over_replicas
 from blendloss._serialization import Configured, deserialize, serialize
 from blendloss.schedules import as_schedule
 
@@ -113,9 +114,7 @@ def mean_over_batch(values: tf.Tensor) -> tf.Tensor:
     rows = tf.reshape(values, [-1, values.shape[-1]])
     sums = accurate_sum(tf.transpose(rows))
     count = tf.cast(tf.shape(rows)[0], values.dtype)
-    replica = tf.distribute.get_replica_context()
-    if replica is not None and replica.num_replicas_in_sync > 1:
-        sums, count = replica.all_reduce(tf.distribute.ReduceOp.SUM, [sums, count])
+    sums, count = sum_over_replicas([sums, count])
     return tf.math.divide_no_nan(sums, count)
 
 

@@ -1,0 +1,35 @@
+"""What replicas tell each other under `tf.distribute`; elsewhere each function gives what it was given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def sum_over_replicas(tensors: Any) -> Any:
+    """A tensor, or each of a list of tensors, added up over the replicas."""
+    replica = _replica()
+    return tensors if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def mean_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
+    """`tensor`, averaged over the replicas."""
+    replica = _replica()
+    return tensor if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, tensor)
+
+
+def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
+    """The rows of `tensor` on every replica, one replica's after the other's."""
+    replica = _replica()
+    if replica is None:
+        return tensor
+    if tensor.dtype == tf.bool:  # which no collective takes
+        return tf.cast(replica.all_gather(tf.cast(tensor, tf.int32), axis=0), tf.bool)
+    return replica.all_gather(tensor, axis=0)
+
+
+def _replica() -> Any:
+    """This replica, or None where it is alone, or nothing is distributed."""
+    replica = tf.distribute.get_replica_context()
+    return None if replica is None or replica.num_replicas_in_sync == 1 else replica
