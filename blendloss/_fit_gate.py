@@ -82,7 +82,8 @@ def fit_gate(
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if nothing in the blend trains, or it does not reduce to a scalar, or a variable is not the blend's.
+        ValueError: if nothing in the blend trains, or it does not reduce to a scalar, or a variable is not the blend's,
+            or the gate is one of gradients.
 
     Example:
         >>> import numpy as np, blendloss as bl
@@ -111,6 +112,11 @@ def fit_gate(
         )
     if blend.reduction in ("none", None):
         raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
+    if blend.gate.needs_gradients:
+        raise ValueError(
+            f"The gate {blend.gate.name!r} trains by the gradients of the losses in a network's variables, which "
+            "predictions do not have. Received: a gate of gradients"
+        )
     minimise = minimiser(
         blend,
         variables,

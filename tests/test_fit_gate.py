@@ -77,5 +77,8 @@ def test_mistakes():
             RESIDUALS,
             RESIDUALS,
         )
+    of_gradients = bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.GradNorm())
+    with pytest.raises(ValueError, match="'grad_norm.* trains by the gradients of the losses"):
+        bl.fit_gate(of_gradients, RESIDUALS, RESIDUALS)
     with pytest.raises(ValueError, match="`tolerance` must be positive"):
         bl.fit_gate(normal(), RESIDUALS, RESIDUALS, tolerance=0)

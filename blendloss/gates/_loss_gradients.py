@@ -116,7 +116,8 @@ class LossGradients:
             shared = [i for i, shared in enumerate(self.shared) if shared]
             if not shared:
                 raise ValueError(
-                    "At least two losses must act on one variable, or be told which to measure by name. Received: none"
+                    "At least two losses must act on one variable that trains (is what they share frozen?), or the "
+                    "gate be told by name which `variables` to measure. Received: no shared variable"
                 )
             if self._measured == SHARED:
                 return shared

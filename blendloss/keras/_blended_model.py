@@ -14,7 +14,7 @@ from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import MetricGate
-from blendloss.keras._build import build_before_tracing
+from blendloss.keras._build import build_before_tracing, build_by_call
 from blendloss.keras._gate_optimizer import pair_of, paired
 from blendloss.keras._gradient_step import gradient_step
 from blendloss.keras._held_out import HeldOut
@@ -121,7 +121,10 @@ class BlendedModel(keras.Model):
     def build(self, input_shape: Any) -> None:
         """Builds the network for `input_shape`."""
         if not self.network.built:
-            self.network.build(input_shape)
+            if type(self.network).build is keras.Layer.build:  # which would only say that it is built
+                build_by_call(self.network, input_shape)
+            else:
+                self.network.build(input_shape)
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
@@ -209,7 +212,9 @@ class BlendedModel(keras.Model):
             logs = super().train_step(data)
         if self.blend.gate.needs_progress:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            self.blend.gate.observe_progress(self.blend.values(y, self(x, training=True), sample_weight))
+            with keras.StatelessScope():  # the batch has moved running statistics, such as batch normalisation's, once
+                after = self(x, training=True)
+            self.blend.gate.observe_progress(self.blend.values(y, after, sample_weight))
         self.step.assign(tf.convert_to_tensor(self.step) + self._updates() - before)
         return logs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
@@ -24,6 +25,16 @@ def build_before_tracing(model: keras.Model, x: Any, y: Any, sample_weight: Any)
     # The one call into Keras that is not public; it is what Keras does itself under `tf.distribute`.
     with model.distribute_strategy.scope():
         model._symbolic_build(data_batch=batch)
+
+
+def build_by_call(network: keras.Layer, input_shape: Any) -> None:
+    """Creates the variables of a network without a `build` of its own, from inputs of `input_shape`, if it takes them.
+
+    One that takes no floats of that shape is left to the call that follows, which has the inputs themselves.
+    """
+    inputs = keras.tree.map_shape_structure(keras.KerasTensor, input_shape)
+    with contextlib.suppress(Exception):
+        network(inputs)
 
 
 def _batch_of(array: Any) -> tf.TensorSpec:

@@ -70,6 +70,8 @@ class CollapseMonitor(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Warns if the gate has collapsed, and nothing was said yet."""
         logs = logs or {}
+        if "loss" not in logs:  # an epoch without a batch, of which Keras warns
+            return
         names = self.model.blend.names
         reading = Reading(
             value=logs["loss"],

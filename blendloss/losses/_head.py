@@ -101,4 +101,6 @@ def selected(name: str, structure: Any, key: str | int) -> Any:
         there = str(list(range(len(structure))))
         if -len(structure) <= key < len(structure):
             return structure[key]
-    raise KeyError(f"`{name}` must have {key!r}, which a loss reads. Received: {there}")
+    index = name == "y_true" and isinstance(key, numbers.Integral)
+    hint = f" (an integer is an index; the number itself is the float {float(key)})" if index else ""
+    raise KeyError(f"`{name}` must have {key!r}, which a loss reads{hint}. Received: {there}")

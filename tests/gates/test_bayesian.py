@@ -497,7 +497,7 @@ def test_a_bad_argument_is_named(arguments, error, message):
     [
         (lambda: families.Dirichlet(0.0), ValueError, "`concentration` must be positive"),
         (lambda: families.Dirichlet([1.0, -1.0]), ValueError, r"`concentration\[1\]` must be positive"),
-        (lambda: families.Dirichlet("one"), TypeError, "`concentration` must be a list of numbers"),
+        (lambda: families.Dirichlet("one"), TypeError, "`concentration` must be a real number"),
         (lambda: families.Dirichlet(None), TypeError, "`concentration` must be a real number"),
         (lambda: families.LogisticNormal(scale=0), ValueError, "`scale` must be positive"),
         (lambda: families.LogisticNormal(mean=[0.0, np.nan]), ValueError, r"`mean\[1\]` must not be NaN"),

@@ -139,7 +139,7 @@ def test_a_step_that_takes_the_weights_below_zero_together_is_refused():
 
 
 def test_losses_before_are_no_initial_losses():
-    with pytest.raises(ValueError, match="`initial` must be None"):
+    with pytest.raises(ValueError, match="`initial_losses` must be None"):
         gates.GradNorm(initial_losses=[1.0], relative_to="previous")
 
 

@@ -381,14 +381,14 @@ def test_residuals_of_zero_and_infinity_leave_the_scales_finite():
         assert np.isfinite(gradient).all() == (bad == 0)  # an infinite loss cannot hide
 
 
-def test_a_frozen_gate_keeps_dividing_and_evaluates_the_chosen_loss_alone():
+def test_a_frozen_gate_keeps_dividing_by_what_all_losses_were():
     gate = Learned([0.0, 1.0], normalize="initial")
     gate.trainable = False
     blend = bl.Blend(LOSSES, gate, bl.modes.Hard())
     read(blend, [[4.0]])
     reading = read(blend, [[2.0]])
     assert float(reading.value) == 0.5
-    np.testing.assert_array_equal(reading.losses, [math.nan, 2.0])
+    np.testing.assert_array_equal(reading.losses, [4.0, 2.0])
     np.testing.assert_array_equal(reading.weights, [0.0, 0.25])
 
 

@@ -103,6 +103,16 @@ def test_names_in_any_order(make):
 
 
 @every_gate
+@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0], 1.0, {"a": 1.0}, {"a": 1.0, "b": 2.0, "c": 3.0}], ids=str)
+def test_an_observation_of_other_losses_is_refused(make, values):
+    blend = blend_of(make(), 2)
+    blend.read_values(named([1.0, 2.0]), step=0)
+    with pytest.raises(ValueError, match=r"`values` must .*\['a', 'b'\].*Received:"):
+        blend.gate.observe_progress(values)
+    blend.gate.observe_progress([0.9, 2.0])  # it still waits for its own
+
+
+@every_gate
 def test_a_gate_of_no_blend_says_so(make):
     with pytest.raises(ValueError, match="belongs to no blend yet"):
         make().observe_progress([1.0])
@@ -123,6 +133,39 @@ def test_a_model_tells_it(make, jit_compile):
     state = state_of(blend.gate)
     assert state["waiting"] == state["skipped"] == 0
     assert state.get("count", state.get("seen")) == 4 * 30
+
+
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
+def test_a_model_looks_at_a_batch_again_and_moves_no_running_statistic_by_it(jit_compile):
+    random = np.random.default_rng(0)
+    x = (3 + random.normal(size=(64, 2))).astype("float32")
+    norm = keras.layers.BatchNormalization(momentum=0.75)
+    network = keras.Sequential([norm, keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(1)])
+    model = bl.BlendedModel(network, bl.Blend({"mse": "mse", "mae": "mae"}, gates.FAMO()))
+    model.compile("sgd", jit_compile=jit_compile)
+    model.fit(x, x[:, :1], batch_size=64, verbose=0)
+    # Once: 0.25 of the mean; twice would be 0.4375. To float32's rounding of a sum of 64.
+    np.testing.assert_allclose(norm.moving_mean, 0.25 * x.mean(axis=0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True], ids=["graph", "eager"])
+def test_a_model_tells_the_losses_after_the_update(run_eagerly):
+    x = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
+    model = bl.BlendedModel(
+        keras.Sequential([keras.layers.Dense(1)]), bl.Blend({"mse": "mse", "mae": "mae"}, gates.FAMO())
+    )
+    model.compile(keras.optimizers.SGD(0.1), run_eagerly=run_eagerly)
+    told = tf.Variable([0.0, 0.0])
+    observe = model.blend.gate.observe_progress
+
+    def keep(values):
+        told.assign(tf.stack([values["mse"], values["mae"]]))
+        observe(values)
+
+    model.blend.gate.observe_progress = keep
+    model.fit(x, x[:, :1], batch_size=16, verbose=0)
+    after = model.blend.values(x[:, :1], model(x))
+    np.testing.assert_allclose(told, [after["mse"], after["mae"]], rtol=1e-5)  # float32, fused otherwise
 
 
 # FAMO

@@ -284,6 +284,40 @@ def functional():
 NETWORKS = {"sequential": network, "functional": functional, "subclassed": Subclassed}
 
 
+class Unbuilt(keras.Model):
+    """Without a `build`: its layers are built when it is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = keras.layers.Dense(8), keras.layers.Dense(1)
+
+    def call(self, x):
+        return self.out(self.hidden(x))
+
+
+def test_a_network_without_a_build_of_its_own_is_built_by_a_call(tmp_path, recwarn):
+    model = model_of("softadapt", net=Unbuilt)
+    fit(model, epochs=1)
+    model.save_weights(tmp_path / "model.weights.h5")
+    restored = bl.BlendedModel(Unbuilt(), blend_of("softadapt"))
+    restored.build((None, 4))  # in Keras it would only be marked as built, and load no weights
+    restored.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(restored.predict(X, verbose=0), model.predict(X, verbose=0))
+    assert not [warning for warning in recwarn if "build" in str(warning.message)]
+
+
+def test_a_network_of_rows_is_built_by_the_first_batch():
+    class OfRows(Unbuilt):
+        def call(self, rows):
+            return self.out(self.hidden(tf.gather(X, rows)))  # takes no floats
+
+    model = bl.BlendedModel(OfRows(), blend_of("learned"))
+    model.compile("sgd")
+    losses = model.fit(np.arange(64), Y, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
+    assert len(model.network.trainable_variables) == 4
+
+
 @pytest.mark.parametrize("net", NETWORKS)
 def test_saved_and_continued_is_never_having_stopped(net, tmp_path):
     straight, stopped = model_of(net=NETWORKS[net]), model_of(net=NETWORKS[net])

@@ -5,6 +5,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import blendloss as bl
 
@@ -104,6 +105,17 @@ def test_a_gate_that_follows_held_out_data_is_left_alone():
     model.fit(X[:32], Y[:32], held_out_data=(X[32:], Y[32:]), verbose=0, callbacks=[monitor])
     assert "held out" in str(monitor.diagnosis)  # and no warning, which would be an error here
     assert monitor.diagnosis.shares["mse"] > 0.99
+
+
+def test_an_epoch_without_a_batch_is_not_judged():
+    model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), bl.Blend(PENALTIES, bl.gates.Learned()))
+    model.compile("sgd")
+    monitor = bl.keras.CollapseMonitor()
+    with pytest.warns(UserWarning, match="ran out of data"):
+        model.fit(
+            tf.data.Dataset.from_tensor_slices((X, Y)).batch(16).take(0), callbacks=[monitor], verbose=0, shuffle=False
+        )
+    assert monitor.diagnosis is None
 
 
 def test_other_models_are_refused():

@@ -10,10 +10,10 @@ from blendloss import _checks
 from blendloss._serialization import register
 from blendloss._solvers._eigen import ROUNDING, pseudo_inverse_applied
 from blendloss._solvers._gram import STATIONARY, applied, cosines, norms, size, solved
-from blendloss.gates._from_values._values import checked_preference, one_each
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss.gates._values import checked_preference, one_each
 
 LENGTHS = ("projection", "min", "max", "mean", "harmonic", "geometric")
 

@@ -10,10 +10,10 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
-from blendloss.gates._from_values._values import checked_entries, one_each, shared_values
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import LAST, LossGradients
+from blendloss.gates._values import checked_entries, one_each, shared_values
 
 FORMS = ("renormalized", "softmax", "exponential")
 REFERENCES = ("initial", "previous")

@@ -119,9 +119,7 @@ class GradVac(GradientGate):
         dtype: Any = "float32",
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.beta = _checks.positive("beta", beta)
-        if self.beta > 1:
-            raise ValueError(f"`beta` must be at most 1. Received: beta={beta!r}")
+        self.beta = _checks.positive("beta", beta, maximum=1)
         self.follow = _checks.one_of("follow", follow, FOLLOWS)
         self.seed = _noise.checked_seed(seed)
         self.needs_step = True

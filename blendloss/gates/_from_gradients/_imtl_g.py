@@ -28,6 +28,7 @@ def _impartial(gram: tf.Tensor) -> tf.Tensor:
     longest = tf.reduce_max(lengths)
     parts = tf.math.divide_no_nan(parts * longest, lengths)
     total = tf.reduce_sum(parts)
+    # Less than this is rounding of what cancels, as where two gradients are opposite.
     nothing = tf.abs(total) <= 1e-12 * tf.reduce_sum(tf.abs(parts))
     return tf.where(nothing, tf.zeros_like(parts), parts / tf.where(nothing, tf.ones_like(total), total))
 

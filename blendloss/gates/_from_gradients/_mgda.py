@@ -9,12 +9,12 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss._solvers._min_norm import min_norm
-from blendloss.gates._from_values._values import over_replicas, precise
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss.gates._values import shared_values
 
-NORMALIZATIONS = ("none", "l2", "loss", "loss+")
+NORMALIZATIONS = (None, "l2", "loss", "loss+")
 
 
 def multiple_descent(gram: tf.Tensor, sizes: tf.Tensor | None = None) -> tf.Tensor:
@@ -36,7 +36,7 @@ class MGDA(GradientGate):
     found exactly, by an active set of the K x K products of the gradients.
 
     Args:
-        normalization: "none"; or what each gradient is divided by before the weights are sought, for losses of
+        normalize: None; or what each gradient is divided by before the weights are sought, for losses of
             different units: "l2", s_k = |G_k|; "loss", |l_k|; "loss+", |l_k| |G_k|. The weights are of the gradients as
             they are.
         variables: as of `GradientGate`.
@@ -81,7 +81,7 @@ class MGDA(GradientGate):
 
     def __init__(
         self,
-        normalization: str = "none",
+        normalize: str | None = None,
         *,
         variables: Any = SHARED,
         heads: str | None = None,
@@ -90,15 +90,15 @@ class MGDA(GradientGate):
         dtype: Any = "float32",
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.normalization = _checks.one_of("normalization", normalization, NORMALIZATIONS)
-        self.needs_values = normalization in ("loss", "loss+")
+        self.normalize = _checks.one_of("normalize", normalize, NORMALIZATIONS)
+        self.needs_values = normalize in ("loss", "loss+")
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        sizes = gradients.norms() if self.normalization in ("l2", "loss+") else None
+        sizes = gradients.norms() if self.normalize in ("l2", "loss+") else None
         if self.needs_values:
-            losses = tf.abs(tf.cast(over_replicas(precise(self, context.values)), tf.float64))
+            losses = tf.abs(tf.cast(shared_values(self, context), tf.float64))
             sizes = losses if sizes is None else losses * sizes
         return multiple_descent(gradients.gram(), sizes)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "normalization": self.normalization}
+        return {**super().get_config(), "normalize": self.normalize}

@@ -11,10 +11,10 @@ from blendloss import _checks, _noise
 from blendloss._replicas import sum_over_replicas
 from blendloss._serialization import register
 from blendloss.gates._from_gradients._lr_annealing import mean_over_sizes, over_sizes, smoothed
-from blendloss.gates._from_values._values import shared_values
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss.gates._values import shared_values
 
 FORMS = ("paper", "mean", "root")
 # An odd number of 64 bits, so that each loss draws by a seed of its own.

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from blendloss._serialization import register
 from blendloss._solvers._dual_cone import dual_cone
-from blendloss.gates._from_values._values import checked_preference, one_each
 from blendloss.gates._gate import Context
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss.gates._values import checked_preference, one_each
 
 
 @register

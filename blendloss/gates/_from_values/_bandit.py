@@ -11,8 +11,8 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._noise import BANDIT, RESERVOIR, checked_seed, uniform
 from blendloss.gates._from_values._progress_gate import ProgressGate
-from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context, Gating, of_stage
+from blendloss.gates._values import kept
 from blendloss.gates.statistics._statistic import quantile
 
 #: Graves et al. scale rewards between these quantiles of their history.

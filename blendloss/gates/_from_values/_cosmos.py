@@ -11,7 +11,7 @@ from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.gates._from_values._pbi import needed_preference
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._from_values._values import one_each
+from blendloss.gates._values import one_each
 
 
 @register

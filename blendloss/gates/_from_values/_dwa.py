@@ -9,8 +9,8 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio
-from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
+from blendloss.gates._values import kept
 
 
 @register

@@ -10,8 +10,8 @@ from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
 from blendloss.gates._from_values._progress_gate import ProgressGate
-from blendloss.gates._from_values._values import checked_entries, kept, one_each
 from blendloss.gates._gate import Context, Gating
+from blendloss.gates._values import checked_entries, kept, one_each
 
 #: Adam's.
 BETAS = (0.9, 0.999)

@@ -10,7 +10,7 @@ from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._from_values._values import checked_preference, one_each
+from blendloss.gates._values import checked_preference, one_each
 
 
 @register

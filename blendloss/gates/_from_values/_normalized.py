@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._from_values._values import checked_preference, one_each
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._values import checked_preference, one_each
 from blendloss.gates.normalizers._as_normalizer import as_normalizer
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._from_values._values import checked_entries, checked_preference, one_each
+from blendloss.gates._values import checked_entries, checked_preference, one_each
 
 
 @register

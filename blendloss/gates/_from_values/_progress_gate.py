@@ -11,8 +11,8 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._replicas import mean_over_replicas
-from blendloss.gates._from_values._values import precise, shared_values
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._values import precise, shared_values
 
 
 class ProgressGate(Gate, abc.ABC):
@@ -68,8 +68,13 @@ class ProgressGate(Gate, abc.ABC):
             super().observe_progress(values)
         self._require_blend()
         if isinstance(values, Mapping):
+            if set(values) != set(self.names):
+                raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
             values = tf.stack([tf.convert_to_tensor(values[name]) for name in self.names])
-        given = mean_over_replicas(precise(self, tf.stop_gradient(values)))
+        given = precise(self, tf.stop_gradient(values))
+        if not given.shape.is_compatible_with([len(self.names)]):
+            raise ValueError(f"`values` must be one for each of {list(self.names)}. Received: shape {given.shape}")
+        given = mean_over_replicas(given)
         waiting = tf.convert_to_tensor(self.waiting)
         rule = f"`observe_progress` of the gate {self.name!r} must follow a training step."
         given = require(waiting > 0, rule, given)

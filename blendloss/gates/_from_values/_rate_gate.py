@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss.gates._from_values._values import kept, shared_values
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._values import kept, shared_values
 
 
 def ratio(now: tf.Tensor, before: tf.Tensor) -> tf.Tensor:

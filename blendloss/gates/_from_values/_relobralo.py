@@ -11,8 +11,8 @@ from blendloss import _checks
 from blendloss._noise import LOOK_BACK, checked_seed, uniform
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, smoothed
-from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
+from blendloss.gates._values import kept
 
 
 def log_balance(now: tf.Tensor, then: tf.Tensor, temperature: float, epsilon: float) -> tf.Tensor:

@@ -9,8 +9,8 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.gates._from_values._scalarization import blended
-from blendloss.gates._from_values._values import checked_entries, checked_preference, kept, one_each, shared_values
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._values import checked_entries, checked_preference, kept, one_each, shared_values
 
 #: What the published code adds to what it takes the logarithm of.
 _LEAST = 1e-20

@@ -11,8 +11,8 @@ from blendloss import _checks
 from blendloss._graph_checks import require
 from blendloss._serialization import register
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio, smoothed
-from blendloss.gates._from_values._values import kept
 from blendloss.gates._gate import Context
+from blendloss.gates._values import kept
 
 
 def forward_difference(losses: tf.Tensor) -> tf.Tensor:

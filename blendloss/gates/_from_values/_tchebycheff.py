@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.gates._from_values._values import checked_entries, checked_preference, one_each, shared_values
 from blendloss.gates._gate import Context, Gate, Gating, of_stage
+from blendloss.gates._values import checked_entries, checked_preference, one_each, shared_values
 
 
 @register

@@ -11,8 +11,6 @@ from blendloss import _checks
 from blendloss._replicas import mean_over_replicas
 from blendloss.gates._gate import Context, Gate
 
-over_replicas = mean_over_replicas
-
 
 def shared_values(gate: Gate, context: Context) -> tf.Tensor:
     """The losses that `gate` looks at, `[K]`, as `precise`: their mean over the replicas, so that their gates agree."""
