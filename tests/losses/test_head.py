@@ -126,7 +126,7 @@ def cubes(y_true, y_pred):
         Head("a", keras.losses.Huber(delta=2.0), target=0.5),
         Head(-1, cubes, target="b"),
     ],
-    ids=str,
+    ids=["name", "penalty", "keras", "function"],
 )
 def test_round_trip(head):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
