@@ -88,7 +88,8 @@ def _coefficients(gram: tf.Tensor, beta: float) -> tuple[tf.Tensor, tf.Tensor]:
         best = tf.argmin(tf.where(allowed, rise, tf.constant(float("inf"), tf.float64)))
         # There the whole step converges quadratically, and the differences are rounding of the largest terms.
         near = max(1.0, beta) * tf.reduce_max(tf.abs(share)) <= _NEAR
-        return i + 1, x + tf.where(near, tf.ones_like(tried[0]), tried[best]) * change
+        # Not `tried[best]`: to XLA the bounds of a slice are constants, and what they follow from is compiled anew.
+        return i + 1, x + tf.where(near, tf.ones_like(tried[0]), tf.gather(tried, best)) * change
 
     steps, x = tf.while_loop(going, step, (tf.constant(0), tf.ones_like(lengths)))
     coefficients = counted * lengths ** (-2 / (1 + beta)) * x

@@ -1,0 +1,54 @@
+"""Prints how many programs XLA compiled for a training step of each gate, in its first and in later steps.
+
+Run as a script, by `test_compiled_once.py`: where XLA is to write its programs down is read as it starts.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+DUMP = Path(sys.argv[1])
+os.environ["XLA_FLAGS"] = f"--xla_dump_to={DUMP} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*step.*"
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import tensorflow as tf  # noqa: E402
+
+import blendloss as bl  # noqa: E402
+from tests.test_blend import FROM_GRADIENTS, OF_VALUES  # noqa: E402
+
+
+def programs() -> int:
+    return len(list(DUMP.glob("*before_optimizations.txt")))
+
+
+def steps_of(gate):
+    """A compiled training step of three losses of a variable that moves."""
+    blend = bl.Blend(["a", "b", "c"], gate)
+    w, step = tf.Variable([1.0, -0.5, 2.0, 0.25]), tf.Variable(0, dtype=tf.int64)
+    ways = tf.constant([[1.0, 2.0, 0.0, 1.0], [-1.0, 0.5, 1.0, 0.0], [0.5, -2.0, 1.0, 1.0]])
+
+    @tf.function(jit_compile=True)
+    def train_step():
+        with tf.GradientTape(persistent=True) as tape:
+            residuals = [tf.reshape(tf.tensordot(way, w, 1) - 3.0, [1]) for way in tf.unstack(ways)]
+            values = {name: tf.reduce_sum(r**2) + 0.5 for name, r in zip(blend.names, residuals, strict=True)}
+        given = dict(zip(blend.names, residuals, strict=True)) if gate.needs_residuals else None
+        variables = [w, *blend.trainable_variables]
+        found = blend.gradients(tape, values, variables, step=step, residuals=given)
+        for variable, gradient in zip(variables, found.gradients, strict=True):
+            variable.assign(tf.convert_to_tensor(variable) - 0.01 * tf.cast(gradient, variable.dtype))
+        if gate.needs_progress:
+            gate.observe_progress({name: value * 0.9 for name, value in values.items()})
+        step.assign_add(1)
+
+    return train_step
+
+
+for name, make in {**OF_VALUES, **FROM_GRADIENTS}.items():
+    before = programs()
+    train_step = steps_of(make())
+    train_step()
+    first = programs() - before
+    for _ in range(3):
+        train_step()
+    print(name, first, programs() - before - first, flush=True)
