@@ -114,7 +114,7 @@ def test_golden_values(penalty, residuals, values, slopes, dtype):
 
 
 def test_every_penalty_has_a_golden_row():
-    named = {getattr(losses, name) for name in losses.__all__} - {losses.Penalty, losses.AdaptiveBarron}
+    named = {getattr(losses, name) for name in losses.__all__} - {losses.Penalty, losses.AdaptiveBarron, losses.Head}
     assert named == {type(row[1]) for row in golden.ROWS} == set(ULPS)
 
 
