@@ -105,8 +105,17 @@ def _each_vectorised() -> type:
 
 def _made(subject: Any, k: int) -> Any:
     """A gate with its usual arguments."""
-    given: dict[str, Any] = {"seed": 0, "preference": [1.0 / k] * k, "reference": "loss0"}
+    given: dict[str, Any] = {
+        "seed": 0,
+        "preference": [1.0 / k] * k,
+        "penalty": 1.0,
+        "window": 25,
+        "smoothness": 1.0,
+        "exploration": 0.1,
+    }
     wanted = inspect.signature(subject.__init__).parameters
+    if "form" in wanted and "seed" in wanted and wanted["seed"].default is None:  # PCGrad's own form draws
+        return subject(**({} if "probes" in wanted else {"seed": 0}))
     needed = {n: v for n, v in given.items() if n in wanted and wanted[n].default is inspect.Parameter.empty}
     return subject(**needed)
 
@@ -138,7 +147,7 @@ def build(case: dict[str, Any], arm: str) -> Subject:
         model = _network(k)
         model.compile("adam", loss=dict.fromkeys(y, "mse"))
     else:
-        heads = {name: bl.losses.Head(name, "mse") for name in y}
+        heads = {name: bl.losses.Head(name, bl.losses.SquaredError()) for name in y}
         model = bl.BlendedModel(_network(k), bl.Blend(heads, _gates()[arm](k)))
         model.compile("adam")
     model.optimizer.build(model.trainable_variables)
