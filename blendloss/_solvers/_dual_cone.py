@@ -26,6 +26,8 @@ def dual_cone(gram: Any, preference: Any) -> tf.Tensor:
         gram: M = G G', `[K, K]`.
         preference: p, `[K]`, non-negative.
     """
+    if not tf.is_tensor(preference):  # `tf.cast` would round numbers to float32 first
+        preference = tf.constant(preference, tf.float64)
     preference = tf.cast(preference, tf.float64)
 
     def solve(gram: tf.Tensor) -> tf.Tensor:
