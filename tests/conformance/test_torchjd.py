@@ -263,8 +263,8 @@ AGGREGATORS = [
         for mode in ("min", "median", "rmse")
     ),
     # The orders of projections are drawn: only up to two losses have one alone.
-    Aggregator("PCGrad", lambda k: gate("PCGrad"), lambda k: aggregation.PCGrad(), 1e-12, fit=a_pair),
-    Aggregator("GradVac", lambda k: gate("GradVac"), lambda k: aggregation.GradVac(), 1e-7, fit=a_pair),
+    Aggregator("PCGrad", lambda k: gate("PCGrad", seed=0), lambda k: aggregation.PCGrad(), 1e-12, fit=a_pair),
+    Aggregator("GradVac", lambda k: gate("GradVac", seed=0), lambda k: aggregation.GradVac(), 1e-7, fit=a_pair),
     Aggregator("ConFIG", lambda k: gate("ConFIG"), lambda k: aggregation.ConFIG(), 1e-9),
     Aggregator("UPGrad", lambda k: gate("UPGrad"), lambda k: aggregation.UPGrad(projector=exact_projection()), 1e-8),
 ]
