@@ -10,7 +10,7 @@ from blendloss._batch import NOTHING, computable
 from blendloss._context import context_of
 from blendloss._reading import BlendedGradients
 from blendloss._reduction import per_replica
-from blendloss.gates import GradientGate, LossGradients
+from blendloss.gates import Context, GradientGate, LossGradients
 
 if TYPE_CHECKING:
     from blendloss._blend import Blend
@@ -28,16 +28,7 @@ def gradients_of(
 ) -> BlendedGradients:
     """The gradients of `blend` in `variables`; arguments as of `Blend.gradients`, in the order of the losses."""
     gate = blend.gate
-    if blend.reduction in ("none", None):
-        raise ValueError(f"A blend that does not reduce has no one gradient. Received: reduction={blend.reduction!r}")
-    for name, value in zip(blend.names, values, strict=True):
-        if value.shape.rank != 0:
-            raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
-    if gate.needs_gradients and not getattr(tape, "_persistent", True):
-        raise ValueError(
-            "`tape` must be persistent, as each loss is differentiated by itself: tf.GradientTape(persistent=True). "
-            "Received: one that is not"
-        )
+    _check(blend, tape, values)
     own = {id(variable) for variable in gate.trainable_variables}
     of_gate = [variable for variable in variables if id(variable) in own]
     if own and not of_gate:
@@ -63,13 +54,32 @@ def gradients_of(
     weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
     if isinstance(gate, GradientGate):
         found = gate.combined(weights, losses, context)
-        by_gate = gate.own_gradients(context) if of_gate else None  # none of a gate that is frozen
-        if by_gate is not None:  # the same on each replica
-            of_each = dict(zip(map(id, gate.trainable_variables), by_gate, strict=True))
-            of_own = [per_replica(of_each[id(variable)], "mean") for variable in of_gate]
+        of_own = _by_the_gate(gate, context, of_gate) or of_own
     else:
         found = losses.combined(weights)
     if scale is not None:
         of_own = [tf.cast(scale, gradient.dtype) * gradient for gradient in of_own]
     by_id = dict(zip(map(id, of_network + of_gate), [*found, *of_own], strict=True))
     return BlendedGradients([by_id[id(variable)] for variable in variables], reading)
+
+
+def _check(blend: Blend, tape: tf.GradientTape, values: list[tf.Tensor]) -> None:
+    if blend.reduction in ("none", None):
+        raise ValueError(f"A blend that does not reduce has no one gradient. Received: reduction={blend.reduction!r}")
+    for name, value in zip(blend.names, values, strict=True):
+        if value.shape.rank != 0:
+            raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
+    if blend.gate.needs_gradients and not getattr(tape, "_persistent", True):
+        raise ValueError(
+            "`tape` must be persistent, as each loss is differentiated by itself: tf.GradientTape(persistent=True). "
+            "Received: one that is not"
+        )
+
+
+def _by_the_gate(gate: GradientGate, context: Context, of_gate: list[Any]) -> list[tf.Tensor] | None:
+    """The gradients that the gate's method gives its own variables, of which each replica has its share."""
+    found = gate.own_gradients(context) if of_gate else None  # none of a gate that is frozen
+    if found is None:
+        return None
+    of_each = dict(zip(map(id, gate.trainable_variables), found, strict=True))
+    return [per_replica(of_each[id(variable)], "mean") for variable in of_gate]  # the same on each
