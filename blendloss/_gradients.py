@@ -54,7 +54,7 @@ def gradients_of(
     weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
     if isinstance(gate, GradientGate):
         found = gate.combined(weights, losses, context)
-        of_own = _by_the_gate(gate, context, of_gate) or of_own
+        of_own = _by_the_gate(gate, context, of_gate, weights) or of_own
     else:
         found = losses.combined(weights)
     if scale is not None:
@@ -76,10 +76,19 @@ def _check(blend: Blend, tape: tf.GradientTape, values: list[tf.Tensor]) -> None
         )
 
 
-def _by_the_gate(gate: GradientGate, context: Context, of_gate: list[Any]) -> list[tf.Tensor] | None:
-    """The gradients that the gate's method gives its own variables, of which each replica has its share."""
+def _by_the_gate(
+    gate: GradientGate, context: Context, of_gate: list[Any], weights: tf.Tensor
+) -> list[tf.Tensor] | None:
+    """The gradients that the gate's method gives its own variables, of which each replica has its share.
+
+    They are NaN where a weight is not finite, as the gradients of the network are. That ties them to the weights: in a
+    loop over steps (`steps_per_execution`) TensorFlow's optimizer of graphs drops the order of a variable's read and
+    its update where no value leads from the one to the other, and the weights would be of a later step by chance.
+    """
     found = gate.own_gradients(context) if of_gate else None  # none of a gate that is frozen
     if found is None:
         return None
-    of_each = dict(zip(map(id, gate.trainable_variables), found, strict=True))
+    finite = tf.reduce_all(tf.math.is_finite(weights))
+    tied = [tf.where(finite, gradient, tf.constant(float("nan"), gradient.dtype)) for gradient in found]
+    of_each = dict(zip(map(id, gate.trainable_variables), tied, strict=True))
     return [per_replica(of_each[id(variable)], "mean") for variable in of_gate]  # the same on each

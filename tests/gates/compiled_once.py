@@ -1,24 +1,19 @@
 """Prints how many programs XLA compiled for a training step of each gate, in its first and in later steps.
 
-Run as a script, by `test_compiled_once.py`: where XLA is to write its programs down is read as it starts.
+Run as a script, by `test_compiled_once.py`, with the folder into which XLA writes its programs.
 """
 
-import os
 import sys
 from pathlib import Path
 
-DUMP = Path(sys.argv[1])
-os.environ["XLA_FLAGS"] = f"--xla_dump_to={DUMP} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=.*step.*"
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow as tf
 
-import tensorflow as tf  # noqa: E402
-
-import blendloss as bl  # noqa: E402
-from tests.test_blend import FROM_GRADIENTS, OF_VALUES  # noqa: E402
+import blendloss as bl
+from tests.test_blend import FROM_GRADIENTS, OF_VALUES
 
 
-def programs() -> int:
-    return len(list(DUMP.glob("*before_optimizations.txt")))
+def programs(dump: Path) -> int:
+    return len(list(dump.glob("*before_optimizations.txt")))
 
 
 def steps_of(gate):
@@ -44,11 +39,16 @@ def steps_of(gate):
     return train_step
 
 
-for name, make in {**OF_VALUES, **FROM_GRADIENTS}.items():
-    before = programs()
-    train_step = steps_of(make())
-    train_step()
-    first = programs() - before
-    for _ in range(3):
+def main(dump: Path) -> None:
+    for name, make in {**OF_VALUES, **FROM_GRADIENTS}.items():
+        before = programs(dump)
+        train_step = steps_of(make())
         train_step()
-    print(name, first, programs() - before - first, flush=True)
+        first = programs(dump) - before
+        for _ in range(3):
+            train_step()
+        print(name, first, programs(dump) - before - first, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

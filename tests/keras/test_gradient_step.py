@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context  # the only way to an optimized graph
 
 import blendloss as bl
 from blendloss.gates import Gate, GradientGate
@@ -275,6 +276,53 @@ def test_every_way_of_running_gives_the_same(gate, named):
     assert set(expected) == set(found)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+def loop_over_steps(model):
+    """The nodes of the loop that `fit` ran, by name, as TensorFlow's optimizer of graphs left them."""
+    context.enable_graph_collection()
+    fit(model, epochs=1)
+    graphs = [each.post_optimization_graph for each in context.export_run_metadata().function_graphs]
+    context.disable_graph_collection()
+    (loop,) = (graph for graph in graphs if any(node.op == "NextIteration" for node in graph.node))
+    return {node.name: node for node in loop.node}
+
+
+def sources(node):
+    return [name.lstrip("^").split(":")[0] for name in node.input]
+
+
+def before(nodes, name):
+    """The nodes that an iteration runs before the named one."""
+    seen, stack = set(), [name]
+    while stack:
+        name = stack.pop()
+        if name not in seen:
+            seen.add(name)
+            stack += sources(nodes[name]) if nodes[name].op != "NextIteration" else []
+    return seen
+
+
+def resource(nodes, name):
+    while nodes[name].op in ("ReadVariableOp", "Enter", "Identity", "Switch") or nodes[name].op.startswith("Assign"):
+        name = sources(nodes[name])[0]
+    return name
+
+
+@every_gate
+def test_the_order_of_reads_and_updates_survives_in_a_loop_over_steps(gate):
+    """TensorFlow's optimizer of graphs drops a control dependency that it takes for implied by a later iteration."""
+    nodes = loop_over_steps(model_of(gate, steps_per_execution=2))
+    updates = [name for name, node in nodes.items() if node.op.startswith("Assign")]
+    reads = [name for name, node in nodes.items() if node.op == "ReadVariableOp"]
+    ordered = 0
+    for update in updates:
+        earlier = before(nodes, update)
+        for read in reads:
+            if resource(nodes, read) == resource(nodes, update):
+                assert read in earlier or update in before(nodes, read), (read, update)
+                ordered += 1
+    assert ordered > 20  # else nothing was looked at
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
