@@ -81,14 +81,14 @@ def _by_the_gate(
 ) -> list[tf.Tensor] | None:
     """The gradients that the gate's method gives its own variables, of which each replica has its share.
 
-    They are NaN where a weight is not finite, as the gradients of the network are. That ties them to the weights: in a
-    loop over steps (`steps_per_execution`) TensorFlow's optimizer of graphs drops the order of a variable's read and
-    its update where no value leads from the one to the other, and the weights would be of a later step by chance.
+    They are 0 in a step whose weights are not finite, which the gate forgets. That ties them to the weights: in a loop
+    over steps (`steps_per_execution`) TensorFlow's optimizer of graphs drops the order of a variable's read and its
+    update where no value leads from the one to the other, and the weights would be of a later step by chance.
     """
     found = gate.own_gradients(context) if of_gate else None  # none of a gate that is frozen
     if found is None:
         return None
     finite = tf.reduce_all(tf.math.is_finite(weights))
-    tied = [tf.where(finite, gradient, tf.constant(float("nan"), gradient.dtype)) for gradient in found]
+    tied = [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in found]
     of_each = dict(zip(map(id, gate.trainable_variables), tied, strict=True))
     return [per_replica(of_each[id(variable)], "mean") for variable in of_gate]  # the same on each
