@@ -21,7 +21,7 @@ from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
-from blendloss.keras._readings import Latest, MeanOfEvaluated
+from blendloss.keras._readings import Readings
 
 
 @register
@@ -96,9 +96,7 @@ class BlendedModel(keras.Model):
         self.held_out_data: HeldOutData | None = None
         self.step = self._count("step")
         self.read_at = self._count("read_at")  # the step of the last reading in training
-        self._loss_readings = [MeanOfEvaluated(name=f"loss/{name}") for name in blend.names]
-        self._gate_readings = [Latest(name=f"gate/{name}") for name in blend.names]
-        self._cost_readings = [MeanOfEvaluated(name="cost")] if blend.gate.has_cost else []
+        self._readings = Readings(blend.names, blend.gate.has_cost)
         if network.built:
             self.built = True
 
@@ -253,13 +251,7 @@ class BlendedModel(keras.Model):
 
     def log_reading(self, reading: Reading, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""
-        number = tf.shape(tf.nest.flatten(y_pred)[0])[0]
-        for k, (loss, gate) in enumerate(zip(self._loss_readings, self._gate_readings, strict=True)):
-            unread = tf.math.is_nan(reading.losses[k]) & (reading.weights[k] == 0)
-            loss.update_state(reading.losses[k], tf.where(unread, 0, number))
-            gate.update_state(reading.weights[k])
-        for cost in self._cost_readings:
-            cost.update_state(reading.cost, number)
+        self._readings.update_state(reading, tf.shape(tf.nest.flatten(y_pred)[0])[0])
 
     def with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
         """`total` and regularisation losses, of which each replica has its share."""

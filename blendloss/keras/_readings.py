@@ -1,31 +1,54 @@
-"""The metrics that carry a blend's readings into Keras's logs."""
+"""The metric that carries a blend's readings into Keras's logs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from blendloss._reading import Reading
 
-class MeanOfEvaluated(keras.metrics.Mean):
-    """The mean of a loss over the examples that it was evaluated on; NaN if there are none."""
 
-    def update_state(self, value: tf.Tensor, count: tf.Tensor) -> None:
+class Readings(keras.metrics.Metric):
+    """Each loss's mean over the examples that it was evaluated on (NaN if there are none), and each latest weight.
+
+    One metric for all, as a step pays for each variable that it moves.
+    """
+
+    def __init__(self, names: Sequence[str], has_cost: bool) -> None:
+        super().__init__(name="readings")
+        self._names = tuple(names)
+        self._has_cost = has_cost
+        means = len(self._names) + has_cost
+        self.total = self.add_variable((means,), "zeros", name="total")
+        self.count = self.add_variable((means,), "zeros", name="count")
+        # Where replicas are summed, the number of them is summed, too.
+        self.latest = self.add_variable((len(self._names) + 1,), "zeros", name="latest")
+
+    def update_state(self, reading: Reading, number: tf.Tensor) -> None:
+        """Counts the reading of a batch of `number` examples."""
+        unread = tf.math.is_nan(reading.losses) & (reading.weights == 0)
         # A value that does not count may be NaN, and 0 times NaN is NaN.
-        value = tf.where(count > 0, value, tf.zeros_like(value))
-        super().update_state(value, sample_weight=tf.cast(count, value.dtype))
+        values = tf.where(unread, tf.zeros_like(reading.losses), reading.losses)
+        counts = tf.where(unread, tf.zeros_like(values), tf.cast(number, values.dtype))
+        if self._has_cost:
+            values = tf.concat([values, [tf.cast(reading.cost, values.dtype)]], 0)
+            counts = tf.concat([counts, [tf.cast(number, counts.dtype)]], 0)
+        self.total.assign_add(tf.cast(values * counts, self.total.dtype))
+        self.count.assign_add(tf.cast(counts, self.count.dtype))
+        self.latest.assign(tf.cast(tf.concat([reading.weights, [1]], 0), self.latest.dtype))
 
-    def result(self) -> Any:
+    def result(self) -> dict[str, Any]:
+        count = tf.convert_to_tensor(self.count)
         # Never evaluated is not 0.
-        none = tf.convert_to_tensor(self.count) == 0
-        mean = tf.convert_to_tensor(super().result())
-        return tf.where(none, tf.constant(float("nan"), mean.dtype), mean)
-
-
-class Latest(keras.metrics.Mean):
-    """The value of the latest step. A mean of one, so that it also reads right where replicas are summed."""
-
-    def update_state(self, value: tf.Tensor) -> None:
-        self.total.assign(tf.cast(value, self.total.dtype))
-        self.count.assign(tf.ones_like(tf.convert_to_tensor(self.count)))
+        nothing = tf.constant(float("nan"), count.dtype)
+        means = tf.where(count == 0, nothing, tf.math.divide_no_nan(tf.convert_to_tensor(self.total), count))
+        latest = tf.convert_to_tensor(self.latest)
+        weights = tf.math.divide_no_nan(latest[:-1], latest[-1])
+        return {
+            **{f"loss/{name}": means[k] for k, name in enumerate(self._names)},
+            **{f"gate/{name}": weights[k] for k, name in enumerate(self._names)},
+            **({"cost": means[-1]} if self._has_cost else {}),
+        }
