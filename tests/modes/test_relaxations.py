@@ -110,6 +110,14 @@ def test_an_excluded_loss_has_weight_zero_and_does_not_touch_the_others(relax):
 
 
 @every_relaxation
+@pytest.mark.parametrize("rows", [1, 8, 33])  # vectorised loops end in scalar ones
+def test_the_only_loss_that_is_not_excluded_has_weight_one(relax, rows):
+    """To the bit: TensorFlow's own softmax multiplies by a reciprocal, which some processors approximate."""
+    logits = np.tile(np.float32([-np.inf, 0.5, -np.inf]), (rows, 1))
+    np.testing.assert_array_equal(relax(logits), np.tile(np.float32([0, 1, 0]), (rows, 1)))
+
+
+@every_relaxation
 @pytest.mark.parametrize(("dtype", "huge"), [("float16", 65504.0), ("bfloat16", 3e38), ("float32", 3.4e38)])
 def test_huge_logits(relax, dtype, huge):
     logits = tf.constant([[huge, huge, -huge], [-huge, huge, 0.0], [-huge, -huge, -huge]], dtype)
