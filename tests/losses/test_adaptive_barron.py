@@ -490,9 +490,13 @@ def test_the_published_fit(dtype):
     np.testing.assert_allclose(readings[:4, :, 0], published[:4], atol={"float32": 1.5e-4, "float64": 2e-5}[dtype])
     np.testing.assert_allclose(readings[:, 1], np.tile(published[:, 1:2], runs), atol=1e-3)
     np.testing.assert_allclose(readings[:, 2], np.tile(published[:, 2:3], runs), atol=2e-3)
-    np.testing.assert_allclose(readings[:, 0].mean(-1), published[:, 0], atol=1e-2)
-    spread = readings[8:, 0].std(-1)
-    assert (abs(published[8:, 0] - readings[8:, 0].mean(-1)) < 3 * spread).all()
+    np.testing.assert_allclose(readings[:8, 0].mean(-1), published[:8, 0], atol=2e-3)
+    # Later one published run and the mean of ours differ by chance, which follows the processor's rounding. In float32
+    # the 16 runs fall into a few groups, so that the spread is pooled over all readings.
+    distance = published[8:, 0] - readings[8:, 0].mean(-1)
+    spread = np.sqrt(np.mean(readings[8:, 0].var(-1)))
+    assert np.sqrt(np.mean(distance**2)) < 2 * spread < 0.02
+    assert abs(distance).max() < 3 * spread
     # The line itself, of which the notebook prints none; least squares on the 45 others give .708 and .151.
     np.testing.assert_allclose(np.mean(line, axis=-1), [0.716, 0.151], atol=5e-3)
 
