@@ -201,7 +201,8 @@ class BlendedModel(keras.Model):
     def train_step(self, data: Any) -> Any:
         """One step of training; `step` moves as the optimizer's updates do."""
         self._require_held_out_data()
-        before = self._updates()
+        one_each = bool(self.trainable_weights) and _updates_each_call(self.optimizer)
+        before = None if one_each else self._updates()
         if self.held_out is not None:
             logs = held_out_step(self, data)
         elif self.blend.gate.needs_gradients:
@@ -213,7 +214,9 @@ class BlendedModel(keras.Model):
             with keras.StatelessScope():  # the batch has moved running statistics, such as batch normalisation's, once
                 after = self(x, training=True)
             self.blend.gate.observe_progress(self.blend.values(y, after, sample_weight))
-        self.step.assign(tf.convert_to_tensor(self.step) + self._updates() - before)
+        # A count before the step that is read after it costs XLA copies: 0.4 ms of 5.
+        moved = tf.ones([], tf.int64) if before is None else self._updates() - before
+        self.step.assign(tf.convert_to_tensor(self.step) + moved)
         return logs
 
     def _require_held_out_data(self) -> None:
@@ -284,6 +287,17 @@ class BlendedModel(keras.Model):
         if not config["trainable"]:  # True would undo what is frozen inside
             model.trainable = False
         return model
+
+
+def _updates_each_call(optimizer: Any) -> bool:
+    """Whether each call of the optimizer is one update: nothing is skipped, nothing only accumulated."""
+    pair = pair_of(optimizer)
+    counting = optimizer if pair is None or optimizer is not pair else pair.network
+    kind = type(counting)
+    usual = (
+        kind.apply is keras.optimizers.Optimizer.apply and kind.iterations is keras.optimizers.Optimizer.iterations
+    )
+    return usual and not counting.gradient_accumulation_steps
 
 
 def _nothing_trains(argument: str, part: str, subject: Any) -> str:
