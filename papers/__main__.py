@@ -1,0 +1,120 @@
+"""`python -m papers`: published experiments, run, judged and drawn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from blendloss._cli._errors import UserError
+from blendloss._cli._extras import require
+from blendloss._cli._results import replace
+from blendloss._cli._screen import screen
+from papers._paper import Paper, load, names
+
+OUTPUT = Path("paper-results")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns 0, 1 for a stale table, 2 for a mistake in what was asked, 130 if interrupted."""
+    arguments = _parser().parse_args(argv)
+    try:
+        require("papers", "matplotlib", "scipy", "sklearn", "statsmodels")
+        return arguments.do(arguments) or 0
+    except UserError as error:
+        print(f"papers: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interruption:
+        print(f"papers: {interruption}" if interruption.args else "papers: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m papers", description="Published experiments, reproduced.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listed = commands.add_parser("list", help="name the papers")
+    listed.set_defaults(do=_list)
+    run = commands.add_parser("run", help="run a paper, or all; a killed run goes on where it was")
+    run.set_defaults(do=_run)
+    run.add_argument("name", metavar="NAME", help="a paper, the beginning of its name, or `all`")
+    run.add_argument("--smoke", action="store_true", help="sizes that are over in seconds, too short to judge by")
+    run.add_argument("--seeds", type=_positive, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
+    run.add_argument("--jobs", type=_positive, metavar="N", default=1, help="runs at a time (1)")
+    run.add_argument("--arms", nargs="+", metavar="ARM", help="only these")
+    run.add_argument("--output", type=Path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
+    run.add_argument("--overwrite", action="store_true", help="start again, in place of the results that are there")
+    table = commands.add_parser("table", help="write the table in papers/README.md from the committed results")
+    table.set_defaults(do=_table)
+    table.add_argument("--check", action="store_true", help="only say whether it is stale")
+    plot = commands.add_parser("plot", help="draw the pictures of a paper again")
+    plot.set_defaults(do=_plot)
+    plot.add_argument("name", metavar="NAME")
+    plot.add_argument("--results", type=Path, metavar="DIR", help="of a run (default: the committed ones)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+_positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    for name in names():
+        screen().print(f"{name:<36} {load(name).about}", markup=False)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from papers._conduct import conduct
+
+    every = arguments.name == "all"
+    if every and (arguments.output or arguments.arms):
+        raise UserError("--output and --arms are of one paper; `run all` writes each into its own folder")
+    for paper in [load(name) for name in names()] if every else [load(arguments.name)]:
+        conduct(
+            paper,
+            smoke=arguments.smoke,
+            seeds=arguments.seeds,
+            jobs=arguments.jobs,
+            folder=arguments.output or OUTPUT / (paper.name + ("-smoke" if arguments.smoke else "")),
+            overwrite=arguments.overwrite,
+            only=_known(paper, arguments),
+        )
+
+
+def _known(paper: Paper, arguments: argparse.Namespace) -> list[str] | None:
+    arms = list(paper.arms(paper.config(arguments.smoke)))
+    unknown = [arm for arm in arguments.arms or () if arm not in arms]
+    if unknown:
+        raise UserError(f"{paper.name} has no arm {', '.join(unknown)}; its arms: {', '.join(arms)}")
+    return arguments.arms
+
+
+def _table(arguments: argparse.Namespace) -> int:
+    from papers._table import README, table, with_table
+
+    text = README.read_text(encoding="utf-8")
+    made = with_table(text, table())
+    if arguments.check:
+        print("up to date" if made == text else "stale: python -m papers table")
+        return int(made != text)
+    replace(README, lambda path: path.write_text(made, encoding="utf-8"))
+    print(README)
+    return 0
+
+
+def _plot(arguments: argparse.Namespace) -> None:
+    from papers._record import COMMITTED, RESULTS, runs_of
+
+    paper = load(arguments.name)
+    folder = arguments.results or paper.folder / COMMITTED
+    for picture in paper.plot(runs_of(RESULTS.load(folder)), folder):
+        print(picture)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""`python -m papers run`: everything that is not finished yet, then a verdict for each claim."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from benchmarks.harness.surroundings import commit, processor
+from blendloss._cli._screen import screen
+from papers._claim import NOT, PENDING, REPRODUCED
+from papers._paper import Paper
+from papers._pool import Finished, Task, run_all
+from papers._record import RESULTS, opened, runs_of
+
+COLOURS = {REPRODUCED: "green", NOT: "red", PENDING: "dim"}
+
+
+def conduct(
+    paper: Paper, *, smoke: bool, seeds: int | None, jobs: int, folder: Path, overwrite: bool, only: list[str] | None
+) -> dict[str, Any]:
+    """Runs `paper`, keeps each run in `folder` as it is finished, says what came out; gives the record."""
+    config = paper.config(smoke, seeds)
+    record = opened(paper, config, smoke, folder, overwrite)
+    record["seeds"] = max(record["seeds"], config.seeds)
+    console = screen()
+    console.print(f"[bold]{paper.name}[/]: {paper.about}")
+    arms = [arm for arm in paper.arms(config) if not only or arm in only]
+    there = {(run["arm"], run["seed"]) for run in record["runs"]}
+    # The same arm's seeds one after the other: a worker compiles it once.
+    wanted = [Task(arm, seed) for arm in arms for seed in range(config.seeds)]
+    tasks = [task for task in wanted if (task.arm, task.seed) not in there]
+    if len(tasks) < len(wanted):
+        console.print(f"  {len(wanted) - len(tasks)} of {len(wanted)} runs are in {folder / RESULTS.record} already")
+    RESULTS.save(folder, record)
+    try:
+        _run(console, paper, config, tasks, jobs, record, folder)
+    except KeyboardInterrupt as interruption:
+        kept = f"{len(record['runs'])} runs are kept in {folder}; the same command goes on"
+        raise KeyboardInterrupt(f"interrupted: {kept}") from interruption
+    if smoke:
+        console.print("  Smoke sizes: too short to judge a claim by.")
+    else:
+        report(console, paper, record)
+    for picture in paper.plot(runs_of(record), folder):
+        console.print(f"  {picture}")
+    return record
+
+
+def _run(
+    console: Console, paper: Paper, config: Any, tasks: list[Task], jobs: int, record: dict[str, Any], folder: Path
+) -> None:
+    order = list(paper.arms(config))
+    where = {"commit": commit(), "device": f"CPU ({processor()})"}
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    started = time.perf_counter()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        bar = shown.add_task(f"0/{len(tasks)} runs", total=len(tasks))
+        finished, parts = 0, {}
+        for one in run_all(paper.name, config, tasks, jobs):
+            if isinstance(one, Finished):
+                finished += 1
+                parts.pop(one.task, None)
+                run = {"arm": one.task.arm, "seed": one.task.seed, "seconds": one.seconds, **where}
+                record["runs"].append({**run, "result": one.result})
+                record["runs"].sort(key=lambda run: (order.index(run["arm"]), run["seed"]))
+                record["seconds"] = record.get("seconds", 0.0) + time.perf_counter() - started
+                started = time.perf_counter()
+                RESULTS.save(folder, record)
+                console.print(
+                    f"  {finished:>3}/{len(tasks)}  {one.task.arm:<28} seed {one.task.seed:<3} {one.seconds:7.1f} s",
+                    markup=False,
+                )
+            else:
+                parts[one.task] = one.part
+            shown.update(bar, description=f"{finished}/{len(tasks)} runs", completed=finished + sum(parts.values()))
+
+
+def report(console: Console, paper: Paper, record: dict[str, Any]) -> None:
+    """Prints each claim with its verdict."""
+    table = Table(box=None, padding=(0, 2))
+    for title in ("claim", "published", "ours", "verdict"):
+        table.add_column(title, overflow="fold")
+    for claim in paper.claims:
+        *cells, verdict = claim.judged(runs_of(record)).row
+        table.add_row(*cells, f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]")
+    console.print(table)

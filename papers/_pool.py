@@ -1,0 +1,98 @@
+"""Runs in processes of their own, as many at a time as asked for."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from papers._paper import load
+
+_REPORTS: Any = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """An arm with a seed."""
+
+    arm: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a task gave, and how long it took."""
+
+    task: Task
+    result: dict[str, Any]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Part:
+    """How much of a task is done."""
+
+    task: Task
+    part: float
+
+
+def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Iterator[Finished | Part]:
+    """Runs `tasks` of the paper `name`, `jobs` at a time; gives what is finished, and how far the others are."""
+    context = multiprocessing.get_context("spawn")
+    reports = context.Queue()
+    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(jobs, reports)) as pool:
+        waiting: set[Future[Finished]] = {pool.submit(_run, name, config, task) for task in tasks}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                yield from _drained(reports)
+                for future in done:
+                    yield future.result()
+        except BaseException:
+            for future in waiting:
+                future.cancel()
+            for process in list(pool._processes.values()):  # what runs would go on to its end
+                process.terminate()
+            raise
+
+
+def _drained(reports: Any) -> Iterator[Part]:
+    while True:
+        try:
+            yield reports.get_nowait()
+        except queue.Empty:
+            return
+
+
+def _start(jobs: int, reports: Any) -> None:
+    """In a worker: TensorFlow on its share of the cores."""
+    global _REPORTS
+    _REPORTS = reports
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    import tensorflow as tf
+
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs) if hasattr(os, "sched_getaffinity") else 1
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _run(name: str, config: Any, task: Task) -> Finished:
+    import keras
+
+    keras.utils.set_random_seed(task.seed)
+    last = [time.perf_counter()]
+
+    def progress(part: float) -> None:
+        if time.perf_counter() - last[0] > 0.3:
+            last[0] = time.perf_counter()
+            _REPORTS.put(Part(task, float(part)))
+
+    started = time.perf_counter()
+    result = load(name).run(config, task.arm, task.seed, progress)
+    return Finished(task, result, time.perf_counter() - started)
