@@ -15,7 +15,7 @@ python = "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-lowest conformance lint types format coverage venv peers clean
+.PHONY: help demo test test-lowest conformance lint types format coverage venv peers papers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,9 @@ venv: ## the environment, in .venv or VENV=...
 
 peers: ## torch, JAX and optax in an environment of their own, for `python -m benchmarks peers`
 	@.ci/venv "$(VENV_PEERS)" peers
+
+papers: venv ## every paper at its full size, two runs at a time (hours); a run that was stopped goes on
+	@$(python) -m papers run all --jobs 2
 
 clean: ## remove the environments and what the tools leave behind
 	@for venv in "$(VENV)" "$(VENV_LOWEST)" "$(VENV_CONFORMANCE)" "$(VENV_PEERS)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done

@@ -229,6 +229,29 @@ def test_steps_are_the_optimizers_updates_under_gradient_accumulation():
     assert int(model.step) == 4  # 8 batches
 
 
+def test_an_optimizer_with_a_rule_of_its_own_says_what_an_update_is():
+    class EverySecond(keras.optimizers.SGD):
+        def apply(self, grads, trainable_variables=None):
+            super().apply(grads, trainable_variables)
+            self._iterations.assign_sub(self.calls % 2)
+            self.calls += 1
+
+        calls = 0
+
+    model = model_of(optimizer=EverySecond(0.0))
+    model.compile(model.optimizer, run_eagerly=True)
+    fit(model)
+    assert int(model.step) == int(model.optimizer.iterations) == 4  # 8 batches
+
+
+def test_a_network_that_does_not_train_makes_no_steps():
+    model = model_of()
+    model.network.trainable = False
+    with pytest.warns(UserWarning, match="trainable"):
+        fit(model)
+    assert int(model.step) == int(model.optimizer.iterations) == 0
+
+
 def test_regularisation_losses_are_added():
     def regularised():
         return keras.Sequential([keras.layers.Dense(1, kernel_regularizer=keras.regularizers.L2(1.0))])

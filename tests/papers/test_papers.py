@@ -1,0 +1,195 @@
+"""The papers: verdicts, records that a killed run continues, the table, and every paper at its smallest size."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from papers import _paper, _table
+from papers.__main__ import main
+from papers._claim import NOT, PENDING, REPRODUCED, WITHIN, Claim, Runs, holds, number
+from papers._record import COMMITTED, RESULTS, committed
+
+ROOT = pathlib.Path(__file__).parents[2]
+NAMES = _paper.names()
+CONTINUES = "liu2019_darts"
+
+
+def runs(*values: float | None, arm: str = "a") -> Runs:
+    return Runs([{"arm": arm, "seed": seed, "result": {"x": value}} for seed, value in enumerate(values)])
+
+
+def measured(found: Runs):
+    return number(*found.numbers("a", "x"))
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ((1.0, 1.2), REPRODUCED),
+        ((1.4,), WITHIN),
+        ((0.5, 1.0), WITHIN),
+        ((2.0,), NOT),
+        ((1.1, None), NOT),  # a run that gave nothing finite is no success
+    ],
+)
+def test_a_number_is_judged_by_the_mean_over_seeds(values, verdict):
+    claim = Claim("x", 1.1, "a table", measured, digits=0.1, tolerance=0.4, why="spread")
+    assert claim.judged(runs(*values)).verdict == verdict
+
+
+@pytest.mark.parametrize(("truth", "verdict"), [(True, REPRODUCED), (False, NOT)])
+def test_a_sentence_holds_or_does_not(truth, verdict):
+    judged = Claim("x", "it holds", "a figure", lambda found: holds(truth, "seen")).judged(runs(1.0))
+    assert judged.verdict == verdict
+    assert judged.row == ("x", "it holds", "seen", verdict)
+
+
+def test_what_was_not_run_is_not_judged():
+    claim = Claim("x", 1.0, "a table", measured, digits=0.1, tolerance=0.1)
+    assert claim.judged(Runs([])).verdict == PENDING
+    assert claim.judged(runs(1.0, arm="b")).verdict == PENDING
+
+
+def test_a_claim_needs_the_tolerance_of_its_kind():
+    with pytest.raises(ValueError, match="digits"):
+        Claim("x", 1.0, "a table", measured)
+    with pytest.raises(ValueError, match="digits"):
+        Claim("x", 1.0, "a table", measured, digits=0.2, tolerance=0.1)
+    with pytest.raises(ValueError, match="words"):
+        Claim("x", "it holds", "a table", measured, tolerance=0.1)
+
+
+def test_a_sentence_needs_a_measure_of_truth():
+    with pytest.raises(TypeError, match="holds"):
+        Claim("x", "it holds", "a table", measured).judged(runs(1.0))
+
+
+def command(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    given = [sys.executable, "-m", "papers", *map(str, arguments)]
+    return subprocess.run(given, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke(name, tmp_path):
+    done = command("run", name, "--smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr  # neither warnings nor TensorFlow's notes
+    folder = tmp_path / "paper-results" / f"{name}-smoke"
+    paper = _paper.load(name)
+    config = paper.config(smoke=True)
+    record = RESULTS.load(folder)
+    wanted = [(arm, seed) for arm in paper.arms(config) for seed in range(config.seeds)]
+    assert [(run["arm"], run["seed"]) for run in record["runs"]] == wanted
+    assert list(folder.glob("*.png"))
+    for claim in paper.claims:  # that it can be judged or says that it was not run, not how
+        assert claim.judged(Runs(record["runs"])).verdict
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_name_their_source(name):
+    claims = _paper.load(name).claims
+    assert claims
+    for claim in claims:
+        assert claim.source
+        assert "[MEM]" not in claim.source
+        assert isinstance(claim.published, str) or claim.why, f"{claim.name}: a tolerance needs its reason"
+    assert len({claim.name for claim in claims}) == len(claims)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_committed_results_are_of_the_committed_sizes(name):
+    paper = _paper.load(name)
+    record = committed(paper)
+    assert record is not None
+    assert record["paper"] == name
+    assert record["size"] == "paper"
+    assert record["settings"] == json.loads(json.dumps(_paper.settings(paper.config(smoke=False))))
+    assert all(picture.stat().st_size for picture in (paper.folder / COMMITTED).glob("*.png"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_folder_says_what_it_shows(name):
+    text = (ROOT / "papers" / name / "README.md").read_text()
+    assert "eviations" in text
+    for target in [part.split(")")[0] for part in text.split("](")[1:]]:
+        assert target.startswith("http") or (ROOT / "papers" / name / target.split("#")[0]).exists(), target
+
+
+def test_the_table_is_that_of_the_committed_results():
+    text = _table.README.read_text()
+    assert _table.with_table(text, _table.table()) == text, "python -m papers table"
+
+
+def test_a_killed_run_goes_on(tmp_path):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    given = [sys.executable, "-m", "papers", "run", CONTINUES]
+    record = tmp_path / "paper-results" / CONTINUES / RESULTS.record
+    with subprocess.Popen(
+        given, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        deadline = time.monotonic() + 240
+        while not (record.exists() and json.loads(record.read_text())["runs"]):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    kept = json.loads(record.read_text())["runs"]
+    done = command("run", CONTINUES, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = json.loads(record.read_text())["runs"]
+    assert len(after) == 4
+    assert all(run in after for run in kept)
+    assert "already" in done.stdout
+    assert done.stdout.count(REPRODUCED) >= 6
+
+
+def test_another_size_does_not_continue_a_record(tmp_path, capsys):
+    RESULTS.save(tmp_path, {"format": 1, "paper": CONTINUES, "settings": {"steps": 3}, "runs": [], "seeds": 1})
+    assert main(["run", CONTINUES, "--output", str(tmp_path)]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["run", "nobody1900"], "no paper 'nobody1900'"),
+        (["run", ""], "several papers"),
+        (["run", CONTINUES, "--arms", "x"], "no arm x"),
+        (["run", "all", "--output", "x"], "of one paper"),
+        (["plot", CONTINUES, "--results", "nowhere"], "holds no results.json"),
+    ],
+)
+def test_mistakes_are_one_line(given, said, capsys):
+    assert main(given) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert len(told.splitlines()) == 1
+
+
+def test_papers_hold_no_library_code():
+    """Nothing imports the papers, and a paper imports no other."""
+    for path in [*(ROOT / "blendloss").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
+        assert "papers" not in {
+            line.split()[1].split(".")[0]
+            for line in path.read_text().splitlines()
+            if line.startswith(("import ", "from "))
+        }, path
+    for name in NAMES:
+        for path in (ROOT / "papers" / name).glob("*.py"):
+            others = [other for other in NAMES if other != name and f"papers.{other}" in path.read_text()]
+            assert not others, (path, others)
+
+
+def test_every_paper_loads():
+    for name in NAMES:
+        assert importlib.import_module(f"papers.{name}").__doc__
