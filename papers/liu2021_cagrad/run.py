@@ -1,0 +1,103 @@
+"""Adam along the direction of a gate, from each start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import blendloss as bl
+from papers.liu2021_cagrad.config import Config, starts
+from papers.liu2021_cagrad.problem import losses, reached, stationarity
+
+DTYPE = "float64"
+#: What the losses stay above, in FAMO's code: -21 times their scale.
+BOUND = -21.0
+
+
+def gate_of(method: str, scale: float) -> bl.gates.Gate:
+    """The gate of `method`, with the arguments of the code that is run at `scale`."""
+    name, _, number = method.partition(" ")
+    gates: dict[str, Callable[[], bl.gates.Gate]] = {
+        "mean": lambda: bl.gates.Fixed([0.5, 0.5], dtype=DTYPE),
+        "MGDA": lambda: bl.gates.MGDA(dtype=DTYPE),
+        "PCGrad": lambda: bl.gates.PCGrad("code", reduction="mean", dtype=DTYPE),  # two losses have one order
+        "CAGrad": lambda: bl.gates.CAGrad(float(number), rescale=2 if scale == 1 else 1, dtype=DTYPE),
+        "IMTL-G": lambda: bl.gates.IMTLG(dtype=DTYPE),
+        "Nash-MTL": lambda: bl.gates.NashMTL(dtype=DTYPE),
+        "FAMO": lambda: bl.gates.FAMO([scale * BOUND, BOUND], weight_decay=0.0, dtype=DTYPE),
+    }
+    return gates[name]()
+
+
+class Descent:
+    """A point that one method moves, and everything that moves with it."""
+
+    def __init__(self, method: str, scale: float, rate: float) -> None:
+        self.scale = scale
+        self.gate = gate_of(method, scale)
+        self.blend = bl.Blend(["L1", "L2"], self.gate)
+        self.x = tf.Variable([0.0, 0.0], dtype=DTYPE)
+        # FAMO's code bounds the gradient's length; Adam would not see the length, but for its changes.
+        self.adam = keras.optimizers.Adam(rate, epsilon=1e-8, clipnorm=1.0 if method == "FAMO" else None)
+        self.adam.build([self.x])
+        self.state = [self.x, *(v.value for v in self.gate.variables), *(v.value for v in self.adam.variables)]
+        self.fresh = [variable.numpy() for variable in self.state]
+
+    def start(self, place: tuple[float, float]) -> None:
+        """Puts the point at `place`, and everything else as it was made."""
+        for variable, value in zip(self.state, self.fresh, strict=True):
+            variable.assign(value)
+        self.x.assign(place)
+
+    def values(self) -> dict[str, tf.Tensor]:
+        return dict(zip(("L1", "L2"), losses(tf.convert_to_tensor(self.x), self.scale), strict=True))
+
+    @tf.function(jit_compile=True)
+    def advance(self, steps: tf.Tensor) -> None:
+        """Makes `steps` steps."""
+        for _ in tf.range(steps):
+            with tf.GradientTape(persistent=True) as tape:
+                values = self.values()
+            found = self.blend.gradients(tape, values, [self.x], step=self.adam.iterations)
+            self.adam.apply_gradients([(found.gradients[0], self.x)])
+            if self.gate.needs_progress:
+                self.gate.observe_progress(self.values())
+
+
+def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) -> dict[str, Any]:
+    name, method = arm.split(": ")
+    steps = config.long if name == "1" else config.short
+    descent = Descent(method, float(name), config.learning_rate)
+    every, places = tf.constant(config.every), starts(name)
+    ends, shorts, paths = [], [], []
+    for number, place in enumerate(places):
+        descent.start(place)
+        path = [place]
+        for done in range(config.every, steps + 1, config.every):
+            descent.advance(every)
+            path.append(tuple(descent.x.numpy()))
+            progress((number + done / steps) / len(places))
+        ends.append(descent.x.numpy())
+        shorts.append(float(stationarity(ends[-1])))
+        paths.append(path)
+    return {
+        "starts": [list(place) for place in places],
+        "ends": np.round(ends, 6).tolist(),
+        "stationarity": [float(f"{short:.4g}") for short in shorts],
+        "reached": [reached(end, short) for end, short in zip(ends, shorts, strict=True)],
+        "mean loss": [round(float(np.mean(losses(end))), 6) for end in ends],
+        "paths": [written(path) for path in paths],
+    }
+
+
+def written(path: list[tuple[float, float]]) -> str:
+    """The places of `path` that are apart, as one short string."""
+    kept = [np.array(path[0])]
+    for place in map(np.array, path):
+        if np.abs(place - kept[-1]).max() > 0.08:
+            kept.append(place)
+    return " ".join(f"{number:.2f}" for place in [*kept, path[-1]] for number in place)
