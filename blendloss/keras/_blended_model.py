@@ -294,9 +294,7 @@ def _updates_each_call(optimizer: Any) -> bool:
     pair = pair_of(optimizer)
     counting = optimizer if pair is None or optimizer is not pair else pair.network
     kind = type(counting)
-    usual = (
-        kind.apply is keras.optimizers.Optimizer.apply and kind.iterations is keras.optimizers.Optimizer.iterations
-    )
+    usual = kind.apply is keras.optimizers.Optimizer.apply and kind.iterations is keras.optimizers.Optimizer.iterations
     return usual and not counting.gradient_accumulation_steps
 
 

@@ -58,9 +58,10 @@ def _regrets(found: Study) -> Figure:
             axes.axhline(row - 0.5, color="black", linewidth=1)
     singles = sum(arm in SINGLES for arm in found.arms)
     axes.axvline(singles - 0.5, color="black", linewidth=1)
-    axes.set_title("Error over that of the best single loss of the row (known in hindsight), in %", weight="bold")
+    figure.suptitle("By how many % the error is above that of the row's best single loss", weight="bold")
     bar = figure.colorbar(shown, location="bottom", shrink=0.5, aspect=40, pad=0.01, extend="both")
-    bar.set_label(f"regret in %; bold: better than the best single loss by more than its {LEVEL:.0%} interval")
+    below = f"bold: better than the best single loss by more than its {100 * LEVEL:g} % interval"
+    bar.set_label(f"regret in %; 3x: three times the error; {below}")
     return figure
 
 
@@ -90,7 +91,7 @@ def _ranks(found: Study) -> Figure:
     panels[0].invert_yaxis()
     panels[0].set_yticks(range(len(found.arms)), found.arms)
     figure.supxlabel(
-        f"mean rank over the cells (1: lowest error), with {LEVEL:.0%} bootstrap interval over seeds", size=10
+        f"mean rank over the cells (1: lowest error), with {100 * LEVEL:g} % bootstrap interval over seeds", size=10
     )
     return figure
 

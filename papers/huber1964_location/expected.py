@@ -77,7 +77,7 @@ def _simulated(arm: str, share: float, runs: Runs) -> Ours:
 
 def _penalties(runs: Runs) -> dict[str, dict]:
     """The first run of each penalty that was simulated."""
-    return {arm: runs.of(arm)[0] for arm in runs.arms if "simulated" in runs.of(arm)[0] and arm != "scales"}
+    return {arm: runs.of(arm)[0] for arm in runs.arms if "worst" in runs.of(arm)[0]}
 
 
 def _formulas(runs: Runs) -> Ours:

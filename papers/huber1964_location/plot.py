@@ -39,8 +39,8 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
         left.plot(found["curve"], found["bound"], "--", color="black", label="bound for any estimate (Cramér–Rao)")
         share = np.linspace(0, 0.3, 61)
         envelope = [minimax_variance(e) for e in share]
-        right.plot(share, envelope, color="black", linewidth=5, alpha=0.3, zorder=0)
-        right.plot([], [], color="black", linewidth=5, alpha=0.3, label="Huber's minimax envelope, closed form")
+        style = {"color": "black", "linewidth": 5, "alpha": 0.3, "zorder": 0}
+        right.plot(share, envelope, **style, label="Huber's minimax envelope, closed form")
         near = [(e, v) for e, v in zip(found["share"], found["variance"], strict=True) if e <= 0.3]
         right.plot(*np.transpose(near), "o", color="black", markersize=4, label="least worst variance found, over δ")
     left.set(ylim=(0.9, 2.6), title="Contaminated by N(0, 9); points: Monte Carlo, n = 200")
@@ -49,8 +49,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
         axes.set(xlim=(-0.004, 0.304), xlabel="contamination ε", ylabel="n × variance of the location estimate")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.3)
-    entries = dict(zip(*reversed([sum(parts, []) for parts in _legend(left, right)]), strict=True))
-    figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle("Location under contamination, σ known: every penalty with a threshold is 95 % efficient at ε = 0")
     picture, table = folder / "variances.png", folder / "penalties.md"
     replace(picture, lambda path: figure.savefig(path, dpi=130))
@@ -58,16 +57,10 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     return [picture, table]
 
 
-def _legend(left: Axes, right: Axes) -> tuple[list[list], list[list]]:
-    handles, labels = zip(*(axes.get_legend_handles_labels() for axes in (left, right)), strict=True)
-    return handles, labels
-
-
 def _draw(left: Axes, right: Axes, result: dict, name: str, colour: str) -> None:
     left.plot(result["share"], result["variance"], color=colour, label=name)
-    for size, values in result.get("simulated", {}).items():
-        if size == "200":
-            left.plot(result["drawn"], values, "o", color=colour, markersize=4)
+    if "200" in result.get("simulated", {}):
+        left.plot(result["drawn"], result["simulated"]["200"], "o", color=colour, markersize=4)
     if "worst" in result:
         right.plot(result["share"], np.array(result["worst"], float), color=colour)
 

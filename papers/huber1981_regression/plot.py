@@ -53,7 +53,7 @@ def _cells(rows: int) -> tuple[float, float, float, float]:
 
 def _quantiles(axes: Any, runs: Runs) -> None:
     x, y = engel()
-    axes.plot(x[:, 0], y, ".", color="grey", markersize=4, alpha=0.7)
+    axes.plot(x[:, 0], y, ".", color="dimgrey", markersize=4.5, zorder=3)
     ends = np.array([[x[:, 0].min(), 1.0], [5100.0, 1.0]])
     fits = {arm.removeprefix("Engel: "): runs.of(arm)[0] for arm in runs.arms if arm.startswith("Engel: ")}
     for name, fit in sorted(fits.items(), reverse=True):

@@ -41,7 +41,7 @@ class Config:
 
 
 PAPER = Config()
-SMOKE = Config(long=200, short=200, every=50, at_1=("mean", "MGDA"), at_01=("FAMO",))
+SMOKE = Config(long=200, short=200, every=50, at_1=("MGDA",), at_01=("FAMO",))
 
 
 def arms(config: Config) -> list[str]:

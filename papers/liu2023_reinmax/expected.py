@@ -60,7 +60,7 @@ CLAIMS = (
     *(
         Claim(
             f"ReinMax outperforms, p = {p:g}",
-            "its training loss is below that of straight-through, Gumbel straight-through and REINFORCE",
+            "its training loss is below those of the other estimators",
             PAPER_SAYS,
             partial(_ordering, p),
         )

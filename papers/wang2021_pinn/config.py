@@ -20,16 +20,16 @@ class Config:
     every: int = 500
     grid: int = 100
     drawn_grid: int = 50
-    #: XLA: three times as fast, after seconds of compiling for each arm.
+    #: XLA: faster steps, after seconds of compiling for each arm.
     jit: bool = True
 
 
 PAPER = Config()
 SMOKE = Config(
     seeds=1,
-    hidden_layers=2,
+    hidden_layers=1,
     widths=(8,),
-    others=("ReLoBRaLo",),
+    others=(),
     batch=16,
     steps=41,
     every=20,
