@@ -66,7 +66,13 @@ def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if values.shape[-1] < 2:
         return values.mean(-1), values.mean(-1)
     kept = bootstrap(
-        (values,), np.mean, axis=-1, confidence_level=LEVEL, n_resamples=2000, method="percentile", rng=0
+        (values,),
+        np.mean,
+        axis=-1,
+        confidence_level=LEVEL,
+        n_resamples=2000,
+        method="percentile",
+        random_state=np.random.default_rng(0),
     ).confidence_interval
     return kept.low, kept.high
 
