@@ -47,7 +47,7 @@ def _root(penalty: losses.Penalty, y: tf.Tensor, low: tf.Tensor, high: tf.Tensor
 def scales(size: int, samples: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(seed, share) -> the relative variances of the standard deviation and of the mean absolute deviation."""
 
-    @tf.function(jit_compile=True)
+    @tf.function  # the draws take all the time, and compiled they take more
     def relative_variances(seed: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
         y = contaminated(seed, share, [samples, size])
         zero = tf.zeros_like(y)
