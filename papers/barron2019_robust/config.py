@@ -23,7 +23,7 @@ class Config:
 
 
 PAPER = Config()
-SMOKE = Config(2, 20, 5, 1, 20, ("adaptive", "least squares"), tensorflow_steps=51)
+SMOKE = Config(1, 20, 5, 1, 3, ("adaptive", "least squares"), tensorflow_steps=26)
 
 
 def arms(config: Config) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from blendloss._cli._results import replace
 from papers._claim import Runs
-from papers.barron2019_robust.expected import LOG, LOG_STEPS
+from papers.barron2019_robust.expected import LOG, LOG_STEPS, series
 from papers.barron2019_robust.fits import points
 
 COLOURS = {"adaptive": "tab:blue", "least squares": "tab:orange"}
@@ -18,14 +18,14 @@ LABELS = {"alpha": "shape α", "scale": "scale c", "loss": "loss"}
 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
-    figure = Figure(figsize=(11, 6.5), layout="constrained")
-    axes = figure.subplot_mosaic([["alpha", "line"], ["scale", "line"], ["loss", "line"]], width_ratios=[1.25, 1])
+    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    axes = figure.subplot_mosaic([[name, "line"] for name in (*LABELS, "off")], width_ratios=[1.25, 1])
     for column, name in ((1, "alpha"), (2, "scale"), (0, "loss")):
         _readings(axes[name], runs, name, LOG[:, column])
     axes["alpha"].set(title="The adaptive fit, over its steps", ylim=(-0.08, 2))
     axes["alpha"].legend(loc="upper right")
     axes["scale"].set_yscale("log")
-    axes["loss"].set_xlabel("step")
+    _differences(axes["off"], runs)
     _lines(axes["line"], runs)
     picture = folder / "fit.png"
     replace(picture, lambda path: figure.savefig(path, dpi=130))
@@ -40,8 +40,18 @@ def _readings(axes: Any, runs: Runs, name: str, published: np.ndarray) -> None:
     axes.plot(LOG_STEPS, published, "o", color="black", markersize=4, markerfacecolor="none", label="published")
     axes.set_ylabel(LABELS[name])
     axes.grid(alpha=0.3)
-    if name != "loss":
-        axes.tick_params(labelbottom=False)
+    axes.tick_params(labelbottom=False)
+
+
+def _differences(axes: Any, runs: Runs) -> None:
+    """Of the losses: what is chaotic is too small to be seen otherwise."""
+    if "adaptive" in runs.arms:
+        steps = np.intersect1d(LOG_STEPS, runs.of("adaptive")[0]["step"])
+        off = series("adaptive", "loss", runs, steps) - LOG[np.searchsorted(LOG_STEPS, steps), 0]
+        axes.plot(steps, off.T, color=COLOURS["adaptive"], linewidth=0.8, alpha=0.6)
+    axes.axhline(0, color="black", linewidth=1)
+    axes.set(xlabel="step", ylabel="loss,\nours − published")
+    axes.grid(alpha=0.3)
 
 
 def _lines(axes: Any, runs: Runs) -> None:
