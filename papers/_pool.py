@@ -55,10 +55,10 @@ def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Iterator[Fi
                 for future in done:
                     yield future.result()
         except BaseException:
-            for future in waiting:
-                future.cancel()
-            for process in list(pool._processes.values()):  # what runs would go on to its end
-                process.terminate()
+            workers = list(pool._processes.values())
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in workers:  # what runs would go on to its end
+                worker.terminate()
             raise
 
 

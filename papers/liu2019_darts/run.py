@@ -36,7 +36,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
             places = places.write(step + 1, tf.stack([alpha, w]))
         return places.stack()
 
-    places = path().numpy()
+    places = path.get_concrete_function()().numpy()
     end = places[-1]
     shown = places[np.unique(np.geomspace(1, config.steps + 1, 201).astype(int)) - 1]  # it moves at the beginning
     return {

@@ -89,9 +89,9 @@ def _claims_of_cagrad() -> tuple[Claim, ...]:
     code, text = f"{CAGRAD}, figure 1; starts of its code", f"{CAGRAD}, figure 1; starts of its text"
     return (
         Claim("scale 1: gradient descent stuck, of 5", 2, code, partial(_stuck, "1", "code"), **COUNT),
-        Claim("the same, starts as printed", 2, text, partial(_stuck, "1", "paper"), **COUNT),
+        Claim("scale 1: stuck, starts as printed, of 5", 2, text, partial(_stuck, "1", "paper"), **COUNT),
         Claim("scale 1: others", said, code, partial(_all_reach, "1", others, "code")),
-        Claim("the same, starts as printed", said, text, partial(_all_reach, "1", others, "paper")),
+        Claim("scale 1: others, starts as printed", said, text, partial(_all_reach, "1", others, "paper")),
         Claim("MGDA and PCGrad", "end at points that depend on the start", code, _spread),
         Claim("CAGrad, c = 0.5", "comes to the minimum of the mean loss", code, _at_minimum),
         Claim("its mean loss, the worst start", _minimum()[1], DERIVED, _least, **EXACT),
@@ -105,7 +105,7 @@ def _claims_of_famo() -> tuple[Claim, ...]:
     all_of_them = ("FAMO", *MANIPULATING)
     return (
         Claim("scale 0.1: Adam fails, of 5", 1, code, partial(_stuck, "0.1", "code"), **COUNT),
-        Claim("the same, starts as printed", 1, text, partial(_stuck, "0.1", "paper"), **COUNT),
+        Claim("scale 0.1: Adam fails, starts as printed, of 5", 1, text, partial(_stuck, "0.1", "paper"), **COUNT),
         *(
             Claim(f"scale 0.1: {method}", SAID, code, partial(_all_reach, "0.1", (method,), "code"))
             for method in all_of_them
