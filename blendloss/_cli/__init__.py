@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blendloss import __version__
+from blendloss._cli._arguments import positive
 from blendloss._cli._errors import UserError
 from blendloss._startup import import_tensorflow
 
@@ -65,7 +66,7 @@ def _add_recover(commands: Any) -> None:
         "near it came to the truth and to the best single loss.",
     )
     recover.set_defaults(run=_run_recover)
-    recover.add_argument("--residuals", type=_positive, metavar="N", default=100_000, help="of each law (100,000)")
+    recover.add_argument("--residuals", type=positive, metavar="N", default=100_000, help="of each law (100,000)")
     recover.add_argument("--seed", type=int, metavar="N", default=0, help="of the residuals (0)")
 
 
@@ -77,7 +78,7 @@ def _add_noise(commands: Any) -> None:
         "gates; then shows how near each came to the function, and what it took the noise for.",
     )
     noise.set_defaults(run=_run_noise)
-    noise.add_argument("--seeds", type=_positive, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
+    noise.add_argument("--seeds", type=positive, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
     noise.add_argument("--share", type=float, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
     noise.add_argument("--width", type=float, default=10.0, help="how many times as broad that part is (10)")
     noise.add_argument("--output", type=Path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
@@ -99,23 +100,13 @@ def _add_demo(commands: Any) -> None:
     table.add_argument("--target", metavar="COLUMN", help="the column to predict: numbers, none missing")
     table.add_argument("--drop", metavar="COLUMN", action="append", help="a column to leave out (may be repeated)")
     run = demo.add_argument_group("the run")
-    run.add_argument("--seeds", type=_positive, metavar="N", help="repeat with the seeds 0 to N - 1 (default: 1)")
-    run.add_argument("--epochs", type=_positive, metavar="N", help="epochs of each arm (default: what the data needs)")
-    run.add_argument("--rows", type=_positive, help=argparse.SUPPRESS)  # for tests: so many flights, evenly spread
+    run.add_argument("--seeds", type=positive, metavar="N", help="repeat with the seeds 0 to N - 1 (default: 1)")
+    run.add_argument("--epochs", type=positive, metavar="N", help="epochs of each arm (default: what the data needs)")
+    run.add_argument("--rows", type=positive, help=argparse.SUPPRESS)  # for tests: so many flights, evenly spread
     place = demo.add_argument_group("the results: demo.json and demo.png")
     place.add_argument("--output", type=Path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
     place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
     place.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
-
-
-_positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
 
 
 def _run_info(arguments: argparse.Namespace) -> None:
