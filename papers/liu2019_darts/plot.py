@@ -12,7 +12,7 @@ from papers._claim import Runs
 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
-    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    figure = Figure(figsize=(6.5, 5.5), layout="constrained")
     axes = figure.subplots()
     alpha, w = np.meshgrid(np.linspace(0.4, 3.6, 200), np.linspace(-2.4, 3.2, 200))
     contours = axes.contourf(alpha, w, alpha * w - 2 * alpha + 1, 20, cmap="Greys_r", alpha=0.6)
@@ -24,7 +24,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     axes.plot(1, 1, "*", color="black", markersize=14, label="bilevel optimum", zorder=0)
     axes.plot([0.4, 3.2], [0.4, 3.2], ":", color="black", linewidth=1, label="w = α: training optimum")
     axes.set(xlabel="α, the gate", ylabel="w, the weight", title="DARTS's toy: where each virtual step ξ ends")
-    axes.legend(loc="lower left")
+    figure.legend(loc="outside lower center", ncols=3)
     picture = folder / "paths.png"
     replace(picture, lambda path: figure.savefig(path, dpi=130))
     return [picture]
