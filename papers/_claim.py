@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+#: What is below is rounding.
+ROUNDING = 1e-12
 REPRODUCED, WITHIN, NOT, PENDING = "reproduced", "within tolerance", "not reproduced", "not run"
 
 
@@ -61,6 +63,8 @@ class Ours(NamedTuple):
         if self.holds is not None:
             return self.seen or ("holds" if self.holds else "does not hold")
         values = np.asarray(self.values)
+        if 0 < np.max(np.abs(values)) < ROUNDING:  # of which the digits are the processor's
+            return f"below {ROUNDING:g}" + (f" (n = {len(values)})" if len(values) > 1 else "")
         if len(values) == 1:
             return f"{values[0]:.5g}"
         return f"{values.mean():.4g} ± {values.std(ddof=1):.2g} (n = {len(values)})"

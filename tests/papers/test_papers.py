@@ -47,6 +47,11 @@ def test_a_number_is_judged_by_the_mean_over_seeds(values, verdict):
     assert claim.judged(runs(*values)).verdict == verdict
 
 
+def test_rounding_is_not_told_in_digits():
+    shown = [str(number(*values)) for values in [(3e-17, -2e-16), (3e-17,), (0.0,), (0.25, 0.75)]]
+    assert shown == ["below 1e-12 (n = 2)", "below 1e-12", "0", "0.5 ± 0.35 (n = 2)"]
+
+
 @pytest.mark.parametrize(("truth", "verdict"), [(True, REPRODUCED), (False, NOT)])
 def test_a_sentence_holds_or_does_not(truth, verdict):
     judged = Claim("x", "it holds", "a figure", lambda found: holds(truth, "seen")).judged(runs(1.0))
