@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from blendloss._cli._errors import UserError
 
 ROOT = Path(__file__).parent
-SIZES = ("paper", "smoke")
-
-
-class Config(Protocol):
-    """What a frozen dataclass of sizes must have; every other field is the paper's own, and JSON can hold it."""
-
-    seeds: int
 
 
 class Paper(NamedTuple):
@@ -31,9 +24,7 @@ class Paper(NamedTuple):
     modules: dict[str, ModuleType]
 
     def config(self, smoke: bool, seeds: int | None = None) -> Any:
-        """PAPER or SMOKE, with another number of seeds where one is given."""
-        import dataclasses
-
+        """PAPER or SMOKE, a frozen dataclass that JSON can hold, with another number of seeds where one is given."""
         found = self.modules["config"].SMOKE if smoke else self.modules["config"].PAPER
         return found if seeds is None else dataclasses.replace(found, seeds=seeds)
 
@@ -79,4 +70,8 @@ def load(name: str) -> Paper:
 
 def settings(config: Any) -> dict[str, Any]:
     """What of `config` must be the same for runs to belong together: all but the number of seeds."""
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(config).items() if name != "seeds"}
+    return {
+        name: list(v) if isinstance(v, tuple) else v
+        for name, v in dataclasses.asdict(config).items()
+        if name != "seeds"
+    }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from papers._claim import NOT, PENDING, REPRODUCED, WITHIN
 from papers._paper import ROOT, Paper, load, names
-from papers._record import COMMITTED, committed, runs_of
+from papers._record import committed, runs_of
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- made by `python -m papers table` -->", "<!-- end of the table -->"
@@ -60,8 +59,3 @@ def _claims(paper: Paper) -> Iterator[str]:
         judged = claim.judged(runs_of(record))
         cells = (*judged.row, claim.source + (f"; tolerance: {claim.why}" if claim.why else ""))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def folder_of(paper: Paper) -> Path:
-    """Where the committed results of `paper` are."""
-    return paper.folder / COMMITTED
