@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from rich.table import Table
+
 from blendloss._cli._arguments import positive
 from blendloss._cli._errors import UserError
 from blendloss._cli._extras import require
@@ -55,8 +57,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _list(arguments: argparse.Namespace) -> None:
+    table = Table.grid(padding=(0, 2))
     for name in names():
-        screen().print(f"{name:<36} {load(name).about}", markup=False)
+        table.add_row(name, load(name).about)
+    screen().print(table)
 
 
 def _run(arguments: argparse.Namespace) -> None:
