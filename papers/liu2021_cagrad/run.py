@@ -44,7 +44,9 @@ class Descent:
         # FAMO's code bounds the gradient's length; Adam would not see the length, but for its changes.
         self.adam = keras.optimizers.Adam(rate, epsilon=1e-8, clipnorm=1.0 if method == "FAMO" else None)
         self.adam.build([self.x])
-        self.state = [self.x, *(v.value for v in self.gate.variables), *(v.value for v in self.adam.variables)]
+        #: The largest distance, over the path, between the direction and the mean gradient, in lengths of the latter.
+        self.off = tf.Variable(0.0, dtype=DTYPE)
+        self.state = [self.x, self.off, *(v.value for v in self.gate.variables), *(v.value for v in self.adam.variables)]
         self.fresh = [variable.numpy() for variable in self.state]
 
     def start(self, place: tuple[float, float]) -> None:
@@ -62,7 +64,11 @@ class Descent:
         for _ in tf.range(steps):
             with tf.GradientTape(persistent=True) as tape:
                 values = self.values()
+                mean = tf.add_n(list(values.values())) / 2
+            gradient = tape.gradient(mean, self.x)
             found = self.blend.gradients(tape, values, [self.x], step=self.adam.iterations)
+            off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - gradient), tf.norm(gradient))
+            self.off.assign(tf.maximum(self.off, off))
             self.adam.apply_gradients([(found.gradients[0], self.x)])
             if self.gate.needs_progress:
                 self.gate.observe_progress(self.values())
@@ -73,7 +79,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
     steps = config.long if name == "1" else config.short
     descent = Descent(method, float(name), config.learning_rate)
     every, places = tf.constant(config.every), starts(name)
-    ends, shorts, paths = [], [], []
+    ends, shorts, paths, offs = [], [], [], []
     for number, place in enumerate(places):
         descent.start(place)
         path = [place]
@@ -84,11 +90,13 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
         ends.append(descent.x.numpy())
         shorts.append(float(stationarity(ends[-1])))
         paths.append(path)
+        offs.append(float(descent.off))
     return {
         "starts": [list(place) for place in places],
         "ends": np.round(ends, 6).tolist(),
         "stationarity": [float(f"{short:.4g}") for short in shorts],
         "reached": [reached(end, short) for end, short in zip(ends, shorts, strict=True)],
+        "off the mean gradient": offs,
         "mean loss": [round(float(np.mean(losses(end))), 6) for end in ends],
         "paths": [written(path) for path in paths],
     }
