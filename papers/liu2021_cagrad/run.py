@@ -46,7 +46,8 @@ class Descent:
         self.adam.build([self.x])
         #: The largest distance, over the path, between the direction and the mean gradient, in lengths of the latter.
         self.off = tf.Variable(0.0, dtype=DTYPE)
-        self.state = [self.x, self.off, *(v.value for v in self.gate.variables), *(v.value for v in self.adam.variables)]
+        variables = (*self.gate.variables, *self.adam.variables)
+        self.state = [self.x, self.off, *(variable.value for variable in variables)]
         self.fresh = [variable.numpy() for variable in self.state]
 
     def start(self, place: tuple[float, float]) -> None:
