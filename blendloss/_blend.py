@@ -15,6 +15,7 @@ from blendloss._combine import switched, weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._gradients import gradients_of
+from blendloss._penalty_mean import penalty_mean
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
@@ -167,13 +168,15 @@ class Blend(keras.Layer, keras.losses.Loss):
                 "Received: a call without a tape"
             )
         if self.gate.needs_values:
-            values = [self._evaluated(index, *batch[:2], None) for index, batch in enumerate(batches)]
-            context = context._replace(values=tf.stop_gradient(self._means(values, batches)))
+            context = context._replace(values=tf.stop_gradient(tf.stack(self._means(batches))))
         gating, shares, weights = self._gated(context, _common_dtype([batch.y_pred for batch in batches]))
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
             return self._read_chosen(batches, gating, weights, cost, weighing)
-        values = [self._value(index, batch, gating, weights) for index, batch in enumerate(batches)]
+        batches = tuple(_switched(batch, weights[..., index] == 0) for index, batch in enumerate(batches))
+        if self._sums(weights):
+            return self._summed(self._means(batches, gating.scale), weights, cost, weighing)
+        values = [self._evaluated(index, batch, gating.scale) for index, batch in enumerate(batches)]
         return self._blended(values, weights, cost, batches, weighing)
 
     def _batches(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[tuple[Batch, ...], Batch]:
@@ -195,9 +198,8 @@ class Blend(keras.Layer, keras.losses.Loss):
             A scalar for each loss; its mean where the blend itself does not reduce.
         """
         batches, _ = self._batches(y_true, y_pred, sample_weight)
-        values = [self._evaluated(index, *batch[:2], None) for index, batch in enumerate(batches)]
         # Not stacked in between: that would tie each to the variables of all.
-        return dict(zip(self.names, self._each_mean(values, batches), strict=True))
+        return dict(zip(self.names, self._means(batches), strict=True))
 
     def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
         """The residual y_pred - y_true that each loss reads, by name, for gates that look at their gradients.
@@ -293,9 +295,12 @@ class Blend(keras.Layer, keras.losses.Loss):
         given = [tf.cast(value, dtype) for value in given]
         nothing = (NOTHING,) * len(given)
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(self._means(given, nothing)))
+            context = context._replace(values=tf.stop_gradient(tf.stack(self._means_of(given, nothing))))
         gating, shares, weights = self._gated(context, dtype)
-        return self._blended(given, weights, self.gate.cost(shares, gating, context), nothing, NOTHING)[0]
+        cost = self.gate.cost(shares, gating, context)
+        if self._sums(weights):
+            return self._summed(self._means_of(given, nothing), weights, cost, NOTHING)[0]
+        return self._blended(given, weights, cost, nothing, NOTHING)[0]
 
     def at(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
@@ -369,57 +374,67 @@ class Blend(keras.Layer, keras.losses.Loss):
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
         return not (self.gate.needs_residual or self.gate.needs_values)
 
-    def _evaluated(self, index: int, y_true: tf.Tensor, y_pred: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
+    def _evaluated(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
         """The values of loss `index`, of residuals in units of `scale`; by element for an elementwise gate."""
         loss: Any = self._evaluate[self.names[index]]
         if scale is None and not self.gate.elementwise:
-            return computable(loss(y_true, y_pred))
-        y_true, y_pred = aligned(y_true, y_pred)
-        residual = y_pred - y_true
-        if scale is not None:
-            residual = residual / (scale[index] if scale.shape.rank else scale)
+            return computable(loss(batch.y_true, batch.y_pred))
+        residual = _residual(index, batch, scale)
         return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
 
-    def _value(self, index: int, batch: Batch, gating: Gating, weights: tf.Tensor) -> tf.Tensor:
-        def gated(tensor: tf.Tensor) -> tf.Tensor:
-            if not tensor.dtype.is_floating:
-                return tensor
-            if 0 < off.shape.rank < tensor.shape.rank:
-                return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
-            return switched(tensor, off)
-
-        off = weights[..., index] == 0
-        return self._evaluated(index, gated(batch.y_true), gated(batch.y_pred), gating.scale)
-
-    def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None = None) -> tf.Tensor:
-        reduction = reduction or self.reduction
-        return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
-
-    def _means(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> tf.Tensor:
-        """The reduced losses, `[K]`; their means where the blend itself does not reduce."""
-        return tf.stack(self._each_mean(values, batches))
-
-    def _each_mean(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
-        reduction = "mean" if self.reduction in ("none", None) else self.reduction
-        pairs = zip(values, batches, strict=True)
-        means = [self._reduced(self._of_examples(value), batch, reduction) for value, batch in pairs]
+    def _means(self, batches: Sequence[Batch], scale: tf.Tensor | None = None) -> list[tf.Tensor]:
+        """The reduced losses; their means where the blend itself does not reduce."""
+        means = [self._mean(index, batch, scale) for index, batch in enumerate(batches)]
         return [tf.cast(mean, _common_dtype(means)) for mean in means]
+
+    def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+        loss = self._evaluate[self.names[index]]
+        if isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__:
+            return penalty_mean(loss, _residual(index, batch, scale), batch, self._reduction)
+        return self._mean_of(self._evaluated(index, batch, scale), batch)
+
+    def _means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
+        """`_means` of losses that were evaluated."""
+        means = [self._mean_of(*pair) for pair in zip(values, batches, strict=True)]
+        return [tf.cast(mean, _common_dtype(means)) for mean in means]
+
+    def _mean_of(self, values: tf.Tensor, batch: Batch) -> tf.Tensor:
+        return self._reduced(self._of_examples(values), batch, self._reduction)
+
+    def _sums(self, weights: tf.Tensor) -> bool:
+        """Whether reduced losses are all that is weighed."""
+        return weights.shape.rank == 1 and self.reduction not in ("none", None)
+
+    @property
+    def _reduction(self) -> str:
+        """How the losses themselves are reduced."""
+        return "mean" if self.reduction in ("none", None) else self.reduction
+
+    def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None) -> tf.Tensor:
+        return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
 
     def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
         """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
         return accurate_mean(values) if self.gate.elementwise and values.shape.rank > 1 else values
 
+    def _summed(
+        self, losses: list[tf.Tensor], weights: tf.Tensor, cost: Any, weighing: Batch
+    ) -> tuple[Reading, tf.Tensor]:
+        """The blend of reduced losses."""
+        stacked = tf.cast(tf.stack(losses), weights.dtype)
+        return reading_of(weighted_sum(stacked, weights), stacked, weights, cost, weighing, self.reduction)
+
     def _blended(
         self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batches: Sequence[Batch], weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
-        losses = tf.cast(self._means(values, batches), weights.dtype)
-        if weights.shape.rank == 1 and self.reduction not in ("none", None):
-            value = weighted_sum(losses, weights)
-        elif self._heads:
+        """The blend of losses by example."""
+        losses = tf.cast(tf.stack(self._means_of(values, batches)), weights.dtype)
+        if self._heads:
             parts = [_by_example([v], weights[:, k : k + 1]) for k, v in enumerate(values)]
-            value = tf.add_n([self._reduced(part, batch) for part, batch in zip(parts, batches, strict=True)])
+            reduced = zip(parts, batches, strict=True)
+            value = tf.add_n([self._reduced(part, batch, self.reduction) for part, batch in reduced])
         else:
-            value = self._reduced(self._of_examples(_by_example(values, weights)), batches[0])
+            value = self._reduced(self._of_examples(_by_example(values, weights)), batches[0], self.reduction)
         mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
         mean_weights = mean_weights if weights.shape.rank > 1 else weights
         return reading_of(value, losses, mean_weights, cost, weighing, self.reduction)
@@ -429,9 +444,7 @@ class Blend(keras.Layer, keras.losses.Loss):
     ) -> tuple[Reading, tf.Tensor]:
         def branch(index: int) -> Callable[[], tf.Tensor]:
             batch = batches[index]
-            return lambda: tf.cast(
-                self._reduced(self._evaluated(index, *batch[:2], gating.scale), batch), weights.dtype
-            )
+            return lambda: tf.cast(self._mean(index, batch, gating.scale), weights.dtype)
 
         chosen = tf.argmax(weights, output_type=tf.int32)
         loss = tf.switch_case(chosen, [branch(index) for index in range(len(self.names))])
@@ -470,6 +483,27 @@ class Blend(keras.Layer, keras.losses.Loss):
 
 def _common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
     return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
+
+
+def _residual(index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+    """y_pred - y_true, in units of `scale`, of one or of each loss."""
+    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+    if scale is None:
+        return y_pred - y_true
+    return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
+
+
+def _switched(batch: Batch, off: tf.Tensor) -> Batch:
+    """`batch`, through which no gradient flows back from a loss that is off."""
+
+    def gated(tensor: tf.Tensor) -> tf.Tensor:
+        if not tensor.dtype.is_floating:
+            return tensor
+        if 0 < off.shape.rank < tensor.shape.rank:
+            return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
+        return switched(tensor, off)
+
+    return batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:

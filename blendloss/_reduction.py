@@ -96,13 +96,16 @@ def reduce(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) 
     if reduction in ("none", None):
         return values
     total = accurate_sum(tf.reshape(values, [-1]))
+    return tf.math.divide_no_nan(total, number_of(values, weights, reduction))
+
+
+def number_of(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) -> tf.Tensor:
+    """What the sum of `values` `[batch, ...]`, times `weights`, is divided by."""
     if reduction == "sum":
-        return total
+        return tf.ones([], values.dtype)
     if reduction == "mean_with_sample_weight" and weights is not None:
-        number = accurate_sum(tf.reshape(tf.broadcast_to(weights, tf.shape(values)), [-1]))
-    else:
-        number = tf.cast(tf.size(values), values.dtype)
-    return tf.math.divide_no_nan(total, number)
+        return accurate_sum(tf.reshape(tf.broadcast_to(weights, tf.shape(values)), [-1]))
+    return tf.cast(tf.size(values), values.dtype)
 
 
 def per_replica(value: tf.Tensor, reduction: str | None) -> tf.Tensor:

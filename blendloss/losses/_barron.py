@@ -9,7 +9,15 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.losses._numerics import expm1_over_self, folded, gaussian, log_of_ratio, over_self, where
+from blendloss.losses._numerics import (
+    expm1_over_self,
+    folded,
+    gaussian,
+    log1p_over_self,
+    log_of_ratio,
+    over_self,
+    where,
+)
 from blendloss.losses._penalty import Penalty
 
 # Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
@@ -83,7 +91,7 @@ class Barron(Penalty):
         # With v = |u| / sqrt(b), 1 + u^2 / b = 1 + v^2 up to v = 1 and v^2 (1 + v^-2) beyond, where v^2 may overflow.
         far, w = folded(magnitude, self.scale * root)
         t = w * w
-        log = tf.math.log1p(t)
+        log = t * log1p_over_self(t)
         log_v = log_of_ratio(far, w, magnitude, self.scale * root)
         inner = _power(1.0 + t, log, 0.5 * alpha - 1.0)
 

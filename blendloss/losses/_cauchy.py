@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, log_of_ratio, over_self, where
+from blendloss.losses._numerics import folded, log1p_over_self, log_of_ratio, where
 from blendloss.losses._penalty import ScaledPenalty
 
 
@@ -46,10 +46,10 @@ class Cauchy(ScaledPenalty):
         magnitude = tf.abs(residual)
         far, b = folded(magnitude, self.scale)
         t = b * b
-        log = tf.math.log1p(t)
-        near = 0.5 * residual * (residual * over_self(log, t))
+        ratio = log1p_over_self(t)
+        near = 0.5 * residual * (residual * ratio)
         # log(1 + u^2) / 2 = log |u| + log(1 + u^-2) / 2: u^2 would overflow.
         log_a = log_of_ratio(far, b, magnitude, self.scale)
-        value = where(far, self.scale * (self.scale * (log_a + 0.5 * log)), near)
+        value = where(far, self.scale * (self.scale * (log_a + 0.5 * t * ratio)), near)
         value = where(tf.math.is_inf(residual), magnitude, value)
         return value, where(far, tf.sign(residual) * (self.scale * b), residual) / (1.0 + t)

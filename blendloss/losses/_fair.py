@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, polynomial, where
+from blendloss.losses._numerics import folded, polynomial, reused, where
 from blendloss.losses._penalty import ScaledPenalty
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.
@@ -51,7 +51,7 @@ class Fair(ScaledPenalty):
         far, b = folded(magnitude, self.scale)
         # a - log1p(a) cancels near 0. With z = a / (2 + a), log1p(a) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ...,
         # and a - 2 z = a z, so that (a - log1p(a)) / a^2 = y - 2 a y^3 (1/3 + z^2 / 5 + ...) with y = z / a.
-        y = 1.0 / (2.0 + b)
+        y = reused(1.0 / (2.0 + b))
         terms = _TERMS[residual.dtype]
         series = polynomial([1.0 / (2 * n + 3) for n in range(terms)], tf.square(b * y))
         near = residual * (residual * (y - 2.0 * b * y * y * y * series))

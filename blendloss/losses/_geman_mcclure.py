@@ -47,4 +47,4 @@ class GemanMcClure(ScaledPenalty):
         d = 1.0 + t
         value = where(far, 0.5 * self.scale * (self.scale / d), 0.5 * residual * (residual / d))
         ratio = where(far, b, 1.0) / d
-        return value, where(far, tf.sign(residual) * (self.scale * b), residual) * ratio * ratio
+        return value, where(far, tf.sign(residual) * (self.scale * b), residual) * tf.square(ratio)

@@ -21,6 +21,15 @@ def where(condition: tf.Tensor, x: tf.Tensor | float, y: tf.Tensor | float) -> t
     return tf.where(condition, tf.convert_to_tensor(x, dtype), tf.convert_to_tensor(y, dtype))
 
 
+def reused(x: tf.Tensor) -> tf.Tensor:
+    """`x`, a quotient, root or logarithm below 2, to be read often; a NaN may be lost on the way.
+
+    XLA:CPU fuses such an operation into one reader, or writes it to memory. So one reads it that changes nothing, is
+    cheap enough to be fused into many, and is none that XLA would simplify away.
+    """
+    return tf.minimum(x, 2.0)
+
+
 def folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Whether a = |r| / s exceeds 1, and b = min(a, 1 / a), whose square never overflows.
 
@@ -28,14 +37,16 @@ def folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     infinite residuals.
     """
     far = magnitude > scale
-    return far, where(far, scale, magnitude) / where(far, magnitude, scale)
+    return far, reused(where(far, scale, magnitude) / where(far, magnitude, scale))
 
 
 def log_of_ratio(far: tf.Tensor, b: tf.Tensor, magnitude: tf.Tensor, scale: float) -> tf.Tensor:
     """log a where `far`, 0 elsewhere, from `folded`'s b; also where b is flushed to 0, and finite at infinity."""
     flushed = far & (b < 1e-30)
     log = tf.math.log(where(flushed, tf.minimum(magnitude, magnitude.dtype.max), where(far, b, 1.0)))
-    return where(flushed, log - math.log(scale), -log)
+    # One reader of the logarithm: see `reused`.
+    one = tf.constant(1.0, log.dtype)
+    return where(flushed, one, -1.0) * log - where(flushed, one * math.log(scale), 0.0)
 
 
 def polynomial(coefficients: Sequence[float], x: tf.Tensor) -> tf.Tensor:
@@ -52,6 +63,13 @@ def over_self(function_of_x: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """f(x) / x for a `function_of_x` f with f(x) = x + O(x^2), x >= 0: 1 where f may be flushed to 0."""
     small = x < 1e-24
     return where(small, 1.0, function_of_x / where(small, 1.0, x))
+
+
+def log1p_over_self(x: tf.Tensor) -> tf.Tensor:
+    """log(1 + x) / x for 0 <= x <= 1, 1 at 0: with y = 1 / (2 + x) and z = x y, 2 y (1 + z^2 / 3 + z^4 / 5 + ...)."""
+    terms = {tf.float32: 8, tf.float64: 17}[x.dtype]
+    y = reused(1.0 / (2.0 + x))
+    return 2.0 * y * polynomial([1.0 / (2 * n + 1) for n in range(terms)], tf.square(x * y))
 
 
 def expm1_over_self(x: tf.Tensor) -> tf.Tensor:

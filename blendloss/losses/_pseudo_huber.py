@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, where
+from blendloss.losses._numerics import folded, reused, where
 from blendloss.losses._penalty import Penalty
 
 
@@ -54,7 +54,7 @@ class PseudoHuber(Penalty):
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
         far, b = folded(magnitude, self.delta)
-        root = tf.sqrt(1.0 + b * b)
+        root = reused(tf.sqrt(1.0 + b * b))
         # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel; far out, numerator and denominator over |u|.
         value = where(far, magnitude * (self.delta / (b + root)), residual * (residual / (1.0 + root)))
         return value, where(far, tf.sign(residual) * self.delta, residual) / root
