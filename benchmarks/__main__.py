@@ -12,7 +12,7 @@ from benchmarks.harness.conduct import Plan, arms_of, cases, run
 from benchmarks.harness.files import UserError
 from benchmarks.harness.report import write
 
-SUITE = ("throughput", "step", "switch", "compile", "peers", "gates", "replay")
+SUITE = ("throughput", "step", "switch", "compile", "peers", "designs", "gates", "replay")
 RESULTS = Path("benchmark-results")
 
 

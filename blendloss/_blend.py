@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypeGuard
 
 import keras
 import tensorflow as tf
@@ -15,7 +16,7 @@ from blendloss._combine import switched, weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._gradients import gradients_of
-from blendloss._penalty_mean import penalty_mean
+from blendloss._penalty_mean import chosen_penalty_mean, penalty_mean
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
@@ -389,7 +390,7 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
         loss = self._evaluate[self.names[index]]
-        if isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__:
+        if _fusible(loss):
             return penalty_mean(loss, _residual(index, batch, scale), batch, self._reduction)
         return self._mean_of(self._evaluated(index, batch, scale), batch)
 
@@ -442,12 +443,14 @@ class Blend(keras.Layer, keras.losses.Loss):
     def _read_chosen(
         self, batches: Sequence[Batch], gating: Gating, weights: tf.Tensor, cost: Any, weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
-        def branch(index: int) -> Callable[[], tf.Tensor]:
-            batch = batches[index]
-            return lambda: tf.cast(self._mean(index, batch, gating.scale), weights.dtype)
-
         chosen = tf.argmax(weights, output_type=tf.int32)
-        loss = tf.switch_case(chosen, [branch(index) for index in range(len(self.names))])
+        penalties = [loss for loss in self._evaluate.values() if _fusible(loss)]
+        if len(penalties) == len(self.names) and not self._heads:
+            residual = _residual(chosen, batches[0], gating.scale)
+            loss = chosen_penalty_mean(penalties, chosen, residual, batches[0], self._reduction)
+        else:
+            branches = [partial(self._mean, index, batch, gating.scale) for index, batch in enumerate(batches)]
+            loss = tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), weights.dtype) for mean in branches])
         # The chosen weight is all there is: one-hot shares times the total. NaN weights stay NaN.
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
@@ -485,7 +488,12 @@ def _common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
     return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
 
 
-def _residual(index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+def _fusible(loss: Any) -> TypeGuard[Penalty]:
+    """Whether a loss is a penalty that is averaged as all penalties are."""
+    return isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__
+
+
+def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
     """y_pred - y_true, in units of `scale`, of one or of each loss."""
     y_true, y_pred = aligned(batch.y_true, batch.y_pred)
     if scale is None:

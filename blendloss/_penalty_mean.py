@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -14,6 +16,10 @@ from blendloss.losses import Penalty
 # save little, and take long to compile. Fewer residuals than `_FEW` are in the cache anyway.
 _PARTS = 4
 _FEW = 2**13
+
+
+#: Gives what a function of a penalty gives of the one that is meant.
+Pick = Callable[[Callable[[Penalty], tf.Tensor]], tf.Tensor]
 
 
 def penalty_mean(penalty: Penalty, residual: tf.Tensor, batch: Batch, reduction: str) -> tf.Tensor:
@@ -30,29 +36,48 @@ def penalty_mean(penalty: Penalty, residual: tf.Tensor, batch: Batch, reduction:
     Returns:
         A scalar; 0 for an empty batch.
     """
+    return _mean(lambda function: function(penalty), residual, batch, reduction)
+
+
+def chosen_penalty_mean(
+    penalties: Sequence[Penalty], chosen: tf.Tensor, residual: tf.Tensor, batch: Batch, reduction: str
+) -> tf.Tensor:
+    """`penalty_mean` of number `chosen` of `penalties`; the others are not evaluated, forwards or backwards."""
+
+    def pick(function: Callable[[Penalty], tf.Tensor]) -> tf.Tensor:
+        return tf.switch_case(chosen, [partial(function, penalty) for penalty in penalties])
+
+    return _mean(pick, residual, batch, reduction)
+
+
+def _mean(pick: Pick, residual: tf.Tensor, batch: Batch, reduction: str) -> tf.Tensor:
     by_example = residual if residual.shape.rank < 2 else residual[..., 0]
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
     if residual.shape.rank > 1:
         number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
-    return tf.math.divide_no_nan(_total(penalty, residual, weights), number)
+    return tf.math.divide_no_nan(_total(pick, residual, weights), number)
 
 
-def _total(penalty: Penalty, residual: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+def _total(pick: Pick, residual: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
     """sum w rho(r)."""
     given = [] if weights is None else [tf.reshape(tf.broadcast_to(weights, tf.shape(residual)), [-1])]
     residual = tf.reshape(residual, [-1])
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
-        return accurate_sum(_weighed(penalty.value(residual), *given))
+        return accurate_sum(_weighed(pick(lambda penalty: penalty.value(residual)), *given))
 
     @tf.custom_gradient
     def total(residual: tf.Tensor, *given: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            value, slope = penalty.value(residual), penalty.slope(residual)
+            slope = pick(lambda penalty: penalty.slope(residual))
+            value = pick(lambda penalty: penalty.value(residual)) if given else None
             return upstream * _weighed(slope, *given), *(upstream * value for _ in given)
 
-        return _folded(lambda r, *w: _weighed(penalty.value(r), *w), residual, *given), gradient
+        def folded(penalty: Penalty) -> tf.Tensor:
+            return _folded(lambda r, *w: _weighed(penalty.value(r), *w), residual, *given)
+
+        return pick(folded), gradient
 
     return total(residual, *given)
 

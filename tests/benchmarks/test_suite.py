@@ -27,6 +27,7 @@ TINY: dict[str, tuple[list[str], list[str]]] = {
     "switch": (["--execution", "graph", "--batch", "8"], ["blendloss, hard switch", "Python `if`"]),
     "compile": (["--losses", "2", "--elements", "2^10"], ["hard, lazy"]),
     "peers": (["--losses", "4", "--elements", "2^10"], ["Keras, XLA"]),
+    "designs": (["--losses", "2", "--elements", "2^16"], ["4 parts, stacked", "loop over 2^16"]),
     "gates": (["--losses", "2", "--batch", "8", "--execution", "graph"], ["Fixed"]),
     "replay": (["--losses", "2", "--elements", "2^13"], ["annealed, Gumbel"]),
 }

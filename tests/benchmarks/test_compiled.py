@@ -1,0 +1,36 @@
+"""Counts of the compiled blend, which have no noise: what it reads and writes must not grow unseen."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+from benchmarks import problems
+from benchmarks.compile import counts
+from benchmarks.hlo import Module
+
+pytestmark = pytest.mark.skipif(
+    not tf.__version__.startswith("2.21."), reason="the counts are those of TensorFlow 2.21's compiler"
+)
+SIZE = 2**20
+
+
+@pytest.mark.parametrize("which", ["value", "slope"])
+@pytest.mark.parametrize("name", problems.penalties(problems.MOST))
+def test_a_penalty_is_one_pass(name: str, which: str) -> None:
+    function = getattr(problems.penalties(problems.MOST)[name], which)
+    run = tf.function(lambda y_true, y_pred: function(y_pred - y_true), jit_compile=True)
+    given = [tf.zeros(SIZE)] * 2
+    module = Module(run.experimental_get_compiler_ir(*given)(stage="optimized_hlo"))
+    assert module.bytes() == 3 * 4 * SIZE  # two are read, one is written
+    assert module.fusions == 1
+
+
+@pytest.mark.parametrize(("losses", "most"), [(1, 1.86), (2, 2.72), (4, 4.42), (8, 9.84)])
+def test_what_the_blend_reads_and_writes(losses: int, most: float) -> None:
+    assert counts("soft", losses, elements=SIZE)["bytes over the least"] <= most
+
+
+def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
+    least, most = (counts("hard, lazy", losses, elements=SIZE) for losses in (4, 8))
+    assert most["bytes"] <= 1.01 * least["bytes"]

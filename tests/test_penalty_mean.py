@@ -1,0 +1,96 @@
+"""The fused mean of a penalty: the same numbers as evaluating, weighing and reducing by themselves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss._batch import batch_of
+from blendloss._penalty_mean import penalty_mean
+from blendloss._reduction import reduce, weights_of_elements
+
+RANDOM = np.random.default_rng(0)
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
+#: Few, and many with a remainder of each kind (of 4 parts, of 16 slices).
+SHAPES = ((5,), (3, 2), (8192,), (8195, 1), (2731, 3))
+EXECUTIONS = {
+    "eager": lambda function: function,
+    "graph": tf.function,
+    "xla": lambda function: tf.function(function, jit_compile=True),
+}
+
+
+def given(shape: tuple[int, ...], weighted: bool, dtype: str = "float64") -> tuple[tf.Tensor, ...]:
+    y_true, y_pred = (tf.constant(3 * RANDOM.standard_normal(shape), dtype) for _ in range(2))
+    weights = tf.constant(RANDOM.uniform(0.5, 2.0, shape[:1]), dtype)
+    return (y_true, y_pred, weights) if weighted else (y_true, y_pred)
+
+
+def fused(penalty, reduction: str, y_true, y_pred, weights=None):
+    return penalty_mean(penalty, y_pred - y_true, batch_of(y_true, y_pred, weights), reduction)
+
+
+def by_itself(penalty, reduction: str, y_true, y_pred, weights=None):
+    values = penalty(y_true, y_pred)
+    return reduce(values, weights_of_elements(values, weights, None, reduction), reduction)
+
+
+def derivatives(mean, penalty, reduction: str, *tensors):
+    """Value, first derivatives, and those of the squared length of the derivative in the predictions."""
+    with tf.GradientTape() as outer:
+        outer.watch(tensors)
+        with tf.GradientTape() as inner:
+            inner.watch(tensors)
+            value = mean(penalty, reduction, *tensors)
+        first = inner.gradient(value, tensors)
+        length = tf.reduce_sum(first[1] ** 2)
+    return value, first, outer.gradient(length, tensors)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_fused_is_unfused(shape, weighted, execution):
+    tensors = given(shape, weighted)
+    for penalty, reduction in zip(
+        (bl.losses.Cauchy(), bl.losses.LogCosh(2.0), bl.losses.Huber()), REDUCTIONS, strict=True
+    ):
+        expected = derivatives(by_itself, penalty, reduction, *tensors)
+        run = EXECUTIONS[execution](lambda *t: derivatives(fused, penalty, reduction, *t))  # noqa: B023
+        for ours, theirs in zip(tf.nest.flatten(run(*tensors)), tf.nest.flatten(expected), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+def test_of_a_batch_whose_size_is_unknown():
+    penalty = bl.losses.PseudoHuber()
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float64)] * 2)
+    def run(y_true, y_pred):
+        return fused(penalty, "mean", y_true, y_pred)
+
+    for size in (0, 1, 7, 5003):
+        tensors = given((size, 2), weighted=False)
+        np.testing.assert_allclose(run(*tensors), by_itself(penalty, "mean", *tensors), rtol=1e-12)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_mean_of_many_float32_is_accurate(execution):
+    size = 2**24
+    residual = RANDOM.standard_normal(size, np.float32)
+    expected = np.mean(np.abs(residual), dtype=np.float64)
+    zeros = tf.zeros(size)
+    run = EXECUTIONS[execution](lambda r: fused(bl.losses.AbsoluteError(), "mean", zeros, r))
+    assert abs(float(run(tf.constant(residual))) / expected - 1) <= 1e-6
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_an_infinite_residual_and_none(execution):
+    run = EXECUTIONS[execution](lambda r: fused(bl.losses.Welsch(), "mean", tf.zeros_like(r), r))
+    values = np.zeros(2**13, np.float32)
+    assert float(run(tf.constant(values))) == 0.0
+    values[5000] = np.inf
+    np.testing.assert_allclose(run(tf.constant(values)), 0.5 / 2**13, rtol=1e-6)
+    values[5001] = np.nan
+    assert np.isnan(run(tf.constant(values)))
