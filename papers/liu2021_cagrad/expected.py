@@ -65,7 +65,10 @@ def _same(runs: Runs) -> Ours:
     """Judged by the directions: Adam, to and fro across a trench, enlarges their rounding in the ends (README)."""
     [cagrad] = runs.of("1: CAGrad 0")
     off = max(cagrad["off the mean gradient"])
-    return holds(off < 1e-12, f"the direction of any step is off the mean gradient by {number(off)} of its length")
+    return holds(
+        off < 1e-12,
+        f"no step's direction is off the mean gradient, in lengths of the longer one, by more than {number(off)}",
+    )
 
 
 def _at_minimum(runs: Runs) -> Ours:

@@ -44,7 +44,8 @@ class Descent:
         # FAMO's code bounds the gradient's length; Adam would not see the length, but for its changes.
         self.adam = keras.optimizers.Adam(rate, epsilon=1e-8, clipnorm=1.0 if method == "FAMO" else None)
         self.adam.build([self.x])
-        #: The largest distance, over the path, between the direction and the mean gradient, in lengths of the latter.
+        #: The largest distance, over the path, between the direction and the mean of the two gradients, in lengths of
+        #: the longer one: near a minimum the mean is their rounding.
         self.off = tf.Variable(0.0, dtype=DTYPE)
         variables = (*self.gate.variables, *self.adam.variables)
         self.state = [self.x, self.off, *(variable.value for variable in variables)]
@@ -65,10 +66,10 @@ class Descent:
         for _ in tf.range(steps):
             with tf.GradientTape(persistent=True) as tape:
                 values = self.values()
-                mean = tf.add_n(list(values.values())) / 2
-            gradient = tape.gradient(mean, self.x)
+            first, second = (tape.gradient(value, self.x) for value in values.values())
             found = self.blend.gradients(tape, values, [self.x], step=self.adam.iterations)
-            off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - gradient), tf.norm(gradient))
+            longer = tf.maximum(tf.norm(first), tf.norm(second))
+            off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - (first + second) / 2), longer)
             self.off.assign(tf.maximum(self.off, off))
             self.adam.apply_gradients([(found.gradients[0], self.x)])
             if self.gate.needs_progress:
