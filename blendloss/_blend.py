@@ -16,7 +16,7 @@ from blendloss._combine import switched, weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._gradients import gradients_of
-from blendloss._penalty_mean import chosen_penalty_mean, penalty_mean
+from blendloss._penalty_means import Pair, chosen_penalty_mean, penalty_means
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
@@ -199,8 +199,8 @@ class Blend(keras.Layer, keras.losses.Loss):
             A scalar for each loss; its mean where the blend itself does not reduce.
         """
         batches, _ = self._batches(y_true, y_pred, sample_weight)
-        # Not stacked in between: that would tie each to the variables of all.
-        return dict(zip(self.names, self._means(batches), strict=True))
+        # Each by itself: together, each would be tied to the variables of all.
+        return dict(zip(self.names, self._means(batches, apart=True), strict=True))
 
     def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
         """The residual y_pred - y_true that each loss reads, by name, for gates that look at their gradients.
@@ -380,18 +380,26 @@ class Blend(keras.Layer, keras.losses.Loss):
         loss: Any = self._evaluate[self.names[index]]
         if scale is None and not self.gate.elementwise:
             return computable(loss(batch.y_true, batch.y_pred))
-        residual = _residual(index, batch, scale)
+        pair = _pair(index, batch, scale)
+        residual = pair.y_pred - pair.y_true
         return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
 
-    def _means(self, batches: Sequence[Batch], scale: tf.Tensor | None = None) -> list[tf.Tensor]:
-        """The reduced losses; their means where the blend itself does not reduce."""
-        means = [self._mean(index, batch, scale) for index, batch in enumerate(batches)]
-        return [tf.cast(mean, _common_dtype(means)) for mean in means]
+    def _means(self, batches: Sequence[Batch], scale: tf.Tensor | None = None, apart: bool = False) -> list[tf.Tensor]:
+        """The reduced losses; their means where the blend itself does not reduce; `apart`, each by itself."""
+        evaluated = enumerate(self._evaluate.values())
+        penalties = {} if apart or self._heads else {index: loss for index, loss in evaluated if _fusible(loss)}
+        means = {}
+        if penalties:
+            pairs = [_pair(index, batches[index], scale) for index in penalties]
+            found = penalty_means(list(penalties.values()), pairs, batches[0], self._reduction)
+            means = dict(zip(penalties, tf.unstack(found), strict=True))
+        all_of_them = [means[k] if k in means else self._mean(k, batch, scale) for k, batch in enumerate(batches)]
+        return [tf.cast(mean, _common_dtype(all_of_them)) for mean in all_of_them]
 
     def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
         loss = self._evaluate[self.names[index]]
         if _fusible(loss):
-            return penalty_mean(loss, _residual(index, batch, scale), batch, self._reduction)
+            return penalty_means([loss], [_pair(index, batch, scale)], batch, self._reduction)[0]
         return self._mean_of(self._evaluated(index, batch, scale), batch)
 
     def _means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
@@ -446,8 +454,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         chosen = tf.argmax(weights, output_type=tf.int32)
         penalties = [loss for loss in self._evaluate.values() if _fusible(loss)]
         if len(penalties) == len(self.names) and not self._heads:
-            residual = _residual(chosen, batches[0], gating.scale)
-            loss = chosen_penalty_mean(penalties, chosen, residual, batches[0], self._reduction)
+            pair = _pair(chosen, batches[0], gating.scale)
+            loss = chosen_penalty_mean(penalties, chosen, pair, batches[0], self._reduction)
         else:
             branches = [partial(self._mean, index, batch, gating.scale) for index, batch in enumerate(batches)]
             loss = tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), weights.dtype) for mean in branches])
@@ -493,12 +501,13 @@ def _fusible(loss: Any) -> TypeGuard[Penalty]:
     return isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__
 
 
-def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
-    """y_pred - y_true, in units of `scale`, of one or of each loss."""
-    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+def _pair(index: Any, batch: Batch, scale: tf.Tensor | None) -> Pair:
+    """What loss `index` reads; with a `scale`, of all losses or of each, 0 and the residual in its units."""
+    pair = Pair(*aligned(batch.y_true, batch.y_pred))
     if scale is None:
-        return y_pred - y_true
-    return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
+        return pair
+    residual = (pair.y_pred - pair.y_true) / (scale[index] if scale.shape.rank else scale)
+    return Pair(tf.zeros_like(residual), residual)
 
 
 def _switched(batch: Batch, off: tf.Tensor) -> Batch:

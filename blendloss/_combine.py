@@ -26,7 +26,16 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     total = tf.stop_gradient(tf.reduce_sum(weights * alive, axis=-1, keepdims=True))
     # 0 times an infinite L would be NaN where another loss is on, and infinite.
     total = tf.where(tf.math.is_finite(total), total, tf.zeros_like(total))
-    return tf.reduce_sum(weights * tf.where(off, total, losses), axis=-1)
+    return tf.reduce_sum(weights * _read_as(losses, tf.where(off, total, losses)), axis=-1)
+
+
+@tf.custom_gradient
+def _read_as(losses: tf.Tensor, values: tf.Tensor) -> Any:
+    """`values`, whose gradient is that of `losses`: times a weight of 0 it is 0 whichever of the two is read.
+
+    The gradient of a `where` would depend on the losses, and XLA keep the residuals in memory until they are known.
+    """
+    return tf.identity(values), lambda upstream: (upstream, None)
 
 
 @tf.custom_gradient
