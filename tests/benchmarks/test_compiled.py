@@ -26,11 +26,11 @@ def test_a_penalty_is_one_pass(name: str, which: str) -> None:
     assert module.fusions == 1
 
 
-@pytest.mark.parametrize(("losses", "most"), [(1, 1.86), (2, 2.72), (4, 4.42), (8, 9.84)])
+@pytest.mark.parametrize(("losses", "most"), [(1, 1.72), (2, 1.76), (4, 1.84), (8, 2.02)])
 def test_what_the_blend_reads_and_writes(losses: int, most: float) -> None:
     assert counts("soft", losses, elements=SIZE)["bytes over the least"] <= most
 
 
 def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
-    least, most = (counts("hard, lazy", losses, elements=SIZE) for losses in (4, 8))
-    assert most["bytes"] <= 1.01 * least["bytes"]
+    found = [counts("hard, lazy", losses, elements=SIZE)["bytes over the least"] for losses in (4, 8, 16)]
+    assert max(found) <= 3.07
