@@ -74,14 +74,22 @@ def _stacked(parts: int, penalties: Penalties, residual: Any) -> Any:
     return _total(tf.stack(_by_parts(parts, penalties, residual)))
 
 
-def _axis(axis: int, penalties: Penalties, residual: Any) -> Any:
-    """All penalties in one array, reduced over a major or a minor axis of length 16 first."""
+def _major(penalties: Penalties, residual: Any) -> Any:
+    """All penalties in one array, reduced over a major axis of length 16 first."""
     import tensorflow as tf
 
-    folded = tf.reshape(residual, [16, -1] if axis == 0 else [-1, 16])
-    values = tf.stack([penalty.value(folded) for penalty in penalties], axis=1)  # [16, K, N / 16] or [N / 16, K, 16]
-    sums = tf.cast(tf.reduce_sum(values, axis=axis), tf.float64)
-    return tf.reduce_sum(sums, axis=1 if axis == 0 else 0)
+    folded = tf.reshape(residual, [16, -1])
+    values = tf.stack([penalty.value(folded) for penalty in penalties], axis=1)  # [16, K, N / 16]
+    return tf.reduce_sum(tf.cast(tf.reduce_sum(values, axis=0), tf.float64), axis=1)
+
+
+def _rows(length: int, penalties: Penalties, residual: Any) -> Any:
+    """All penalties in one array, reduced over rows of neighbours first: what the library does."""
+    import tensorflow as tf
+
+    folded = tf.reshape(residual, [-1, length])
+    values = tf.stack([penalty.value(folded) for penalty in penalties], axis=1)  # [N / length, K, length]
+    return tf.reduce_sum(tf.cast(tf.reduce_sum(values, axis=2), tf.float64), axis=0)
 
 
 def _none(penalties: Penalties, residual: Any) -> Any:
@@ -96,8 +104,10 @@ SUMS: dict[str, Callable[[Penalties, Any], Any]] = {
     "4 parts": partial(_parts, 4),
     "8 parts": partial(_parts, 8),
     "4 parts, stacked": partial(_stacked, 4),
-    "stacked, major axis": partial(_axis, 0),
-    "stacked, minor axis": partial(_axis, 2),
+    "stacked, major axis": _major,
+    "stacked, rows of 8": partial(_rows, 8),
+    "stacked, rows of 32": partial(_rows, 32),
+    "stacked, rows of 64": partial(_rows, 64),
     "slopes alone": _none,
 }
 TOGETHER, LOOP = "value and slope together", "loop over 2^16"

@@ -43,6 +43,7 @@ class Inputs(NamedTuple):
 def inputs(elements: int, losses: int, gate: str = VECTOR, width: int = 1, period: int | None = None) -> Inputs:
     """Float32; residuals are Student's t with 3 degrees of freedom: every loss sees its near and its far side.
 
+    None is 0, where the slope of a loss with a kink is a convention, and not that of all libraries.
     All that has an example axis repeats after `period` examples.
     """
     if period and elements > period * width:
@@ -56,6 +57,7 @@ def inputs(elements: int, losses: int, gate: str = VECTOR, width: int = 1, perio
     y_true = random.standard_normal(shape, np.float32)
     chi_squared = random.standard_gamma(1.5, shape, np.float32) / 1.5
     y_pred = y_true + random.standard_normal(shape, np.float32) / np.sqrt(chi_squared)
+    y_pred = np.where(y_pred == y_true, y_true + 1, y_pred)
     logits = random.standard_normal((losses,) if gate == VECTOR else (shape[0], losses), np.float32)
     return Inputs(y_true, y_pred, logits)
 

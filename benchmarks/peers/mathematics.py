@@ -20,9 +20,10 @@ FORMULAS: dict[str, Penalty] = {
 }
 
 VALUE, TO_PREDICTIONS, TO_LOGITS = "L", "dL/dy_pred", "dL/dlogits"
-#: Of sums XLA's CPU reductions are off by up to 5e-4 in float32 at 2^24 terms; elementwise results by some roundings.
+#: Of sums XLA's CPU reductions are off by up to 5e-4 in float32 at 2^24 terms, and so are Keras's losses; dL/dlogits is
+#: the difference of such means, which enlarges it several times. Elementwise results are off by some roundings.
 TOLERANCES = {
-    "float32": {VALUE: 1e-3, TO_PREDICTIONS: 1e-5, TO_LOGITS: 1e-3},
+    "float32": {VALUE: 1e-3, TO_PREDICTIONS: 1e-5, TO_LOGITS: 5e-3},
     "float64": {VALUE: 1e-10, TO_PREDICTIONS: 1e-13, TO_LOGITS: 1e-10},
 }
 
