@@ -16,7 +16,7 @@ from blendloss._combine import switched, weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._gradients import gradients_of
-from blendloss._penalty_means import Pair, chosen_penalty_mean, penalty_means
+from blendloss._penalty_means import chosen_penalty_mean, penalty_means
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
 from blendloss._serialization import deserialize, register, serialize
@@ -380,8 +380,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         loss: Any = self._evaluate[self.names[index]]
         if scale is None and not self.gate.elementwise:
             return computable(loss(batch.y_true, batch.y_pred))
-        pair = _pair(index, batch, scale)
-        residual = pair.y_pred - pair.y_true
+        residual = _residual(index, batch, scale)
         return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
 
     def _means(self, batches: Sequence[Batch], scale: tf.Tensor | None = None, apart: bool = False) -> list[tf.Tensor]:
@@ -390,8 +389,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         penalties = {} if apart or self._heads else {index: loss for index, loss in evaluated if _fusible(loss)}
         means = {}
         if penalties:
-            pairs = [_pair(index, batches[index], scale) for index in penalties]
-            found = penalty_means(list(penalties.values()), pairs, batches[0], self._reduction)
+            residuals = [_residual(index, batches[index], scale) for index in penalties]
+            found = penalty_means(list(penalties.values()), residuals, batches[0], self._reduction)
             means = dict(zip(penalties, tf.unstack(found), strict=True))
         all_of_them = [means[k] if k in means else self._mean(k, batch, scale) for k, batch in enumerate(batches)]
         return [tf.cast(mean, _common_dtype(all_of_them)) for mean in all_of_them]
@@ -399,7 +398,7 @@ class Blend(keras.Layer, keras.losses.Loss):
     def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
         loss = self._evaluate[self.names[index]]
         if _fusible(loss):
-            return penalty_means([loss], [_pair(index, batch, scale)], batch, self._reduction)[0]
+            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction)[0]
         return self._mean_of(self._evaluated(index, batch, scale), batch)
 
     def _means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
@@ -454,8 +453,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         chosen = tf.argmax(weights, output_type=tf.int32)
         penalties = [loss for loss in self._evaluate.values() if _fusible(loss)]
         if len(penalties) == len(self.names) and not self._heads:
-            pair = _pair(chosen, batches[0], gating.scale)
-            loss = chosen_penalty_mean(penalties, chosen, pair, batches[0], self._reduction)
+            residual = _residual(chosen, batches[0], gating.scale)
+            loss = chosen_penalty_mean(penalties, chosen, residual, batches[0], self._reduction)
         else:
             branches = [partial(self._mean, index, batch, gating.scale) for index, batch in enumerate(batches)]
             loss = tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), weights.dtype) for mean in branches])
@@ -501,13 +500,12 @@ def _fusible(loss: Any) -> TypeGuard[Penalty]:
     return isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__
 
 
-def _pair(index: Any, batch: Batch, scale: tf.Tensor | None) -> Pair:
-    """What loss `index` reads; with a `scale`, of all losses or of each, 0 and the residual in its units."""
-    pair = Pair(*aligned(batch.y_true, batch.y_pred))
+def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+    """y_pred - y_true, in units of `scale`, of all losses or of each."""
+    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
     if scale is None:
-        return pair
-    residual = (pair.y_pred - pair.y_true) / (scale[index] if scale.shape.rank else scale)
-    return Pair(tf.zeros_like(residual), residual)
+        return y_pred - y_true
+    return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
 
 
 def _switched(batch: Batch, off: tf.Tensor) -> Batch:

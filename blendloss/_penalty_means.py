@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,21 +18,16 @@ _ROW = 32
 _STACK = 8
 
 
-class Pair(NamedTuple):
-    """What a residual, y_pred - y_true, is of: `[batch, ..., D]` or `[batch]`, float32 or float64."""
-
-    y_true: tf.Tensor
-    y_pred: tf.Tensor
-
-
-def penalty_means(penalties: Sequence[Penalty], pairs: Sequence[Pair], batch: Batch, reduction: str) -> tf.Tensor:
+def penalty_means(
+    penalties: Sequence[Penalty], residuals: Sequence[tf.Tensor], batch: Batch, reduction: str
+) -> tf.Tensor:
     """Each penalty averaged over the last axis, weighted and reduced: as `reduce` does with `penalty(y_true, y_pred)`.
 
         l_k = sum_n w_n / D sum_d rho_k(r_knd) / number,    dl_k / dr_knd = w_n psi_k(r_knd) / (D number)
 
     Args:
         penalties: rho_k and psi_k, K of them.
-        pairs: whose difference is r_k, of each penalty.
+        residuals: r_k, of each penalty, `[batch, ..., D]` or `[batch]`, float32 or float64.
         batch: whose sample weights and mask count.
         reduction: any but "none".
 
@@ -40,19 +35,19 @@ def penalty_means(penalties: Sequence[Penalty], pairs: Sequence[Pair], batch: Ba
         l, `[K]`; 0 for an empty batch.
     """
     groups = [slice(at, at + _STACK) for at in range(0, len(penalties), _STACK)]
-    found = [_means(_all(penalties[group]), pairs[group], batch, reduction) for group in groups]
+    found = [_means(_all(penalties[group]), residuals[group], batch, reduction) for group in groups]
     return found[0] if len(found) == 1 else tf.concat(found, 0)
 
 
 def chosen_penalty_mean(
-    penalties: Sequence[Penalty], chosen: tf.Tensor, pair: Pair, batch: Batch, reduction: str
+    penalties: Sequence[Penalty], chosen: tf.Tensor, residual: tf.Tensor, batch: Batch, reduction: str
 ) -> tf.Tensor:
     """The mean of number `chosen` of `penalties`; the others are not evaluated, forwards or backwards."""
 
     def one(function: Callable[[Sequence[Penalty]], Any]) -> Any:
         return tf.switch_case(chosen, [partial(function, [penalty]) for penalty in penalties])
 
-    return _means(one, [pair], batch, reduction)[0]
+    return _means(one, [residual], batch, reduction)[0]
 
 
 #: Gives what a function gives of the penalties that are meant.
@@ -63,56 +58,42 @@ def _all(penalties: Sequence[Penalty]) -> _Of:
     return lambda function: function(penalties)
 
 
-def _means(of: _Of, pairs: Sequence[Pair], batch: Batch, reduction: str) -> tf.Tensor:
-    prediction = pairs[0].y_pred
-    by_example = prediction if prediction.shape.rank < 2 else prediction[..., 0]
+def _means(of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str) -> tf.Tensor:
+    residual = residuals[0]
+    by_example = residual if residual.shape.rank < 2 else residual[..., 0]
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
-    if prediction.shape.rank > 1:
-        number = number * tf.cast(tf.shape(prediction)[-1], number.dtype)
+    if residual.shape.rank > 1:
+        number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
-    given = [tensor for pair in pairs for tensor in pair]
-    if weights is not None:
-        given.append(tf.broadcast_to(weights, tf.shape(prediction)))
-    return tf.math.divide_no_nan(_sums(of, [tf.reshape(tensor, [-1]) for tensor in given]), number)
+    given = [] if weights is None else [tf.reshape(tf.broadcast_to(weights, tf.shape(residual)), [-1])]
+    sums = _sums(of, len(residuals), [*(tf.reshape(residual, [-1]) for residual in residuals), *given])
+    return tf.math.divide_no_nan(sums, number)
 
 
-def _sums(of: _Of, vectors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """sum w rho_k(r_k), `[K]`; `vectors`, `[N]`, are y_true and y_pred of each, and w, if there is one."""
+def _sums(of: _Of, count: int, vectors: Sequence[tf.Tensor]) -> tf.Tensor:
+    """sum w rho_k(r_k), `[K]`; `vectors`, `[N]`, are `count` residuals, and w, if there is one."""
 
-    def values(penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
-        return [_weighed(penalty.value(r), given) for penalty, r in zip(penalties, _residuals(given), strict=True)]
-
-    def slopes(penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
-        return [_weighed(penalty.slope(r), given) for penalty, r in zip(penalties, _residuals(given), strict=True)]
+    def each(of_it: str, penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
+        found = [getattr(penalty, of_it)(r) for penalty, r in zip(penalties, given[:count], strict=True)]
+        return [weight * one for one in found for weight in given[count:]] or found
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
-        return _rows(lambda *rows: list(rows), of(lambda penalties: values(penalties, *vectors)))
+        return _rows(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *vectors)))
 
     @tf.custom_gradient
     def sums(*vectors: tf.Tensor) -> Any:
-        # The residuals are those of rows here, and those of vectors below, which XLA does not take for the same: it
-        # would write them to memory.
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            found: list[tf.Tensor] = []
-            for k, slope in enumerate(of(lambda penalties: slopes(penalties, *vectors))):
-                found += [-upstream[k] * slope, upstream[k] * slope]
-            if len(vectors) % 2:
-                unweighted = of(lambda penalties: values(penalties, *vectors[:-1]))
-                found.append(tf.add_n([upstream[k] * value for k, value in enumerate(unweighted)]))
+            slopes = of(lambda penalties: each("slope", penalties, *vectors))
+            found = [upstream[k] * slope for k, slope in enumerate(slopes)]
+            if len(vectors) > count:
+                values = of(lambda penalties: each("value", penalties, *vectors[:count]))
+                found.append(tf.add_n([upstream[k] * value for k, value in enumerate(values)]))
             return found
 
-        return of(lambda penalties: _rows(partial(values, penalties), vectors)), gradient
+        return of(lambda penalties: _rows(partial(each, "value", penalties), vectors)), gradient
 
     return sums(*vectors)
-
-
-def _residuals(given: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    return [y_pred - y_true for y_true, y_pred in zip(given[::2], given[1::2], strict=False)]
-
-
-def _weighed(values: tf.Tensor, given: Sequence[tf.Tensor]) -> tf.Tensor:
-    return values * given[-1] if len(given) % 2 else values
 
 
 def _rows(function: Callable[..., list[tf.Tensor]], vectors: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -122,7 +103,5 @@ def _rows(function: Callable[..., list[tf.Tensor]], vectors: Sequence[tf.Tensor]
     heads = [tf.reshape(vector[: rows * _ROW], [rows, _ROW]) for vector in vectors]
     partial_sums = tf.reduce_sum(tf.stack(function(*heads), axis=1), axis=-1)
     tails = tf.stack(function(*(vector[rows * _ROW :] for vector in vectors)))
-    total = tf.reduce_sum(tf.cast(partial_sums, tf.float64), axis=0) + tf.reduce_sum(
-        tf.cast(tails, tf.float64), axis=-1
-    )
-    return tf.cast(total, dtype)
+    total = tf.reduce_sum(tf.cast(partial_sums, tf.float64), axis=0)
+    return tf.cast(total + tf.reduce_sum(tf.cast(tails, tf.float64), axis=-1), dtype)

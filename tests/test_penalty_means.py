@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss._batch import batch_of
-from blendloss._penalty_means import Pair, penalty_means
+from blendloss._penalty_means import penalty_means
 from blendloss._reduction import reduce, weights_of_elements
 
 RANDOM = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def given(shape: tuple[int, ...], weighted: bool, dtype: str = "float64") -> tup
 
 
 def fused(penalty, reduction: str, y_true, y_pred, weights=None):
-    return penalty_means([penalty], [Pair(y_true, y_pred)], batch_of(y_true, y_pred, weights), reduction)[0]
+    return penalty_means([penalty], [y_pred - y_true], batch_of(y_true, y_pred, weights), reduction)[0]
 
 
 def by_itself(penalty, reduction: str, y_true, y_pred, weights=None):
