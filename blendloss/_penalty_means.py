@@ -1,4 +1,7 @@
-"""Means of penalties over all residuals: one pass for all values, and one for all slopes."""
+"""Means of penalties over all residuals: one pass for all values, and one for all slopes.
+
+The slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
+"""
 
 from __future__ import annotations
 

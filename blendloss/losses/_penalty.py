@@ -24,7 +24,8 @@ class Penalty(Configured, abc.ABC):
     """A penalty rho(r) of the residual r = y_pred - y_true, with its slope psi(r) = d rho / dr.
 
     The base of this room's losses. A subclass implements `_value_and_slope(residual)` for float32 and float64, and
-    `get_config`; gradients use the closed-form slope, at every order.
+    `get_config`; gradients use the closed-form slope, at every order, and are those in the residual: a variable of the
+    penalty itself would not train.
 
     Args:
         none.
