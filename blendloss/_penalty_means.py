@@ -63,7 +63,7 @@ def _all(penalties: Sequence[Penalty]) -> _Of:
 
 def _means(of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str) -> tf.Tensor:
     residual = residuals[0]
-    by_example = residual if residual.shape.rank < 2 else residual[..., 0]
+    by_example = residual if residual.shape.rank < 2 else tf.zeros(tf.shape(residual)[:-1], residual.dtype)
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
     if residual.shape.rank > 1:

@@ -13,8 +13,8 @@ from blendloss._reduction import reduce, weights_of_elements
 
 RANDOM = np.random.default_rng(0)
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
-#: Less than a row, whole rows, and rows with a remainder.
-SHAPES = ((5,), (3, 2), (128,), (4099, 1), (2731, 3))
+#: Less than a row, nothing, whole rows, and rows with a remainder.
+SHAPES = ((5,), (3, 2), (3, 0), (128,), (4099, 1), (2731, 3))
 EXECUTIONS = {
     "eager": lambda function: function,
     "graph": tf.function,
