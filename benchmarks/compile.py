@@ -60,10 +60,11 @@ def compiled(
     dtype: str = "float32",
     gradients: bool = True,
     period: int | None = None,
+    device: str = "cpu",
 ) -> tuple[Any, tuple[Any, ...], dict[str, int]]:
     """The blend as a function that XLA compiles, arguments for it, and the least bytes and the elements.
 
-    The arguments repeat after `period` examples.
+    The arguments repeat after `period` examples. The program is the one for `device`, which need not be here.
     """
     import tensorflow as tf
 
@@ -73,7 +74,12 @@ def compiled(
     given = problems.inputs(elements, losses, gate, period=period)
     arguments = problems.tensors(given, dtype)
     least = problems.bytes_moved(given, arguments[1].dtype.size, gradients)
-    return tf.function(function, jit_compile=True), arguments, {"elements": elements, "least": least}
+
+    def placed(*arguments: Any) -> Any:
+        with tf.device(f"/{device}:0"):
+            return function(*arguments)
+
+    return tf.function(placed, jit_compile=True), arguments, {"elements": elements, "least": least}
 
 
 def counts(mode: str, losses: int, **options: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Means of penalties over all residuals: one pass for all values, and one for all slopes.
+"""Means of penalties over all residuals: one pass for all values, and one for all slopes; on a GPU one for both.
 
 The slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
 """
@@ -19,6 +19,8 @@ from blendloss.losses import Penalty
 # 32; with more, its vector instructions are lost. It fuses a stack of up to 8 arrays.
 _ROW = 32
 _STACK = 8
+# On a GPU rows may be long: their sums hardly count then. In float32 so many still add up accurately on any device.
+_GPU_ROW = 1024
 
 
 def penalty_means(
@@ -69,42 +71,68 @@ def _means(of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str
     if residual.shape.rank > 1:
         number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
-    given = [] if weights is None else [tf.reshape(tf.broadcast_to(weights, tf.shape(residual)), [-1])]
-    sums = _sums(of, len(residuals), [*(tf.reshape(residual, [-1]) for residual in residuals), *given])
-    return tf.math.divide_no_nan(sums, number)
+    given = [] if weights is None else [tf.broadcast_to(weights, tf.shape(residual))]
+    return tf.math.divide_no_nan(_sums(of, len(residuals), [*residuals, *given]), number)
 
 
-def _sums(of: _Of, count: int, vectors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """sum w rho_k(r_k), `[K]`; `vectors`, `[N]`, are `count` residuals, and w, if there is one."""
+def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """sum w rho_k(r_k), `[K]`; `arrays`, of one shape, are `count` residuals, and w, if there is one."""
 
     def each(of_it: str, penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
         found = [getattr(penalty, of_it)(r) for penalty, r in zip(penalties, given[:count], strict=True)]
         return [weight * one for one in found for weight in given[count:]] or found
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
-        return _rows(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *vectors)))
+        return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)))
+    summed = _summed_apart if _on_gpu(arrays[0]) else _summed_together
 
     @tf.custom_gradient
-    def sums(*vectors: tf.Tensor) -> Any:
+    def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            slopes = of(lambda penalties: each("slope", penalties, *vectors))
-            found = [upstream[k] * slope for k, slope in enumerate(slopes)]
-            if len(vectors) > count:
-                values = of(lambda penalties: each("value", penalties, *vectors[:count]))
-                found.append(tf.add_n([upstream[k] * value for k, value in enumerate(values)]))
-            return found
+            def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
+                return [upstream[k] * one for k, one in enumerate(found)]
 
-        return of(lambda penalties: _rows(partial(each, "value", penalties), vectors)), gradient
+            slopes = of(lambda penalties: scaled(each("slope", penalties, *arrays)))
+            if len(arrays) == count:
+                return slopes
+            return [*slopes, of(lambda penalties: tf.add_n(scaled(each("value", penalties, *arrays[:count]))))]
 
-    return sums(*vectors)
+        return of(lambda penalties: summed(partial(each, "value", penalties), arrays)), gradient
+
+    return sums(*arrays)
 
 
-def _rows(function: Callable[..., list[tf.Tensor]], vectors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The sums `[K]` of what `function` makes of `vectors`, `[N]`, element by element: K arrays."""
-    dtype = vectors[0].dtype
-    rows = tf.shape(vectors[0])[0] // _ROW
-    heads = [tf.reshape(vector[: rows * _ROW], [rows, _ROW]) for vector in vectors]
-    partial_sums = tf.reduce_sum(tf.stack(function(*heads), axis=1), axis=-1)
-    tails = tf.stack(function(*(vector[rows * _ROW :] for vector in vectors)))
-    total = tf.reduce_sum(tf.cast(partial_sums, tf.float64), axis=0)
-    return tf.cast(total + tf.reduce_sum(tf.cast(tails, tf.float64), axis=-1), dtype)
+def _on_gpu(tensor: tf.Tensor) -> bool:
+    """Whether a tensor of a graph is computed on a GPU, as far as can be known while it is traced."""
+    kind = tf.DeviceSpec.from_string(tensor.device).device_type
+    return kind == "GPU" if kind else bool(tf.config.get_visible_devices("GPU"))
+
+
+_Function = Callable[..., list[tf.Tensor]]
+
+
+def _summed_together(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """The sums `[K]` of what `function` makes of `arrays`, element by element: K arrays. One stack, for XLA:CPU."""
+    rows, rest = zip(*[_rows(array, _ROW) for array in arrays], strict=True)
+    sums = tf.reduce_sum(tf.stack(function(*rows), axis=1), axis=-1)
+    return _total(sums, 0, tf.stack(function(*rest)))
+
+
+def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """As `_summed_together`, each of the K arrays by itself: XLA:GPU makes one kernel of them and of the slopes."""
+    rows, rest = zip(*[_rows(array, _GPU_ROW) for array in function(*arrays)], strict=True)
+    sums = tf.stack([tf.reduce_sum(row, axis=-1) for row in rows])
+    return _total(sums, 1, tf.stack(rest))
+
+
+def _rows(array: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """`array` as `[rows, length]`, and the rest `[< length]`."""
+    flat = tf.reshape(array, [-1])
+    rows = tf.shape(flat)[0] // length
+    return tf.reshape(flat[: rows * length], [rows, length]), flat[rows * length :]
+
+
+def _total(sums: tf.Tensor, axis: int, rest: tf.Tensor) -> tf.Tensor:
+    """`[K]`: `sums` of rows, added over an `axis`, and the `rest`, `[K, < length]`."""
+    total = tf.reduce_sum(tf.cast(sums, tf.float64), axis) + tf.reduce_sum(tf.cast(rest, tf.float64), axis=-1)
+    return tf.cast(total, sums.dtype)

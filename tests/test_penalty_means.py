@@ -15,10 +15,24 @@ RANDOM = np.random.default_rng(0)
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
 #: Less than a row, nothing, whole rows, and rows with a remainder.
 SHAPES = ((5,), (3, 2), (3, 0), (128,), (4099, 1), (2731, 3))
+
+
+def placed(function):
+    """What is computed on a GPU; where there is none, a processor runs it."""
+
+    def on_gpu(*arguments):
+        with tf.device("/gpu:0"):
+            return function(*arguments)
+
+    return on_gpu
+
+
 EXECUTIONS = {
     "eager": lambda function: function,
     "graph": tf.function,
     "xla": lambda function: tf.function(function, jit_compile=True),
+    "graph, gpu": lambda function: tf.function(placed(function)),
+    "xla, gpu": lambda function: tf.function(placed(function), jit_compile=True),
 }
 
 
@@ -83,6 +97,22 @@ def test_a_mean_of_many_float32_is_accurate(execution):
     zeros = tf.zeros(size)
     run = EXECUTIONS[execution](lambda r: fused(bl.losses.AbsoluteError(), "mean", zeros, r))
     assert abs(float(run(tf.constant(residual))) / expected - 1) <= 1e-6
+
+
+def test_the_device_decides_how_sums_are_formed():
+    """Over rows of 32 on a processor, of 1024 on a GPU."""
+
+    def rows(kind):
+        def run(residual):
+            with tf.device(f"/{kind}:0"):
+                return fused(bl.losses.Huber(), "mean", tf.zeros_like(residual), residual)
+
+        graph = tf.function(run, autograph=False).get_concrete_function(tf.zeros([4096])).graph
+        reductions = [operation for operation in graph.get_operations() if operation.type == "Sum"]
+        return {operation.inputs[0].shape[-1] for operation in reductions}
+
+    assert 32 in rows("cpu") - rows("gpu")
+    assert 1024 in rows("gpu") - rows("cpu")
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)

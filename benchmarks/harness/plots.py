@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ MARKERS = "os^Dv"
 
 
 def draw(benchmark: Benchmark, results: Results, folder: Path) -> None:
-    """Draws the plots whose axis varies, and the ratios."""
+    """Draws the plots whose axis varies and whose quantity is known, and the ratios."""
     quantities = {quantity.name: quantity for quantity in benchmark.quantities}
     for plot in benchmark.plots:
-        if plot.against in results.varying:
+        known = [results.quantity(quantities[plot.quantity], *of) for of in product(results.cases, results.arms)]
+        if plot.against in results.varying and np.isfinite(known).any():
             name = f"{plot.quantity}-by-{plot.against}.png".replace("/", "-per-").replace(" ", "-")
             _save(_lines(plot, quantities[plot.quantity], results), folder / name)
     if results.times:

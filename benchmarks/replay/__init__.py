@@ -20,6 +20,7 @@ from benchmarks.bandwidth import COPY, GIGABYTES, SHARE
 from benchmarks.compile import compiled
 from benchmarks.harness import Axis, Benchmark, Part, Plot, Quantity, Subject, blocks
 from benchmarks.harness.benchmark import MILLISECONDS
+from benchmarks.harness.surroundings import commit
 
 #: The inputs repeat after so many examples, so that inputs and results are short files, whatever N.
 PERIOD = 1 << 12
@@ -32,6 +33,7 @@ BENCHMARK = Benchmark(
         Axis("elements", (2**22, 2**26), "N, the number of residuals", quick=(2**16,)),
         Axis("gate", (problems.VECTOR,), "one vector, or weights of each example", choices=("vector", "example")),
         Axis("dtype", ("float32",), "of the predictions", choices=("float16", "bfloat16", "float32", "float64")),
+        Axis("device", ("gpu",), "which of the blend's programs", choices=("gpu", "cpu")),
     ),
     base="soft",
     quantities=(
@@ -44,7 +46,11 @@ BENCHMARK = Benchmark(
         Quantity("bytes accessed over the least", lambda facts, _: facts["bytes accessed"] / facts["bytes"], "{:.2f}"),
         Quantity("temporary bytes an element", lambda facts, _: facts["temporary"] / facts["elements"], "{:.1f}"),
     ),
-    plots=(Plot("GB/s", "losses", roof=COPY), Plot("GB/s", "elements", roof=COPY)),
+    plots=(
+        Plot("GB/s", "losses", roof=COPY),
+        Plot("GB/s", "elements", roof=COPY),
+        Plot("bytes accessed over the least", "losses", log=False),
+    ),
     parts=(Part("benchmarks.replay"),),
     blocks=0,
     processes=1,
@@ -64,7 +70,8 @@ def build(case: dict[str, Any], arm: str) -> Subject:
         function, arguments, sizes = compiled(arm, **case, period=PERIOD)
         text = function.experimental_get_compiler_ir(*arguments)(stage="stablehlo")
         results = [np.asarray(result) for result in function(*arguments)]
-        program = {"case": case, "arm": arm, "facts": {"elements": sizes["elements"], "bytes": sizes["least"]}}
+        facts = {"elements": sizes["elements"], "bytes": sizes["least"]}
+        program = {"case": case, "arm": arm, "commit": commit(), "facts": facts}
         write(folder / "replay", program, text, [np.asarray(one) for one in arguments], results)
 
     return Subject(save=save)

@@ -50,7 +50,8 @@ def conduct(given: argparse.Namespace) -> int:
         return 2
     path.parent.mkdir(parents=True, exist_ok=True)
     held = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    cases = {json.dumps(program["case"]): None for program, _ in programs(given.folder)}
+    found = [program["case"] for program, _ in programs(given.folder)]
+    cases = {json.dumps(case): None for case in sorted(found, key=lambda case: list(case.values()))}
     if not cases:
         print(f"{given.folder} holds no programs", file=sys.stderr)
         return 2
@@ -94,8 +95,10 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
     samples: list[dict[str, Any]] = []
     runs = {}
     builders = {COPY: copy}
+    exporter = None
     for program, place in programs(folder):
         if program["case"] == case:
+            exporter = program["commit"]
             builders[program["arm"]] = lambda program=program, place=place: build(program, place)
     if BASE in builders:
         builders[BASE + AGAIN] = builders[BASE]
@@ -121,7 +124,7 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
         "processor": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
         "usable cores": os.cpu_count(),
         "platform": platform.platform(),
-        "commit": None,
+        "commit": exporter,
         "flags": {"XLA_FLAGS": os.environ.get("XLA_FLAGS")},
         "settings": {"blocks": given.blocks, "milliseconds": given.milliseconds},
         "load": load,

@@ -29,7 +29,7 @@ TINY: dict[str, tuple[list[str], list[str]]] = {
     "peers": (["--losses", "4", "--elements", "2^10"], ["Keras, XLA"]),
     "designs": (["--losses", "2", "--elements", "2^16"], ["4 parts, stacked", "loop over 2^16"]),
     "gates": (["--losses", "2", "--batch", "8", "--execution", "graph"], ["Fixed"]),
-    "replay": (["--losses", "2", "--elements", "2^13"], ["annealed, Gumbel"]),
+    "replay": (["--losses", "2", "--elements", "2^13", "2^14"], ["annealed, Gumbel"]),
 }
 
 
@@ -141,8 +141,9 @@ def test_programs_are_exported_whole(tmp_path: pathlib.Path) -> None:
     programs = [json.loads(path.read_text()) for path in (tmp_path / "replay").glob("*/program.json")]
     assert {program["arm"] for program in programs} == {"soft", "annealed, Gumbel"}
     for program in programs:
-        assert [one["shape"] for one in program["inputs"]] == [[2**13, 1], [2**13, 1], [2], []]
-        assert [one["shape"] for one in program["results"]] == [[], [2**13, 1], [2]]
+        size = program["case"]["elements"]
+        assert [one["shape"] for one in program["inputs"]] == [[size, 1], [size, 1], [2], []]
+        assert [one["shape"] for one in program["results"]] == [[], [size, 1], [2]]
     for path in (tmp_path / "replay").glob("*/program.mlir"):
         assert "stablehlo.add" in path.read_text()
 
@@ -154,8 +155,11 @@ def test_programs_run_under_jax(tmp_path: pathlib.Path) -> None:
     options = ["--processes", "1", "--blocks", "2", "--milliseconds", "1"]
     subprocess.run([PEERS, tmp_path / "replay" / "run.py", *options], check=True, capture_output=True)
     times = tmp_path / "replay" / "times"
-    (record,) = read(times / SAMPLES)
-    assert {sample["event"] for sample in record["samples"]} == {"built", "time"}
+    records = read(times / SAMPLES)
+    assert [record["case"]["elements"] for record in records] == [2**13, 2**14]
+    for record in records:
+        assert {sample["event"] for sample in record["samples"]} == {"built", "time"}
+        assert record["commit"]
     assert main(["report", str(times)]) == 0
     assert "| copy | 100% |" in (times / "report.md").read_text()
 
