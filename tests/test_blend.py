@@ -172,6 +172,23 @@ def test_per_example_weight_zero_protects_its_example():
     assert not np.isfinite(blend([[0.0], [0.0]], prediction))
 
 
+@pytest.mark.parametrize("compiled", [None, False, True], ids=["eager", "graph", "xla"])
+def test_per_example_weight_zero_protects_penalties(compiled):
+    logits = [[0.0, -np.inf], [-np.inf, 0.0]]
+    blend = bl.Blend({"mse": bl.losses.SquaredError(), "welsch": bl.losses.Welsch()}, PerExample(logits))
+
+    def value_and_gradient(prediction):
+        with tf.GradientTape() as tape:
+            tape.watch(prediction)
+            value = blend(tf.zeros_like(prediction), prediction)
+        return value, tape.gradient(value, prediction)
+
+    run = value_and_gradient if compiled is None else tf.function(value_and_gradient, jit_compile=compiled)
+    value, gradient = run(tf.constant([[2.0], [np.inf]]))
+    assert float(value) == (2.0**2 + 0.5) / 2
+    np.testing.assert_array_equal(gradient, [[2.0], [0.0]])
+
+
 def test_per_example_gradients_have_the_shape_of_the_targets():
     blend = bl.Blend(
         {"nll": "sparse_categorical_crossentropy", "mean": lambda y, p: y - p[:, 0]}, PerExample([[0.0, 0.0]] * 3)

@@ -13,6 +13,7 @@ matplotlib.use("agg")
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 
 from benchmarks.harness.benchmark import AGAIN, Benchmark, Plot, Quantity
 from benchmarks.harness.files import replace
@@ -31,8 +32,9 @@ def draw(benchmark: Benchmark, results: Results, folder: Path) -> None:
         if plot.against in results.varying and np.isfinite(known).any():
             name = f"{plot.quantity}-by-{plot.against}.png".replace("/", "-per-").replace(" ", "-")
             _save(_lines(plot, quantities[plot.quantity], results), folder / name)
-    if results.times:
-        _save(_ratios(benchmark, results), folder / "ratios.png")
+    arms = [arm for arm in results.arms if arm not in (benchmark.base, benchmark.base + AGAIN, *benchmark.roofs)]
+    if results.times and arms:
+        _save(_ratios(benchmark, results, arms), folder / "ratios.png")
 
 
 def _save(figure: Any, path: Path) -> None:
@@ -86,14 +88,15 @@ def _logarithmic(axis: Any) -> None:
     """A logarithmic axis whose labels are numbers as people write them."""
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     low, high = axis.get_view_interval()
+    if high < 1000 * low:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter("{x:g}" if high < 10 * low else "")
+    axis.set_minor_formatter("{x:g}" if high < 5 * low else "")
     axis.set_tick_params(which="both", labelsize=8)
 
 
-def _ratios(benchmark: Benchmark, results: Results) -> Any:
+def _ratios(benchmark: Benchmark, results: Results, arms: list[str]) -> Any:
     """A panel for each case: the interval of each arm's ratio, over the band in which nothing can be claimed."""
-    arms = [arm for arm in results.arms if arm not in (benchmark.base, benchmark.base + AGAIN, *benchmark.roofs)]
     figure, axes = _grid(len(results.cases), 4.2, 0.24 * len(arms) + 1.3, sharey=True)
     for axis, case in zip(axes, results.cases, strict=True):
         noise = results.ratio(case, benchmark.base + AGAIN, benchmark.base)

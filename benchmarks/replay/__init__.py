@@ -40,9 +40,6 @@ BENCHMARK = Benchmark(
         MILLISECONDS,
         GIGABYTES,
         SHARE,
-        Quantity(
-            "share of the copy's bandwidth", lambda facts, seconds: facts["bytes"] / seconds, "{:.0%}", beside=COPY
-        ),
         Quantity("bytes accessed over the least", lambda facts, _: facts["bytes accessed"] / facts["bytes"], "{:.2f}"),
         Quantity("temporary bytes an element", lambda facts, _: facts["temporary"] / facts["elements"], "{:.1f}"),
     ),
