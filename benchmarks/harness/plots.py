@@ -27,12 +27,13 @@ MARKERS = "os^Dv"
 def draw(benchmark: Benchmark, results: Results, folder: Path) -> None:
     """Draws the plots whose axis varies and whose quantity is known, and the ratios."""
     quantities = {quantity.name: quantity for quantity in benchmark.quantities}
+    shown = [arm for arm in results.arms if not arm.endswith(AGAIN) and arm not in benchmark.roofs]
     for plot in benchmark.plots:
         known = [results.quantity(quantities[plot.quantity], *of) for of in product(results.cases, results.arms)]
         if plot.against in results.varying and np.isfinite(known).any():
             name = f"{plot.quantity}-by-{plot.against}.png".replace("/", "-per-").replace(" ", "-")
-            _save(_lines(plot, quantities[plot.quantity], results), folder / name)
-    arms = [arm for arm in results.arms if arm not in (benchmark.base, benchmark.base + AGAIN, *benchmark.roofs)]
+            _save(_lines(plot, quantities[plot.quantity], results, shown), folder / name)
+    arms = [arm for arm in shown if arm != benchmark.base]
     if results.times and arms:
         _save(_ratios(benchmark, results, arms), folder / "ratios.png")
 
@@ -51,13 +52,12 @@ def _grid(panels: int, width: float, height: float, **options: Any) -> tuple[Any
     return figure, list(axes.flat[:panels])
 
 
-def _lines(plot: Plot, quantity: Quantity, results: Results) -> Any:
+def _lines(plot: Plot, quantity: Quantity, results: Results, arms: list[str]) -> Any:
     """A panel for each combination of the other axes that vary."""
     panels: dict[Case, list[Case]] = {}
     for case in results.cases:
         others = tuple((name, value) for name, value in case if name in results.varying and name != plot.against)
         panels.setdefault(others, []).append(case)
-    arms = [arm for arm in results.arms if not arm.endswith(AGAIN) and arm != plot.roof]
     figure, axes = _grid(len(panels), 4.2, 3.2, sharey=True)
     for axis, cases in zip(axes, panels.values(), strict=True):
         places = [dict(case)[plot.against] for case in cases]
@@ -70,7 +70,7 @@ def _lines(plot: Plot, quantity: Quantity, results: Results) -> Any:
             roof = [results.quantity(quantity, case, plot.roof) for case in cases]
             axis.plot(places, roof, "--", color="black", label=plot.roof)
         axis.set_xscale("log", base=2)
-        axis.set_xticks(places, [power(place) for place in places])
+        axis.set_xticks(places, [power(place) for place in places], fontsize=7)
         if plot.log:
             _logarithmic(axis.yaxis)
         axis.set_title(results.label(cases[0], but=plot.against), fontsize=9)
