@@ -1,6 +1,6 @@
-"""Means of penalties over all residuals: one pass for all values, and one for all slopes; on a GPU one for both.
+"""Means of penalties over all residuals: one pass for all values, and one for all slopes; on a GPU often one for both.
 
-The slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
+In a graph the slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def write(folder: Path) -> str:
     records = read(path)
     benchmark = load(records[0]["benchmark"])
     results = gather(benchmark, records)
-    lines = [f"# {benchmark.name}: {benchmark.about}", "", *_conditions(records), ""]
+    lines = [f"# {benchmark.name}: {benchmark.about}", "", *_conditions(records, results), ""]
     for quantity in benchmark.quantities:
         cells = {
             (arm, case): quantity.format.format(value)
@@ -45,7 +45,7 @@ def write(folder: Path) -> str:
         ]
     lines += _failures(results)
     if results.times:
-        lines += ["<details><summary>All times, ms</summary>", "", *_times(results), "", "</details>"]
+        lines += ["<details><summary>All times of a call, ms</summary>", "", *_times(results), "", "</details>"]
     text = "\n".join(lines).rstrip() + "\n"
     replace(path.parent / "report.md", lambda place: place.write_text(text, encoding="utf-8"))
     from benchmarks.harness import plots
@@ -54,8 +54,10 @@ def write(folder: Path) -> str:
     return text
 
 
-def _conditions(records: list[dict[str, Any]]) -> Iterator[str]:
+def _conditions(records: list[dict[str, Any]], results: Results) -> Iterator[str]:
     first = records[0]
+    if fixed := [f"{name} {power(value)}" for name, value in results.cases[0] if name not in results.varying]:
+        yield "- " + ", ".join(fixed)
     versions: dict[str, str] = {}
     devices = []
     for about in first["workers"].values():
