@@ -16,7 +16,7 @@ from blendloss.gates._values import kept
 
 
 def log_balance(now: tf.Tensor, then: tf.Tensor, temperature: float, epsilon: float) -> tf.Tensor:
-    """log(K softmax(l / (T l' + eps))), `[K]`, of losses l `now` and l' `then`."""
+    """log(K softmax(l / (T l' + eps))), `[..., K]`, of losses l `now`, `[K]`, and l' `then`, `[..., K]`."""
     # Less 1 / T, which softmax does not see: at T = 1e-5 the quotients are 1e5, with few digits left for their change.
     relative = finite((now - then - epsilon / temperature) / (temperature * then + epsilon))
     relative = tf.where(tf.math.is_nan(relative), tf.zeros_like(relative), relative)  # 0 / 0
@@ -107,8 +107,8 @@ class ReLoBRaLo(RateGate):
             tf.cast(tf.convert_to_tensor(state), values.dtype) for state in (self.first, self.last, self.logits)
         )
         keeps = uniform([1], self.seed, context.step, tf.float64, LOOK_BACK)[0] < self.expected_rho
-        history = tf.where(keeps, old, self._balance(values, first))
-        step = self._balance(values, last)
+        look_back, step = tf.unstack(self._balance(values, tf.stack([first, last])))
+        history = tf.where(keeps, old, look_back)
         new = smoothed(history, step, self.alpha)
         if self.form == "paper":
             new = tf.where(seen == 0, old, new)
