@@ -29,7 +29,7 @@ def draw(benchmark: Benchmark, results: Results, folder: Path) -> None:
     quantities = {quantity.name: quantity for quantity in benchmark.quantities}
     shown = [arm for arm in results.arms if not arm.endswith(AGAIN) and arm not in benchmark.roofs]
     for plot in benchmark.plots:
-        known = [results.quantity(quantities[plot.quantity], *of) for of in product(results.cases, results.arms)]
+        known = [results.quantity(quantities[plot.quantity], *of) for of in product(results.cases, shown)]
         if plot.against in results.varying and np.isfinite(known).any():
             name = f"{plot.quantity}-by-{plot.against}.png".replace("/", "-per-").replace(" ", "-")
             _save(_lines(plot, quantities[plot.quantity], results, shown), folder / name)

@@ -24,12 +24,8 @@ def finite(numbers: tf.Tensor) -> tf.Tensor:
 
 def smoothed(old: tf.Tensor, new: tf.Tensor, share: float) -> tf.Tensor:
     """log(share e^old + (1 - share) e^new): a running mean of weights, of their logarithms."""
-    of_old, of_new = tf.unstack(tf.math.log(tf.constant([share, 1 - share], new.dtype)))
-    old, new = old + of_old, new + of_new
-    # Not `reduce_logsumexp`, whose reductions over two are kernels of their own.
-    larger = tf.maximum(old, new)
-    larger = tf.where(tf.math.is_finite(larger), larger, tf.zeros_like(larger))
-    return larger + tf.math.log(tf.exp(old - larger) + tf.exp(new - larger))
+    shares = tf.constant([[share], [1 - share]], new.dtype)
+    return tf.reduce_logsumexp(tf.math.log(shares) + tf.stack([old, new]), axis=0)
 
 
 class RateGate(Gate, abc.ABC):
