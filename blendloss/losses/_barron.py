@@ -11,11 +11,10 @@ from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import (
     expm1_over_self,
-    folded,
     gaussian,
     log1p_over_self,
-    log_of_ratio,
     over_self,
+    reused,
     where,
 )
 from blendloss.losses._penalty import Penalty
@@ -89,10 +88,10 @@ class Barron(Penalty):
         alpha, b, root = self.alpha, abs(self.alpha - 2.0), math.sqrt(abs(self.alpha - 2.0))
         magnitude = tf.abs(residual)
         # With v = |u| / sqrt(b), 1 + u^2 / b = 1 + v^2 up to v = 1 and v^2 (1 + v^-2) beyond, where v^2 may overflow.
-        far, w = folded(magnitude, self.scale * root)
+        far, w = _folded(magnitude, self.scale * root)
         t = w * w
         log = t * log1p_over_self(t)
-        log_v = log_of_ratio(far, w, magnitude, self.scale * root)
+        log_v = _log_of_ratio(far, w, magnitude, self.scale * root)
         inner = _power(1.0 + t, log, 0.5 * alpha - 1.0)
 
         # Far out psi = sqrt(b) / c v^(alpha - 1) (1 + v^-2)^(alpha/2 - 1), with sqrt(b) v / c = b / |r| split off where
@@ -119,6 +118,25 @@ class Barron(Penalty):
         infinite = tf.math.is_inf(residual)
         slope_limit = 0.0 if alpha < 1 else 1.0 / self.scale if alpha == 1 else math.inf
         return where(infinite, limit, value), where(infinite, tf.sign(residual) * slope_limit, slope)
+
+
+def _folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whether a = |r| / s exceeds 1, and b = min(a, 1 / a), whose square never overflows.
+
+    One division of tensors: exact to half an ulp (XLA turns a division by a constant into a product), and 0 for
+    infinite residuals.
+    """
+    far = magnitude > scale
+    return far, reused(where(far, scale, magnitude) / where(far, magnitude, scale))
+
+
+def _log_of_ratio(far: tf.Tensor, b: tf.Tensor, magnitude: tf.Tensor, scale: float) -> tf.Tensor:
+    """log a where `far`, 0 elsewhere, from `_folded`'s b; also where b is flushed to 0, and finite at infinity."""
+    flushed = far & (b < 1e-30)
+    log = tf.math.log(where(flushed, tf.minimum(magnitude, magnitude.dtype.max), where(far, b, 1.0)))
+    # One reader of the logarithm: see `reused`.
+    one = tf.constant(1.0, log.dtype)
+    return where(flushed, one, -1.0) * log - where(flushed, one * math.log(scale), 0.0)
 
 
 def _far_power(far: tf.Tensor, w: tf.Tensor, v: tf.Tensor, log_v: tf.Tensor, exponent: float) -> tf.Tensor:

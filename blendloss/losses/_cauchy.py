@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, log1p_over_self, log_of_ratio, where
+from blendloss.losses._numerics import artanh_over_self, in_unit, lorentzian, reused, where
 from blendloss.losses._penalty import ScaledPenalty
 
 
@@ -44,12 +46,16 @@ class Cauchy(ScaledPenalty):
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
-        far, b = folded(magnitude, self.scale)
-        t = b * b
-        ratio = log1p_over_self(t)
-        near = 0.5 * residual * (residual * ratio)
-        # log(1 + u^2) / 2 = log |u| + log(1 + u^-2) / 2: u^2 would overflow.
-        log_a = log_of_ratio(far, b, magnitude, self.scale)
-        value = where(far, self.scale * (self.scale * (log_a + 0.5 * t * ratio)), near)
-        value = where(tf.math.is_inf(residual), magnitude, value)
-        return value, where(far, tf.sign(residual) * (self.scale * b), residual) / (1.0 + t)
+        far, r, s = in_unit(residual, self.scale, order=2)
+        square = r * r
+        total = s * s + square
+        # log(1 + x) = 2 artanh(z), z = x / (2 + x), x = u^2.
+        y = reused(1.0 / (s * s + total))
+        near = residual * (residual * (s * s * y * artanh_over_self(tf.square(square * y))))
+        # Far out log(1 + u^2) is 2 log |u|, and |u| itself may overflow.
+        beyond = magnitude > min(1.0, self.scale) * magnitude.dtype.max
+        log = tf.math.log(where(far, where(beyond, magnitude, magnitude / self.scale), total / (s * s)))
+        log_u = where(far, log - tf.cast(beyond, log.dtype) * math.log(self.scale), 0.5 * log)
+        value = where(far | (square > s * s), self.scale * (self.scale * log_u), near)
+        quotient = lorentzian(residual, self.scale, far, r, s)
+        return value, where(far, tf.sign(residual) * self.scale, residual) * quotient

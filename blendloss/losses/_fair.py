@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, polynomial, reused, where
+from blendloss.losses._numerics import in_unit, polynomial, reused, where
 from blendloss.losses._penalty import ScaledPenalty
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.
@@ -48,15 +48,19 @@ class Fair(ScaledPenalty):
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
-        far, b = folded(magnitude, self.scale)
+        far, r, s = in_unit(residual, self.scale, order=1)
+        a = tf.abs(r)
         # a - log1p(a) cancels near 0. With z = a / (2 + a), log1p(a) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ...,
-        # and a - 2 z = a z, so that (a - log1p(a)) / a^2 = y - 2 a y^3 (1/3 + z^2 / 5 + ...) with y = z / a.
-        y = reused(1.0 / (2.0 + b))
+        # and a - 2 z = a z, so that (a - log1p(a)) / a^2 = y - 2 z y^2 (1/3 + z^2 / 5 + ...) with y = 1 / (2 + a).
+        y = reused(1.0 / (2.0 * s + a))
+        z, y = a * y, s * y
         terms = _TERMS[residual.dtype]
-        series = polynomial([1.0 / (2 * n + 3) for n in range(terms)], tf.square(b * y))
-        near = residual * (residual * (y - 2.0 * b * y * y * y * series))
-        # Beyond a = 1, log1p(a) = log 2 + log1p((a - 1) / 2) leaves terms that hardly cancel.
-        excess = where(far, magnitude - self.scale, 0.0)
-        log = tf.math.log1p(tf.minimum(0.5 * excess / self.scale, excess.dtype.max))
+        series = polynomial([1.0 / (2 * n + 3) for n in range(terms)], z * z)
+        near = residual * (residual * (y - 2.0 * z * y * y * series))
+        # Beyond a = 1, log1p(a) = log 2 + log1p((a - 1) / 2) leaves terms that hardly cancel: rounding 1 + x is no loss.
+        beyond = magnitude > self.scale
+        excess = where(beyond, magnitude - self.scale, 0.0)
+        log = tf.math.log(1.0 + tf.minimum(0.5 * excess / self.scale, excess.dtype.max))
         outer = self.scale * (excess + self.scale * ((1.0 - math.log(2.0)) - log))
-        return where(far, outer, near), where(far, tf.sign(residual) * self.scale, residual) / (1.0 + b)
+        value = where(beyond, outer, near)
+        return value, where(far, tf.sign(residual) * self.scale, residual * (s / (s + a)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, where
+from blendloss.losses._numerics import in_unit, lorentzian, where
 from blendloss.losses._penalty import ScaledPenalty
 
 
@@ -42,9 +42,9 @@ class GemanMcClure(ScaledPenalty):
     tuning = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        far, b = folded(tf.abs(residual), self.scale)
-        t = b * b
-        d = 1.0 + t
-        value = where(far, 0.5 * self.scale * (self.scale / d), 0.5 * residual * (residual / d))
-        ratio = where(far, b, 1.0) / d
-        return value, where(far, tf.sign(residual) * (self.scale * b), residual) * tf.square(ratio)
+        far, r, s = in_unit(residual, self.scale, order=2)
+        quotient = lorentzian(residual, self.scale, far, r, s)
+        near = 0.5 * residual * (residual * quotient)
+        value = where(far, 0.5 * self.scale * self.scale, near)
+        slope = where(far, tf.sign(residual) * (self.scale * quotient), residual) * quotient * quotient
+        return value, slope

@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import log1p_over_self, polynomial, where
+from blendloss.losses._numerics import artanh_over_self, polynomial, reused, where
 from blendloss.losses._penalty import ScaledPenalty
 
 # log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 4e-11 and
@@ -70,6 +70,8 @@ class LogCosh(ScaledPenalty):
         near_slope = residual * polynomial([2.0 * (n + 1) * c for n, c in enumerate(coefficients)], t)
         # log cosh u = |u| - log 2 + log1p(exp(-2 |u|)) and tanh |u| = (1 - exp(-2 |u|)) / (1 + exp(-2 |u|)).
         decay = tf.exp(-2.0 * a)
-        far_value = self.scale * (magnitude + self.scale * (decay * log1p_over_self(decay) - math.log(2.0)))
+        z = decay * reused(1.0 / (2.0 + decay))  # log1p(x) = 2 artanh(x / (2 + x)), x <= e^-2
+        log1p = 2.0 * z * artanh_over_self(z * z, most=0.005)
+        far_value = self.scale * (magnitude + self.scale * (log1p - math.log(2.0)))
         far_slope = tf.sign(residual) * self.scale * ((1.0 - decay) / (1.0 + decay))
         return where(far, far_value, near_value), where(far, far_slope, near_slope)

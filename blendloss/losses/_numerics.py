@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ import tensorflow as tf
 # Exponents are clipped here: exp(_SHIFT - _DEEPEST) is 0 and exp(_DEEPEST - _SHIFT) is inf.
 _DEEPEST = {tf.float32: 140.0, tf.float64: 780.0}
 _SHIFT = 32.0
+# More bits than a significand has.
+_DIGITS = {tf.float32: 32, tf.float64: 60}
 # The integer of the same width, and the mask that keeps the upper half of the significand (12 of 24, 26 of 53 bits).
 _UPPER_HALF = {tf.float32: (tf.int32, -(1 << 12)), tf.float64: (tf.int64, -(1 << 27))}
 
@@ -21,32 +24,31 @@ def where(condition: tf.Tensor, x: tf.Tensor | float, y: tf.Tensor | float) -> t
     return tf.where(condition, tf.convert_to_tensor(x, dtype), tf.convert_to_tensor(y, dtype))
 
 
-def reused(x: tf.Tensor) -> tf.Tensor:
-    """`x`, a quotient, root or logarithm below 2, to be read often; a NaN may be lost on the way.
+def reused(x: tf.Tensor, bound: float = 2.0) -> tf.Tensor:
+    """`x`, a quotient, root or logarithm below `bound`, to be read often; a NaN may be lost on the way.
 
     XLA:CPU fuses such an operation into one reader, or writes it to memory. So one reads it that changes nothing, is
     cheap enough to be fused into many, and is none that XLA would simplify away.
     """
-    return tf.minimum(x, 2.0)
+    return tf.minimum(x, bound)
 
 
-def folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whether a = |r| / s exceeds 1, and b = min(a, 1 / a), whose square never overflows.
+def in_unit(residual: tf.Tensor, scale: float, order: int) -> tuple[tf.Tensor, tf.Tensor, float]:
+    """Whether |r| / s is so large that its power `order`, 1 or 2, plus 1 rounds to itself; r / p, 0 there; and s / p.
 
-    One division of tensors: exact to half an ulp (XLA turns a division by a constant into a product), and 0 for
-    infinite residuals.
+    p is the power of 2 below s: these quotients are exact, and the squares of s / p, from 1 to 4, and of r / p do not
+    overflow. 1 + (r / s)^2 is better taken from them, as ((s / p)^2 + (r / p)^2) / (s / p)^2: the only rounding is that
+    of the sum, and of a quotient of which it is a part.
     """
-    far = magnitude > scale
-    return far, reused(where(far, scale, magnitude) / where(far, magnitude, scale))
+    far = tf.abs(residual) > scale * 2.0 ** (_DIGITS[residual.dtype] // order)
+    unit = 2.0 ** math.floor(math.log2(scale))
+    return far, where(far, 0.0, residual) / unit, scale / unit
 
 
-def log_of_ratio(far: tf.Tensor, b: tf.Tensor, magnitude: tf.Tensor, scale: float) -> tf.Tensor:
-    """log a where `far`, 0 elsewhere, from `folded`'s b; also where b is flushed to 0, and finite at infinity."""
-    flushed = far & (b < 1e-30)
-    log = tf.math.log(where(flushed, tf.minimum(magnitude, magnitude.dtype.max), where(far, b, 1.0)))
-    # One reader of the logarithm: see `reused`.
-    one = tf.constant(1.0, log.dtype)
-    return where(flushed, one, -1.0) * log - where(flushed, one * math.log(scale), 0.0)
+def lorentzian(residual: tf.Tensor, scale: float, far: tf.Tensor, r: tf.Tensor, s: float) -> tf.Tensor:
+    """1 / (1 + u^2), u = residual / scale, and where that is `far` 1 / |u|; `far`, r and s as `in_unit` gives them."""
+    numerator = where(far, tf.constant(scale, r.dtype), s * s)
+    return reused(numerator / where(far, tf.abs(residual), s * s + r * r))
 
 
 def polynomial(coefficients: Sequence[float], x: tf.Tensor) -> tf.Tensor:
@@ -66,10 +68,16 @@ def over_self(function_of_x: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 
 def log1p_over_self(x: tf.Tensor) -> tf.Tensor:
-    """log(1 + x) / x for 0 <= x <= 1, 1 at 0: with y = 1 / (2 + x) and z = x y, 2 y (1 + z^2 / 3 + z^4 / 5 + ...)."""
-    terms = {tf.float32: 8, tf.float64: 17}[x.dtype]
+    """log(1 + x) / x for 0 <= x <= 1, 1 at 0."""
     y = reused(1.0 / (2.0 + x))
-    return 2.0 * y * polynomial([1.0 / (2 * n + 1) for n in range(terms)], tf.square(x * y))
+    return 2.0 * y * artanh_over_self(tf.square(x * y))
+
+
+def artanh_over_self(z_squared: tf.Tensor, most: float = 1 / 9) -> tf.Tensor:
+    """artanh(z) / z = 1 + z^2 / 3 + z^4 / 5 + ... for z^2 <= `most`: half of log(1 + x) / z for z = x / (2 + x)."""
+    enough = np.finfo(z_squared.dtype.as_numpy_dtype).eps / 16
+    terms = next(n for n in itertools.count(1) if most**n / (2 * n + 1) < enough)
+    return polynomial([1.0 / (2 * n + 1) for n in range(terms)], z_squared)
 
 
 def expm1_over_self(x: tf.Tensor) -> tf.Tensor:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
-from blendloss.losses._numerics import folded, reused, where
+from blendloss.losses._numerics import in_unit, reused, where
 from blendloss.losses._penalty import Penalty
 
 
@@ -52,9 +52,9 @@ class PseudoHuber(Penalty):
         return {"delta": self.delta}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        magnitude = tf.abs(residual)
-        far, b = folded(magnitude, self.delta)
-        root = reused(tf.sqrt(1.0 + b * b))
-        # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel; far out, numerator and denominator over |u|.
-        value = where(far, magnitude * (self.delta / (b + root)), residual * (residual / (1.0 + root)))
-        return value, where(far, tf.sign(residual) * self.delta, residual) / root
+        far, r, delta = in_unit(residual, self.delta, order=2)
+        root = reused(tf.sqrt(delta * delta + r * r), 2.0**64)
+        # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel.
+        near = residual * (residual * (delta / (delta + root)))
+        value = where(far, self.delta * (tf.abs(residual) - self.delta), near)
+        return value, where(far, tf.sign(residual) * self.delta, residual * (delta / root))

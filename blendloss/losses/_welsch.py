@@ -42,9 +42,10 @@ class Welsch(ScaledPenalty):
     tuning = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        clipped, power, shift = gaussian(residual, self.scale, 1.0)
         u = residual / self.scale
-        far = tf.abs(u) > 0.7
-        t = tf.square(where(far, 0.0, u))
-        near = 0.5 * residual * (residual * expm1_over_self(-t))
-        return where(far, 0.5 * self.scale * (self.scale * (1.0 - power * shift)), near), clipped * shift * power
+        square = u * u
+        far = square > 0.5
+        near = 0.5 * residual * (residual * expm1_over_self(-where(far, 0.0, square)))
+        outer = 0.5 * self.scale * (self.scale * (1.0 - tf.exp(-square)))  # where a rounded u^2 is accurate enough
+        clipped, power, shift = gaussian(residual, self.scale, 1.0)
+        return where(far, outer, near), clipped * shift * power
