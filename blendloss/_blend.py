@@ -174,9 +174,10 @@ class Blend(keras.Layer, keras.losses.Loss):
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
             return self._read_chosen(batches, gating, weights, cost, weighing)
-        batches = tuple(_switched(batch, weights[..., index] == 0) for index, batch in enumerate(batches))
+        off = tf.unstack(weights == 0, len(self.names), axis=-1)
         if self._sums(weights):
-            return self._summed(self._means(batches, gating.scale), weights, cost, weighing)
+            return self._summed(self._means(batches, gating.scale, off), weights, cost, weighing)
+        batches = tuple(map(_switched, batches, off))
         values = [self._evaluated(index, batch, gating.scale) for index, batch in enumerate(batches)]
         return self._blended(values, weights, cost, batches, weighing)
 
@@ -383,16 +384,34 @@ class Blend(keras.Layer, keras.losses.Loss):
         residual = _residual(index, batch, scale)
         return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
 
-    def _means(self, batches: Sequence[Batch], scale: tf.Tensor | None = None, apart: bool = False) -> list[tf.Tensor]:
-        """The reduced losses; their means where the blend itself does not reduce; `apart`, each by itself."""
+    def _means(
+        self,
+        batches: Sequence[Batch],
+        scale: tf.Tensor | None = None,
+        off: Sequence[tf.Tensor] | None = None,
+        apart: bool = False,
+    ) -> list[tf.Tensor]:
+        """The reduced losses; their means where the blend itself does not reduce.
+
+        Args:
+            batches: of each loss.
+            scale: of the residuals.
+            off: whether each loss is off, and must send back nothing that is not finite.
+            apart: whether to evaluate each by itself.
+        """
         evaluated = enumerate(self._evaluate.values())
         penalties = {} if apart or self._heads else {index: loss for index, loss in evaluated if _fusible(loss)}
         means = {}
         if penalties:
             residuals = [_residual(index, batches[index], scale) for index in penalties]
-            found = penalty_means(list(penalties.values()), residuals, batches[0], self._reduction)
+            some = None if off is None else [off[index] for index in penalties]
+            found = penalty_means(list(penalties.values()), residuals, batches[0], self._reduction, some)
             means = dict(zip(penalties, tf.unstack(found), strict=True))
-        all_of_them = [means[k] if k in means else self._mean(k, batch, scale) for k, batch in enumerate(batches)]
+        for index, batch in enumerate(batches):
+            if index not in means:
+                batch = batch if off is None else _switched(batch, off[index])
+                means[index] = self._mean(index, batch, scale)
+        all_of_them = [means[index] for index in range(len(batches))]
         return [tf.cast(mean, _common_dtype(all_of_them)) for mean in all_of_them]
 
     def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:

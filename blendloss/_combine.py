@@ -57,3 +57,21 @@ def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
         return tf.raw_ops.Select(condition=lost, x=tf.zeros_like(upstream), y=upstream), None
 
     return tf.identity(values), gradient
+
+
+@tf.custom_gradient
+def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any:
+    """factor * slope, for a factor that is 0 where `off`: 0 there, infinite slope or not; as `switched`, once derived.
+
+    Args:
+        factor: scalar, floating; 0 where `off`.
+        slope: any shape, floating.
+        off: bool, scalar.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
+        lost = off & ~tf.math.is_finite(slope)
+        alive = tf.where(lost, tf.zeros_like(slope), slope)
+        return tf.reduce_sum(upstream * alive), switched_product(factor, upstream, off), None
+
+    return tf.where(off, tf.zeros_like(slope), factor * slope), gradient

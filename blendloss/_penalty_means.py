@@ -5,6 +5,7 @@ In a graph the slopes are evaluated from the residuals, not kept from the values
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -12,19 +13,27 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._batch import Batch
+from blendloss._combine import switched, switched_product
 from blendloss._reduction import number_of, weights_of_elements
 from blendloss.losses import Penalty
 
-# So many neighbouring values are added first, and only their sums are written to memory. XLA:CPU unrolls a sum of up to
-# 32; with more, its vector instructions are lost. It fuses a stack of up to 8 arrays.
-_ROW = 32
-_STACK = 8
+# XLA fuses this many losses' values, or slopes, at the most.
+_TOGETHER = 8
+# On a processor so many neighbouring values, as parts of a row, are added first, and only their sums are written to
+# memory. XLA:CPU fuses sums of up to 32, and stacks; with fewer parts or larger stacks it computes simple penalties
+# without vector instructions. Of a single penalty it writes the sums of parts: the more parts, the less.
+_PARTS, _PARTS_OF_ONE, _PART = 3, 8, 32
+_STACK = 4
 # On a GPU rows may be long: their sums hardly count then. In float32 so many still add up accurately on any device.
 _GPU_ROW = 1024
 
 
 def penalty_means(
-    penalties: Sequence[Penalty], residuals: Sequence[tf.Tensor], batch: Batch, reduction: str
+    penalties: Sequence[Penalty],
+    residuals: Sequence[tf.Tensor],
+    batch: Batch,
+    reduction: str,
+    off: Sequence[tf.Tensor] | None = None,
 ) -> tf.Tensor:
     """Each penalty averaged over the last axis, weighted and reduced: as `reduce` does with `penalty(y_true, y_pred)`.
 
@@ -35,12 +44,17 @@ def penalty_means(
         residuals: r_k, of each penalty, `[batch, ..., D]` or `[batch]`, float32 or float64.
         batch: whose sample weights and mask count.
         reduction: any but "none".
+        off: whether each penalty's weight is 0, K bool scalars: then what is not finite does not flow back from it, as
+            of `switched`. None is none.
 
     Returns:
         l, `[K]`; 0 for an empty batch.
     """
-    groups = [slice(at, at + _STACK) for at in range(0, len(penalties), _STACK)]
-    found = [_means(_all(penalties[group]), residuals[group], batch, reduction) for group in groups]
+    found = []
+    for at in range(0, len(penalties), _TOGETHER):
+        group = slice(at, at + _TOGETHER)
+        some = None if off is None else off[group]
+        found.append(_means(_all(penalties[group]), residuals[group], batch, reduction, some))
     return found[0] if len(found) == 1 else tf.concat(found, 0)
 
 
@@ -52,7 +66,7 @@ def chosen_penalty_mean(
     def one(function: Callable[[Sequence[Penalty]], Any]) -> Any:
         return tf.switch_case(chosen, [partial(function, [penalty]) for penalty in penalties])
 
-    return _means(one, [residual], batch, reduction)[0]
+    return _means(one, [residual], batch, reduction, None)[0]
 
 
 #: Gives what a function gives of the penalties that are meant.
@@ -63,7 +77,9 @@ def _all(penalties: Sequence[Penalty]) -> _Of:
     return lambda function: function(penalties)
 
 
-def _means(of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str) -> tf.Tensor:
+def _means(
+    of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str, off: Sequence[tf.Tensor] | None
+) -> tf.Tensor:
     residual = residuals[0]
     by_example = residual if residual.shape.rank < 2 else tf.zeros(tf.shape(residual)[:-1], residual.dtype)
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
@@ -72,10 +88,10 @@ def _means(of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str
         number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
     given = [] if weights is None else [tf.broadcast_to(weights, tf.shape(residual))]
-    return tf.math.divide_no_nan(_sums(of, len(residuals), [*residuals, *given]), number)
+    return tf.math.divide_no_nan(_sums(of, len(residuals), [*residuals, *given], off), number)
 
 
-def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None) -> tf.Tensor:
     """sum w rho_k(r_k), `[K]`; `arrays`, of one shape, are `count` residuals, and w, if there is one."""
 
     def each(of_it: str, penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
@@ -83,14 +99,20 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
         return [weight * one for one in found for weight in given[count:]] or found
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
-        return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)))
-    summed = _summed_apart if _on_gpu(arrays[0]) else _summed_together
+        if off is not None:
+            arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
+        return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)), 1)
+    summed = (
+        _summed_apart if _on_gpu(arrays[0]) else partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
+    )
 
     @tf.custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
-                return [upstream[k] * one for k, one in enumerate(found)]
+                if off is None:
+                    return [upstream[k] * one for k, one in enumerate(found)]
+                return [switched_product(upstream[k], one, off[k]) for k, one in enumerate(found)]
 
             slopes = of(lambda penalties: scaled(each("slope", penalties, *arrays)))
             if len(arrays) == count:
@@ -111,11 +133,19 @@ def _on_gpu(tensor: tf.Tensor) -> bool:
 _Function = Callable[..., list[tf.Tensor]]
 
 
-def _summed_together(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-    """The sums `[K]` of what `function` makes of `arrays`, element by element: K arrays. One stack, for XLA:CPU."""
-    rows, rest = zip(*[_rows(array, _ROW) for array in arrays], strict=True)
-    sums = tf.reduce_sum(tf.stack(function(*rows), axis=1), axis=-1)
-    return _total(sums, 0, tf.stack(function(*rest)))
+def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:
+    """The sums `[K]` of what `function` makes of `arrays`, element by element: K arrays. In stacks, for XLA:CPU."""
+    rows, rest = zip(*[_rows(array, parts * _PART) for array in arrays], strict=True)
+    values = function(*[tf.reshape(row, [-1, parts, _PART]) for row in rows])
+    added = [tf.add_n(tf.unstack(value, parts, axis=1)) for value in values]
+    beyond = function(*rest)
+    stacks = math.ceil(len(added) / _STACK)
+    size = math.ceil(len(added) / stacks)
+    totals = []
+    for at in range(0, len(added), size):
+        sums = tf.reduce_sum(tf.stack(added[at : at + size], axis=1), axis=-1)
+        totals.append(_total(sums, 0, tf.stack(beyond[at : at + size])))
+    return totals[0] if stacks == 1 else tf.concat(totals, 0)
 
 
 def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -100,7 +100,7 @@ def test_a_mean_of_many_float32_is_accurate(execution):
 
 
 def test_the_device_decides_how_sums_are_formed():
-    """Over rows of 32 on a processor, of 1024 on a GPU."""
+    """Over parts of 32 on a processor, rows of 1024 on a GPU."""
 
     def rows(kind):
         def run(residual):

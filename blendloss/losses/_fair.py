@@ -57,7 +57,7 @@ class Fair(ScaledPenalty):
         terms = _TERMS[residual.dtype]
         series = polynomial([1.0 / (2 * n + 3) for n in range(terms)], z * z)
         near = residual * (residual * (y - 2.0 * z * y * y * series))
-        # Beyond a = 1, log1p(a) = log 2 + log1p((a - 1) / 2) leaves terms that hardly cancel: rounding 1 + x is no loss.
+        # Beyond a = 1, log1p(a) = log 2 + log1p((a - 1) / 2) leaves terms that hardly cancel.
         beyond = magnitude > self.scale
         excess = where(beyond, magnitude - self.scale, 0.0)
         log = tf.math.log(1.0 + tf.minimum(0.5 * excess / self.scale, excess.dtype.max))

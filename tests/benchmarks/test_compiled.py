@@ -26,11 +26,11 @@ def test_a_penalty_is_one_pass(name: str, which: str) -> None:
     assert module.fusions == 1
 
 
-@pytest.mark.parametrize(("losses", "most"), [(1, 1.72), (2, 1.76), (4, 1.84), (8, 2.02)])
+@pytest.mark.parametrize(("losses", "most"), [(1, 1.77), (2, 1.71), (4, 1.73), (8, 2.46)])
 def test_what_the_blend_reads_and_writes(losses: int, most: float) -> None:
     assert counts("soft", losses, elements=SIZE)["bytes over the least"] <= most
 
 
 def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
     found = [counts("hard, lazy", losses, elements=SIZE)["bytes over the least"] for losses in (4, 8, 16)]
-    assert max(found) <= 2.74
+    assert max(found) <= 2.10
