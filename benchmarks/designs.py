@@ -84,12 +84,25 @@ def _major(penalties: Penalties, residual: Any) -> Any:
 
 
 def _rows(length: int, penalties: Penalties, residual: Any) -> Any:
-    """All penalties in one array, reduced over rows of neighbours first: what the library does."""
+    """All penalties in one array, reduced over rows of neighbours first."""
     import tensorflow as tf
 
     folded = tf.reshape(residual, [-1, length])
     values = tf.stack([penalty.value(folded) for penalty in penalties], axis=1)  # [N / length, K, length]
     return tf.reduce_sum(tf.cast(tf.reduce_sum(values, axis=2), tf.float64), axis=0)
+
+
+def _neighbours(parts: int, size: int, penalties: Penalties, residual: Any) -> Any:
+    """Stacks of `size` penalties, reduced over `parts` times 32 neighbours, the parts first: what the library does."""
+    import tensorflow as tf
+
+    count = residual.shape[0] // (parts * 32)
+    folded = tf.reshape(residual[: count * parts * 32], [count, parts, 32])
+    values = [tf.add_n(tf.unstack(penalty.value(folded), axis=1)) for penalty in penalties]
+    stacks = [tf.stack(values[at : at + size], axis=1) for at in range(0, len(values), size)]
+    sums = [tf.reduce_sum(tf.cast(tf.reduce_sum(stack, axis=2), tf.float64), axis=0) for stack in stacks]
+    rest = [tf.reduce_sum(penalty.value(residual[count * parts * 32 :])) for penalty in penalties]
+    return tf.concat(sums, 0) + tf.cast(tf.stack(rest), tf.float64)
 
 
 def _none(penalties: Penalties, residual: Any) -> Any:
@@ -108,6 +121,12 @@ SUMS: dict[str, Callable[[Penalties, Any], Any]] = {
     "stacked, rows of 8": partial(_rows, 8),
     "stacked, rows of 32": partial(_rows, 32),
     "stacked, rows of 64": partial(_rows, 64),
+    "stacked, 2 parts of 32": partial(_neighbours, 2, 8),
+    "stacked, 3 parts of 32": partial(_neighbours, 3, 8),
+    "stacked, 8 parts of 32": partial(_neighbours, 8, 8),
+    "stacks of 4, 2 parts of 32": partial(_neighbours, 2, 4),
+    "stacks of 4, 3 parts of 32": partial(_neighbours, 3, 4),
+    "stacks of 4, 8 parts of 32": partial(_neighbours, 8, 4),
     "slopes alone": _none,
 }
 TOGETHER, LOOP = "value and slope together", "loop over 2^16"

@@ -409,15 +409,18 @@ class Blend(keras.Layer, keras.losses.Loss):
             means = dict(zip(penalties, tf.unstack(found), strict=True))
         for index, batch in enumerate(batches):
             if index not in means:
-                batch = batch if off is None else _switched(batch, off[index])
-                means[index] = self._mean(index, batch, scale)
+                means[index] = self._mean(index, batch, scale, None if off is None else off[index])
         all_of_them = [means[index] for index in range(len(batches))]
         return [tf.cast(mean, _common_dtype(all_of_them)) for mean in all_of_them]
 
-    def _mean(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+    def _mean(
+        self, index: int, batch: Batch, scale: tf.Tensor | None = None, off: tf.Tensor | None = None
+    ) -> tf.Tensor:
         loss = self._evaluate[self.names[index]]
         if _fusible(loss):
-            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction)[0]
+            some = None if off is None else [off]
+            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction, some)[0]
+        batch = batch if off is None else _switched(batch, off)
         return self._mean_of(self._evaluated(index, batch, scale), batch)
 
     def _means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:

@@ -24,6 +24,8 @@ def finite(numbers: tf.Tensor) -> tf.Tensor:
 
 def smoothed(old: tf.Tensor, new: tf.Tensor, share: float) -> tf.Tensor:
     """log(share e^old + (1 - share) e^new): a running mean of weights, of their logarithms."""
+    if share == 0:
+        return new
     shares = tf.constant([[share], [1 - share]], new.dtype)
     return tf.reduce_logsumexp(tf.math.log(shares) + tf.stack([old, new]), axis=0)
 
