@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from typing import Any, TypeGuard
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,17 +11,16 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._at import _At
 from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
-from blendloss._combine import switched, weighted_sum
+from blendloss._combine import weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
+from blendloss._evaluation import Evaluation, common_dtype, off_switched
 from blendloss._gradients import gradients_of
-from blendloss._penalty_means import chosen_penalty_mean, penalty_means
 from blendloss._reading import BlendedGradients, Reading, reading_of
-from blendloss._reduction import REDUCTIONS, accurate_mean, reduce, weights_of_elements
+from blendloss._reduction import REDUCTIONS, accurate_mean
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import Context, Gate, Gating
 from blendloss.losses import Head, Penalty
-from blendloss.losses._adapter import as_loss
 from blendloss.losses._penalty import aligned
 from blendloss.modes import Mode, Soft
 
@@ -96,11 +94,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         self._given = given
         self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
         self._of_heads = [head.loss for head in self._heads]  # what trains in a head is tracked, saved and resumed here
-        self._evaluate = {
-            name: loss.evaluate if isinstance(loss, Head) else as_loss(name, loss)
-            for name, loss in given.items()
-            if loss is not None
-        }
+        self._evaluation = Evaluation(given, gate.elementwise, self.reduction)
         if self._heads and gate.needs_residual:
             raise ValueError(
                 f"The gate {gate.name!r} needs one residual that all losses share, which heads have not. "
@@ -108,7 +102,7 @@ class Blend(keras.Layer, keras.losses.Loss):
             )
         if self._heads and reduction in ("none", None):
             raise ValueError(f"Losses of several heads must be reduced. Received: reduction={reduction!r}")
-        if gate.needs_residual and not self._evaluate:
+        if gate.needs_residual and not self._evaluation.losses:
             raise ValueError(
                 f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
                 f"Received: losses={losses!r}"
@@ -169,21 +163,21 @@ class Blend(keras.Layer, keras.losses.Loss):
                 "Received: a call without a tape"
             )
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(tf.stack(self._means(batches))))
-        gating, shares, weights = self._gated(context, _common_dtype([batch.y_pred for batch in batches]))
+            context = context._replace(values=tf.stop_gradient(tf.stack(self._evaluation.means(batches))))
+        gating, shares, weights = self._gated(context, common_dtype([batch.y_pred for batch in batches]))
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
             return self._read_chosen(batches, gating, weights, cost, weighing)
         off = tf.unstack(weights == 0, len(self.names), axis=-1)
         if self._sums(weights):
-            return self._summed(self._means(batches, gating.scale, off), weights, cost, weighing)
-        batches = tuple(map(_switched, batches, off))
-        values = [self._evaluated(index, batch, gating.scale) for index, batch in enumerate(batches)]
+            return self._summed(self._evaluation.means(batches, gating.scale, off), weights, cost, weighing)
+        batches = tuple(map(off_switched, batches, off))
+        values = self._evaluation.values(batches, gating.scale)
         return self._blended(values, weights, cost, batches, weighing)
 
     def _batches(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[tuple[Batch, ...], Batch]:
         """What each loss reads, and the batch by which a cost of all examples alike is counted."""
-        if not self._evaluate:
+        if not self._evaluation.losses:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
         batches = batches_of(self._heads or list(self.names), y_true, y_pred, sample_weight)
         return batches, common(batches, sample_weight, y_pred)
@@ -201,7 +195,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         """
         batches, _ = self._batches(y_true, y_pred, sample_weight)
         # Each by itself: together, each would be tied to the variables of all.
-        return dict(zip(self.names, self._means(batches, apart=True), strict=True))
+        return dict(zip(self.names, self._evaluation.means(batches, apart=True), strict=True))
 
     def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
         """The residual y_pred - y_true that each loss reads, by name, for gates that look at their gradients.
@@ -210,8 +204,10 @@ class Blend(keras.Layer, keras.losses.Loss):
             TypeError: if a loss is no penalty, and so may be of something else than the residual.
         """
         found = {}
-        for name, batch in zip(self.names, self._batches(y_true, y_pred, None)[0], strict=True):
-            if not isinstance(self._evaluate[name], Penalty):
+        for name, loss, batch in zip(
+            self.names, self._evaluation.losses, self._batches(y_true, y_pred, None)[0], strict=True
+        ):
+            if not isinstance(loss, Penalty):
                 raise TypeError(
                     f"A residual is known of penalties alone, such as blendloss.losses.SquaredError(). "
                     f"Received: {name}={self._given[name]!r}"
@@ -293,15 +289,15 @@ class Blend(keras.Layer, keras.losses.Loss):
         """The blend of values that were computed elsewhere."""
         if self.gate.needs_penalties:
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
-        dtype = _common_dtype(given)
+        dtype = common_dtype(given)
         given = [tf.cast(value, dtype) for value in given]
         nothing = (NOTHING,) * len(given)
         if self.gate.needs_values:
-            context = context._replace(values=tf.stop_gradient(tf.stack(self._means_of(given, nothing))))
+            context = context._replace(values=tf.stop_gradient(tf.stack(self._evaluation.means_of(given, nothing))))
         gating, shares, weights = self._gated(context, dtype)
         cost = self.gate.cost(shares, gating, context)
         if self._sums(weights):
-            return self._summed(self._means_of(given, nothing), weights, cost, NOTHING)[0]
+            return self._summed(self._evaluation.means_of(given, nothing), weights, cost, NOTHING)[0]
         return self._blended(given, weights, cost, nothing, NOTHING)[0]
 
     def at(self, step: Any) -> keras.losses.Loss:
@@ -376,76 +372,9 @@ class Blend(keras.Layer, keras.losses.Loss):
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
         return not (self.gate.needs_residual or self.gate.needs_values)
 
-    def _evaluated(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
-        """The values of loss `index`, of residuals in units of `scale`; by element for an elementwise gate."""
-        loss: Any = self._evaluate[self.names[index]]
-        if scale is None and not self.gate.elementwise:
-            return computable(loss(batch.y_true, batch.y_pred))
-        residual = _residual(index, batch, scale)
-        return loss.value(residual) if self.gate.elementwise else loss(tf.zeros_like(residual), residual)
-
-    def _means(
-        self,
-        batches: Sequence[Batch],
-        scale: tf.Tensor | None = None,
-        off: Sequence[tf.Tensor] | None = None,
-        apart: bool = False,
-    ) -> list[tf.Tensor]:
-        """The reduced losses; their means where the blend itself does not reduce.
-
-        Args:
-            batches: of each loss.
-            scale: of the residuals.
-            off: whether each loss is off, and must send back nothing that is not finite.
-            apart: whether to evaluate each by itself.
-        """
-        evaluated = enumerate(self._evaluate.values())
-        penalties = {} if apart or self._heads else {index: loss for index, loss in evaluated if _fusible(loss)}
-        means = {}
-        if penalties:
-            residuals = [_residual(index, batches[index], scale) for index in penalties]
-            some = None if off is None else [off[index] for index in penalties]
-            found = penalty_means(list(penalties.values()), residuals, batches[0], self._reduction, some)
-            means = dict(zip(penalties, tf.unstack(found), strict=True))
-        for index, batch in enumerate(batches):
-            if index not in means:
-                means[index] = self._mean(index, batch, scale, None if off is None else off[index])
-        all_of_them = [means[index] for index in range(len(batches))]
-        return [tf.cast(mean, _common_dtype(all_of_them)) for mean in all_of_them]
-
-    def _mean(
-        self, index: int, batch: Batch, scale: tf.Tensor | None = None, off: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        loss = self._evaluate[self.names[index]]
-        if _fusible(loss):
-            some = None if off is None else [off]
-            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction, some)[0]
-        batch = batch if off is None else _switched(batch, off)
-        return self._mean_of(self._evaluated(index, batch, scale), batch)
-
-    def _means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
-        """`_means` of losses that were evaluated."""
-        means = [self._mean_of(*pair) for pair in zip(values, batches, strict=True)]
-        return [tf.cast(mean, _common_dtype(means)) for mean in means]
-
-    def _mean_of(self, values: tf.Tensor, batch: Batch) -> tf.Tensor:
-        return self._reduced(self._of_examples(values), batch, self._reduction)
-
     def _sums(self, weights: tf.Tensor) -> bool:
         """Whether reduced losses are all that is weighed."""
         return weights.shape.rank == 1 and self.reduction not in ("none", None)
-
-    @property
-    def _reduction(self) -> str:
-        """How the losses themselves are reduced."""
-        return "mean" if self.reduction in ("none", None) else self.reduction
-
-    def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None) -> tf.Tensor:
-        return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
-
-    def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
-        """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
-        return accurate_mean(values) if self.gate.elementwise and values.shape.rank > 1 else values
 
     def _summed(
         self, losses: list[tf.Tensor], weights: tf.Tensor, cost: Any, weighing: Batch
@@ -458,13 +387,8 @@ class Blend(keras.Layer, keras.losses.Loss):
         self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batches: Sequence[Batch], weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
         """The blend of losses by example."""
-        losses = tf.cast(tf.stack(self._means_of(values, batches)), weights.dtype)
-        if self._heads:
-            parts = [_by_example([v], weights[:, k : k + 1]) for k, v in enumerate(values)]
-            reduced = zip(parts, batches, strict=True)
-            value = tf.add_n([self._reduced(part, batch, self.reduction) for part, batch in reduced])
-        else:
-            value = self._reduced(self._of_examples(_by_example(values, weights)), batches[0], self.reduction)
+        losses = tf.cast(tf.stack(self._evaluation.means_of(values, batches)), weights.dtype)
+        value = self._evaluation.blended(values, weights, batches)
         mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
         mean_weights = mean_weights if weights.shape.rank > 1 else weights
         return reading_of(value, losses, mean_weights, cost, weighing, self.reduction)
@@ -473,13 +397,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         self, batches: Sequence[Batch], gating: Gating, weights: tf.Tensor, cost: Any, weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
         chosen = tf.argmax(weights, output_type=tf.int32)
-        penalties = [loss for loss in self._evaluate.values() if _fusible(loss)]
-        if len(penalties) == len(self.names) and not self._heads:
-            residual = _residual(chosen, batches[0], gating.scale)
-            loss = chosen_penalty_mean(penalties, chosen, residual, batches[0], self._reduction)
-        else:
-            branches = [partial(self._mean, index, batch, gating.scale) for index, batch in enumerate(batches)]
-            loss = tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), weights.dtype) for mean in branches])
+        loss = tf.cast(self._evaluation.chosen_mean(chosen, batches, gating.scale), weights.dtype)
         # The chosen weight is all there is: one-hot shares times the total. NaN weights stay NaN.
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
@@ -511,44 +429,3 @@ class Blend(keras.Layer, keras.losses.Loss):
         if not config["trainable"]:  # True would undo the gate's own
             blend.trainable = False
         return blend
-
-
-def _common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
-    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
-
-
-def _fusible(loss: Any) -> TypeGuard[Penalty]:
-    """Whether a loss is a penalty that is averaged as all penalties are."""
-    return isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__
-
-
-def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
-    """y_pred - y_true, in units of `scale`, of all losses or of each."""
-    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
-    if scale is None:
-        return y_pred - y_true
-    return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
-
-
-def _switched(batch: Batch, off: tf.Tensor) -> Batch:
-    """`batch`, through which no gradient flows back from a loss that is off."""
-
-    def gated(tensor: tf.Tensor) -> tf.Tensor:
-        if not tensor.dtype.is_floating:
-            return tensor
-        if 0 < off.shape.rank < tensor.shape.rank:
-            return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
-        return switched(tensor, off)
-
-    return batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
-
-
-def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
-    """sum_k g_k l_k for each example: `values` K times `[batch, ...]`, `weights` `[K]` or `[batch, K]`."""
-    shapes = {tuple(value.shape) for value in values}
-    if len({len(shape) for shape in shapes}) > 1 or not values[0].shape.rank:
-        raise ValueError(f"Losses blended by example must have values of one shape [batch, ...]. Received: {shapes}")
-    if weights.shape.rank == 2:
-        batch = tf.shape(weights)[0]
-        weights = tf.reshape(weights, tf.stack([batch] + [1] * (values[0].shape.rank - 1) + [len(values)]))
-    return weighted_sum(tf.stack([tf.cast(value, weights.dtype) for value in values], axis=-1), weights)

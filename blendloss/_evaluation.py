@@ -1,0 +1,164 @@
+"""How the losses of a blend are evaluated, blended by example, and reduced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, TypeGuard
+
+import tensorflow as tf
+
+from blendloss._batch import Batch, computable
+from blendloss._combine import switched, weighted_sum
+from blendloss._penalty_means import chosen_penalty_mean, penalty_means
+from blendloss._reduction import accurate_mean, reduce, weights_of_elements
+from blendloss.losses import Head, Penalty
+from blendloss.losses._adapter import as_loss
+from blendloss.losses._penalty import aligned
+
+
+class Evaluation:
+    """Evaluates the losses of batches, one batch for each; penalties of one residual together, in one pass.
+
+    Args:
+        losses: by name, as a blend is given them; None is one whose values are computed elsewhere.
+        elementwise: whether penalties are weighed residual by residual.
+        reduction: the blend's. Where the blend itself does not reduce, a loss's own value is its mean.
+    """
+
+    def __init__(self, losses: Mapping[str, Any], elementwise: bool, reduction: str | None) -> None:
+        self.losses: list[Any] = [
+            loss.evaluate if isinstance(loss, Head) else as_loss(name, loss)
+            for name, loss in losses.items()
+            if loss is not None
+        ]
+        self._heads = any(isinstance(loss, Head) for loss in losses.values())
+        self._elementwise = elementwise
+        self._blend_reduction = reduction
+        self._reduction = "mean" if reduction in ("none", None) else reduction
+
+    def values(self, batches: Sequence[Batch], scale: tf.Tensor | None) -> list[tf.Tensor]:
+        """Of each loss, of residuals in units of `scale`, by example; by element, if they are weighed so."""
+        return [self._value(index, batch, scale) for index, batch in enumerate(batches)]
+
+    def _value(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+        loss = self.losses[index]
+        if scale is None and not self._elementwise:
+            return computable(loss(batch.y_true, batch.y_pred))
+        residual = _residual(index, batch, scale)
+        return loss.value(residual) if self._elementwise else loss(tf.zeros_like(residual), residual)
+
+    def means(
+        self,
+        batches: Sequence[Batch],
+        scale: tf.Tensor | None = None,
+        off: Sequence[tf.Tensor] | None = None,
+        apart: bool = False,
+    ) -> list[tf.Tensor]:
+        """The reduced losses.
+
+        Args:
+            batches: of each loss.
+            scale: of the residuals.
+            off: whether each loss is off, and must send back nothing that is not finite.
+            apart: whether to evaluate each by itself.
+        """
+        together = [] if apart or self._heads else [k for k, loss in enumerate(self.losses) if _fusible(loss)]
+        means = {}
+        if together:
+            residuals = [_residual(k, batches[k], scale) for k in together]
+            some = None if off is None else [off[k] for k in together]
+            found = penalty_means([self.losses[k] for k in together], residuals, batches[0], self._reduction, some)
+            means = dict(zip(together, tf.unstack(found), strict=True))
+        for k, batch in enumerate(batches):
+            if k not in means:
+                means[k] = self._mean(k, batch, scale, None if off is None else off[k])
+        return _alike([means[k] for k in range(len(batches))])
+
+    def _mean(
+        self, index: int, batch: Batch, scale: tf.Tensor | None = None, off: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        loss = self.losses[index]
+        if _fusible(loss):
+            some = None if off is None else [off]
+            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction, some)[0]
+        batch = batch if off is None else off_switched(batch, off)
+        return self._mean_of(self._value(index, batch, scale), batch)
+
+    def means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
+        """`means` of losses that were evaluated."""
+        return _alike([self._mean_of(*pair) for pair in zip(values, batches, strict=True)])
+
+    def _mean_of(self, values: tf.Tensor, batch: Batch) -> tf.Tensor:
+        return self._reduced(self._of_examples(values), batch, self._reduction)
+
+    def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
+        """The mean of loss number `chosen`; the others are not evaluated."""
+        if all(map(_fusible, self.losses)) and not self._heads:
+            return chosen_penalty_mean(
+                self.losses, chosen, _residual(chosen, batches[0], scale), batches[0], self._reduction
+            )
+        branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
+        dtype = common_dtype([batch.y_pred for batch in batches])
+        return tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), dtype) for mean in branches])
+
+    def blended(self, values: list[tf.Tensor], weights: tf.Tensor, batches: Sequence[Batch]) -> tf.Tensor:
+        """The blend of values by example, reduced as the blend is."""
+        if not self._heads:
+            blended = self._of_examples(_by_example(values, weights))
+            return self._reduced(blended, batches[0], self._blend_reduction)
+        parts = [_by_example([value], weights[:, k : k + 1]) for k, value in enumerate(values)]
+        return tf.add_n([self._reduced(*pair, self._blend_reduction) for pair in zip(parts, batches, strict=True)])
+
+    def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
+        """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
+        return accurate_mean(values) if self._elementwise and values.shape.rank > 1 else values
+
+    def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None) -> tf.Tensor:
+        return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
+
+
+def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
+    """`batch`, through which no gradient flows back from a loss that is off."""
+
+    def gated(tensor: tf.Tensor) -> tf.Tensor:
+        if not tensor.dtype.is_floating:
+            return tensor
+        if 0 < off.shape.rank < tensor.shape.rank:
+            return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
+        return switched(tensor, off)
+
+    return batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
+
+
+def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
+    """sum_k g_k l_k for each example: `values` K times `[batch, ...]`, `weights` `[K]` or `[batch, K]`."""
+    shapes = {tuple(value.shape) for value in values}
+    if len({len(shape) for shape in shapes}) > 1 or not values[0].shape.rank:
+        raise ValueError(f"Losses blended by example must have values of one shape [batch, ...]. Received: {shapes}")
+    if weights.shape.rank == 2:
+        batch = tf.shape(weights)[0]
+        weights = tf.reshape(weights, tf.stack([batch] + [1] * (values[0].shape.rank - 1) + [len(values)]))
+    return weighted_sum(tf.stack([tf.cast(value, weights.dtype) for value in values], axis=-1), weights)
+
+
+def common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
+    """What the tensors are computed in."""
+    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
+
+
+def _alike(tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+    return [tf.cast(tensor, common_dtype(tensors)) for tensor in tensors]
+
+
+def _fusible(loss: Any) -> TypeGuard[Penalty]:
+    """Whether a loss is a penalty that is averaged as all penalties are."""
+    return isinstance(loss, Penalty) and type(loss).__call__ is Penalty.__call__
+
+
+def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+    """y_pred - y_true, in units of `scale`, of all losses or of each."""
+    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+    if scale is None:
+        return y_pred - y_true
+    return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
