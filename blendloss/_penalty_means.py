@@ -1,4 +1,4 @@
-"""Means of penalties over all residuals: one pass for all values, and one for all slopes; on a GPU often one for both.
+"""Means of penalties over all residuals: few passes for values, one for slopes; on a GPU often one for both.
 
 In a graph the slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
 """
@@ -102,9 +102,8 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Ten
         if off is not None:
             arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
         return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)), 1)
-    summed = (
-        _summed_apart if _on_gpu(arrays[0]) else partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
-    )
+    together = partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
+    summed: Callable[..., tf.Tensor] = _summed_apart if _on_gpu(arrays[0]) else together
 
     @tf.custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blendloss._combine import switched, weighted_sum
+from blendloss._combine import switched, switched_product, weighted_sum
 
 BROKEN = [np.inf, -np.inf, np.nan]
 
@@ -60,3 +60,26 @@ def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
     gradient = tape.gradient(value, x).numpy()
     assert float(value) == 0.0
     np.testing.assert_array_equal(gradient, [0.0, 0.0] if off else [np.nan, 0.0])
+
+
+def product_and_gradients(factor, slope, off):
+    factor, slope = tf.constant(factor), tf.constant(slope)
+    with tf.GradientTape() as tape:
+        tape.watch([factor, slope])
+        product = switched_product(factor, slope, tf.constant(off))
+    return [product.numpy().tolist(), *(g.numpy().tolist() for g in tape.gradient(product, [factor, slope]))]
+
+
+def test_a_product_that_is_on_is_a_product():
+    assert product_and_gradients(3.0, [1.0, 2.0], False) == [[3.0, 6.0], 3.0, [3.0, 3.0]]
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_product_that_is_on_shows_what_is_broken(broken):
+    product, by_factor, _ = product_and_gradients(3.0, [1.0, broken], False)
+    assert not np.isfinite(product[1]) and not np.isfinite(by_factor)
+
+
+@pytest.mark.parametrize("broken", BROKEN)
+def test_a_product_that_is_off_is_0_and_keeps_what_is_finite_for_the_derivative_in_the_weight(broken):
+    assert product_and_gradients(0.0, [1.0, broken, 2.0], True) == [[0.0, 0.0, 0.0], 3.0, [0.0, 0.0, 0.0]]
