@@ -128,7 +128,10 @@ def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
             return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
         return switched(tensor, off)
 
-    return batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
+    batch = batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
+    if batch.sample_weight is None or off.shape.rank:  # weights of each example multiply what is blended already
+        return batch
+    return batch._replace(sample_weight=gated(batch.sample_weight))
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:

@@ -96,14 +96,15 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Ten
 
     def each(of_it: str, penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
         found = [getattr(penalty, of_it)(r) for penalty, r in zip(penalties, given[:count], strict=True)]
-        return [weight * one for one in found for weight in given[count:]] or found
+        for weight in given[count:]:
+            found = [(weight if off is None else switched(weight, off[k])) * one for k, one in enumerate(found)]
+        return found
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         if off is not None:
             arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
         return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)), 1)
-    together = partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
-    summed: Callable[..., tf.Tensor] = _summed_apart if _on_gpu(arrays[0]) else together
+    summed = _way_to_sum(count, arrays[0])
 
     @tf.custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
@@ -116,7 +117,8 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Ten
             slopes = of(lambda penalties: scaled(each("slope", penalties, *arrays)))
             if len(arrays) == count:
                 return slopes
-            return [*slopes, of(lambda penalties: tf.add_n(scaled(each("value", penalties, *arrays[:count]))))]
+            residuals = arrays[:count] if off is None else map(switched, arrays[:count], off)
+            return [*slopes, of(lambda penalties: tf.add_n(scaled(each("value", penalties, *residuals))))]
 
         return of(lambda penalties: summed(partial(each, "value", penalties), arrays)), gradient
 
@@ -130,6 +132,13 @@ def _on_gpu(tensor: tf.Tensor) -> bool:
 
 
 _Function = Callable[..., list[tf.Tensor]]
+
+
+def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
+    """How `count` penalties are summed where `array` is."""
+    if _on_gpu(array):
+        return _summed_apart
+    return partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
 
 
 def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:

@@ -124,3 +124,50 @@ def test_an_infinite_residual_and_none(execution):
     np.testing.assert_allclose(run(tf.constant(values)), 0.5 / 2**13, rtol=1e-6)
     values[5001] = np.nan
     assert np.isnan(run(tf.constant(values)))
+
+
+class Root(bl.losses.Penalty):
+    """The root of |r|, whose slope at 0 is infinite."""
+
+    def _value_and_slope(self, residual):
+        root = tf.sqrt(tf.abs(residual))
+        return root, tf.sign(residual) / (2 * root) + tf.where(residual == 0, np.inf, 0.0)
+
+    def get_config(self):
+        return {}
+
+
+@pytest.mark.parametrize("execution", ["eager", "graph", "xla"])
+@pytest.mark.parametrize(
+    "off", [Root(), bl.losses.Barron(float("inf")), lambda t, p: tf.reduce_sum(1 / (0 * (p - t)), -1)]
+)
+def test_a_loss_that_is_off_reaches_no_derivative_by_sample_weights_either(off, execution):
+    """Barron's is infinite at 100."""
+    blend = bl.Blend({"huber": bl.losses.Huber(), "off": off}, bl.gates.Fixed([1.0, 0.0]))
+    alone = bl.Blend({"huber": bl.losses.Huber()}, bl.gates.Fixed([1.0]))
+
+    def derivatives(blend, predictions, weights):
+        with tf.GradientTape() as outer:
+            outer.watch(predictions)
+            with tf.GradientTape() as inner:
+                inner.watch([predictions, weights])
+                loss = blend(tf.zeros([3, 1]), predictions, weights, step=0)
+            first = inner.gradient(loss, [predictions, weights])
+            total = tf.reduce_sum(first[1])
+        return loss, *first, outer.gradient(total, predictions)
+
+    given = tf.constant([[0.0], [1.0], [100.0]]), tf.constant([1.0, 2.0, 3.0])
+    run = EXECUTIONS[execution](lambda *t: derivatives(blend, *t))
+    for ours, expected in zip(run(*given), derivatives(alone, *given), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_autograph_converts_a_plain_function_without_a_word(caplog):
+    blend = bl.Blend({"a": bl.losses.Huber(), "b": bl.losses.Cauchy()}, bl.gates.Fixed([1.0, 1.0]))
+
+    @tf.function
+    def step(y_true, y_pred):
+        return blend(y_true, y_pred, step=0)
+
+    step(tf.zeros([4, 2]), tf.ones([4, 2]))
+    assert not [record for record in caplog.records if "AutoGraph" in record.getMessage()]

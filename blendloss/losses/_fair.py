@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._serialization import register
 from blendloss.losses._numerics import in_unit, polynomial, reused, where
-from blendloss.losses._penalty import ScaledPenalty
+from blendloss.losses._penalty import ScaledPenalty, with_slope
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.
 _TERMS = {tf.float32: 7, tf.float64: 15}
@@ -63,4 +63,7 @@ class Fair(ScaledPenalty):
         log = tf.math.log(1.0 + tf.minimum(0.5 * excess / self.scale, excess.dtype.max))
         outer = self.scale * (excess + self.scale * ((1.0 - math.log(2.0)) - log))
         value = where(beyond, outer, near)
-        return value, where(far, tf.sign(residual) * self.scale, residual * (s / (s + a)))
+        # 1 / (1 + a), or 1 / a far out. Its square is psi', of which autodiff would take a difference.
+        quotient = where(far, tf.constant(self.scale, a.dtype), s) / where(far, magnitude, s + a)
+        slope = where(far, tf.sign(residual) * self.scale, residual * quotient)
+        return value, with_slope(residual, slope, quotient * quotient)

@@ -80,7 +80,7 @@ class Penalty(Configured, abc.ABC):
         """rho(r), elementwise, with psi(r) as its gradient; shape and dtype of `residual`."""
         residual = as_floating("residual", residual)
         value, slope = self.value_and_slope(residual)
-        return _with_slope(residual, value, slope)
+        return with_slope(residual, value, slope)
 
     def slope(self, residual: Any) -> tf.Tensor:
         """psi(r), elementwise; shape and dtype of `residual`."""
@@ -185,7 +185,7 @@ def of_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 @tf.custom_gradient
-def _with_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
+def with_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
     """`value`, whose derivative in `residual` is `slope`; higher orders differentiate `slope` itself."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import register
 from blendloss.losses._numerics import in_unit, reused, where
-from blendloss.losses._penalty import Penalty
+from blendloss.losses._penalty import Penalty, with_slope
 
 
 @register
@@ -52,9 +52,13 @@ class PseudoHuber(Penalty):
         return {"delta": self.delta}
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        magnitude = tf.abs(residual)
         far, r, delta = in_unit(residual, self.delta, order=2)
         root = reused(tf.sqrt(delta * delta + r * r), 2.0**64)
         # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel.
         near = residual * (residual * (delta / (delta + root)))
-        value = where(far, self.delta * (tf.abs(residual) - self.delta), near)
-        return value, where(far, tf.sign(residual) * self.delta, residual * (delta / root))
+        value = where(far, self.delta * (magnitude - self.delta), near)
+        # 1 / sqrt(1 + u^2), or 1 / |u| far out. Its cube is psi', of which autodiff would take a difference.
+        quotient = where(far, tf.constant(self.delta, r.dtype), delta) / where(far, magnitude, root)
+        slope = where(far, tf.sign(residual) * self.delta, residual * quotient)
+        return value, with_slope(residual, slope, quotient * quotient * quotient)

@@ -203,3 +203,21 @@ def test_barron_of_a_huge_alpha_is_its_limit():
     for alpha in (1e9, -1e9):
         limit = losses.Barron(math.copysign(math.inf, alpha))
         np.testing.assert_allclose(losses.Barron(alpha).value(residual), limit.value(residual), rtol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("penalty", "curvature"),
+    [
+        (losses.PseudoHuber(2.0), lambda u: (1 + u**2) ** -1.5),
+        (losses.Fair(2.0), lambda u: (1 + u) ** -2.0),
+    ],
+    ids=["pseudo-huber", "fair"],
+)
+def test_second_derivative_of_a_convex_penalty_does_not_cancel_far_out(penalty, curvature, dtype):
+    u = np.array([0.0, 0.5, 1e2, 4e3, 3e4, 7e4, 1e6, 4e9, 1e10])
+    residual = tf.constant(2.0 * u, dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(residual)
+        slope = penalty.slope(residual)
+    np.testing.assert_allclose(tape.gradient(slope, residual), curvature(u), rtol=16 * np.finfo(dtype).eps)
