@@ -35,7 +35,7 @@ class Evaluation:
         self._heads = any(isinstance(loss, Head) for loss in losses.values())
         self._elementwise = elementwise
         self._blend_reduction = reduction
-        self._reduction = "mean" if reduction in ("none", None) else reduction
+        self._loss_reduction = "mean" if reduction in ("none", None) else reduction
 
     def values(self, batches: Sequence[Batch], scale: tf.Tensor | None) -> list[tf.Tensor]:
         """Of each loss, of residuals in units of `scale`, by example; by element, if they are weighed so."""
@@ -68,7 +68,7 @@ class Evaluation:
         if together:
             residuals = [_residual(k, batches[k], scale) for k in together]
             some = None if off is None else [off[k] for k in together]
-            found = penalty_means([self.losses[k] for k in together], residuals, batches[0], self._reduction, some)
+            found = penalty_means([self.losses[k] for k in together], residuals, batches[0], self._loss_reduction, some)
             means = dict(zip(together, tf.unstack(found), strict=True))
         for k, batch in enumerate(batches):
             if k not in means:
@@ -81,7 +81,7 @@ class Evaluation:
         loss = self.losses[index]
         if _fusible(loss):
             some = None if off is None else [off]
-            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._reduction, some)[0]
+            return penalty_means([loss], [_residual(index, batch, scale)], batch, self._loss_reduction, some)[0]
         batch = batch if off is None else off_switched(batch, off)
         return self._mean_of(self._value(index, batch, scale), batch)
 
@@ -90,13 +90,13 @@ class Evaluation:
         return _alike([self._mean_of(*pair) for pair in zip(values, batches, strict=True)])
 
     def _mean_of(self, values: tf.Tensor, batch: Batch) -> tf.Tensor:
-        return self._reduced(self._of_examples(values), batch, self._reduction)
+        return self._reduced(self._of_examples(values), batch, self._loss_reduction)
 
     def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
         """The mean of loss number `chosen`; the others are not evaluated."""
         if all(map(_fusible, self.losses)) and not self._heads:
             return chosen_penalty_mean(
-                self.losses, chosen, _residual(chosen, batches[0], scale), batches[0], self._reduction
+                self.losses, chosen, _residual(chosen, batches[0], scale), batches[0], self._loss_reduction
             )
         branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
         dtype = common_dtype([batch.y_pred for batch in batches])
