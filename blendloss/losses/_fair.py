@@ -60,7 +60,7 @@ class Fair(ScaledPenalty):
         # Beyond a = 1, log1p(a) = log 2 + log1p((a - 1) / 2) leaves terms that hardly cancel.
         beyond = magnitude > self.scale
         excess = where(beyond, magnitude - self.scale, 0.0)
-        log = tf.math.log(1.0 + tf.minimum(0.5 * excess / self.scale, excess.dtype.max))
+        log = tf.math.log1p(tf.minimum(0.5 * excess / self.scale, excess.dtype.max))
         outer = self.scale * (excess + self.scale * ((1.0 - math.log(2.0)) - log))
         value = where(beyond, outer, near)
         # 1 / (1 + a), or 1 / a far out. Its square is psi', of which autodiff would take a difference.

@@ -25,7 +25,7 @@ ULPS: dict[type, float] = {
     losses.PseudoHuber: 4,
     losses.LogCosh: 3,
     losses.Cauchy: 5,
-    losses.GemanMcClure: 6,
+    losses.GemanMcClure: 7,
     losses.Welsch: 4,
     losses.Tukey: 7,
     losses.Fair: 4,
@@ -60,7 +60,7 @@ def sweep(unit: float, dtype: type) -> np.ndarray:
     generator = np.random.default_rng(0)
     wide = 10 ** generator.uniform(-30, 30, 1500)
     dense = np.concatenate([10 ** generator.uniform(-3, 3, 1500), generator.uniform(0, 12, 1500)])
-    near_one = 1 + np.linspace(-1e-3, 1e-3, 201)
+    near_one = 1 + np.concatenate([np.linspace(-1e-3, 1e-3, 201), np.linspace(-3e-7, 3e-7, 101)])
     magnitude = np.concatenate([wide, dense, np.clip(unit * np.concatenate([dense, near_one]), 1e-30, 1e30)])
     return np.concatenate([magnitude, -magnitude[::3]]).astype(dtype)
 
@@ -79,6 +79,7 @@ EXTREMES = [
     ]
     for scale in (1e-12, 1e12)
 ]
+EXTREMES += [(f"fair-{scale}", losses.Fair(scale)) for scale in (0.3, 5.1, 37.0)]
 EXTREMES += [
     (f"barron({alpha:g})-{scale:g}", losses.Barron(alpha, scale))
     for alpha, scale in [(-0.5, 1e-7), (0.0, 1e-7), (0.0, 1e7), (1.3, 1e7), (-math.inf, 1e-12), (math.inf, 1e7)]
