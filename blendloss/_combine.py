@@ -21,21 +21,20 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     Returns:
         `[...]`.
     """
-    off = (weights == 0) & ~tf.math.is_finite(losses)
-    alive = tf.where(off, tf.zeros_like(losses), losses)
-    total = tf.stop_gradient(tf.reduce_sum(weights * alive, axis=-1, keepdims=True))
-    # 0 times an infinite L would be NaN where another loss is on, and infinite.
-    total = tf.where(tf.math.is_finite(total), total, tf.zeros_like(total))
-    return tf.reduce_sum(weights * _read_as(losses, tf.where(off, total, losses)), axis=-1)
+    return _weighted_sum(losses, tf.broadcast_to(weights, tf.shape(losses)))
 
 
 @tf.custom_gradient
-def _read_as(losses: tf.Tensor, values: tf.Tensor) -> Any:
-    """`values`, whose gradient is that of `losses`: times a weight of 0 it is 0 whichever of the two is read.
+def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> Any:
+    blend = tf.reduce_sum(tf.where(weights == 0, tf.zeros_like(losses), weights * losses), axis=-1)
 
-    The gradient of a `where` would depend on the losses, and XLA keep the residuals in memory until they are known.
-    """
-    return tf.identity(values), lambda upstream: (upstream, None)
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        off = (weights == 0) & ~tf.math.is_finite(losses)
+        upstream, finite = upstream[..., tf.newaxis], tf.stop_gradient(blend)[..., tf.newaxis]
+        finite = tf.where(tf.math.is_finite(finite), finite, tf.zeros_like(finite))
+        return upstream * weights, upstream * tf.where(off, finite, losses)
+
+    return blend, gradient
 
 
 @tf.custom_gradient

@@ -51,6 +51,31 @@ def test_second_derivative_in_loss_and_weight():
     np.testing.assert_array_equal(outer.jacobian(gradient, weights), np.eye(2))
 
 
+def test_second_derivative_in_weight_and_loss():
+    losses, weights = tf.Variable([2.0, 3.0]), tf.Variable([0.25, 0.0])
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            value = weighted_sum(losses, weights)
+        gradient = inner.gradient(value, weights)
+    np.testing.assert_array_equal(outer.jacobian(gradient, losses), np.eye(2))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_weights_of_all_examples_get_the_gradients_of_each(jit_compile):
+    @tf.function(jit_compile=jit_compile, input_signature=[tf.TensorSpec([None, 2]), tf.TensorSpec([2])])
+    def gradients(losses, weights):
+        with tf.GradientTape() as tape:
+            tape.watch([losses, weights])
+            values = weighted_sum(losses, weights)
+        assert values.shape.as_list() == [None]
+        return tape.gradient(values, [losses, weights], output_gradients=tf.constant([1.0, 10.0, 100.0]))
+
+    losses, weights = gradients(np.float32([[1, np.inf], [2, 3], [4, np.nan]]), np.float32([0.5, 0]))
+    np.testing.assert_array_equal(losses, [[0.5, 0], [5, 0], [50, 0]])
+    # Where the second loss is broken, it is read as the blend: 0.5 and 2.
+    np.testing.assert_array_equal(weights, [1 + 20 + 400, 0.5 + 30 + 200])
+
+
 @pytest.mark.parametrize("off", [True, False])
 def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
     x = tf.constant([0.0, 4.0])

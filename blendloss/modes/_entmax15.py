@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest, total
 from blendloss._serialization import register
 from blendloss.modes._relaxation import in_single, nan_where_broken
 
@@ -44,14 +45,14 @@ def entmax15(logits: Any) -> tf.Tensor:
 
 
 def _entmax15(logits: tf.Tensor) -> tf.Tensor:
-    half = (logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))) / 2
+    half = (logits - largest(logits)) / 2
     support = tf.stop_gradient(half) > _threshold(tf.stop_gradient(half))
     # Given its support, the threshold is a closed form: autodiff of these lines is the exact Jacobian.
     kept = tf.cast(support, logits.dtype)
-    size = tf.reduce_sum(kept, axis=-1, keepdims=True)
+    size = total(kept)
     inside = tf.where(support, half, tf.zeros_like(half))
-    mean = tf.reduce_sum(inside, axis=-1, keepdims=True) / size
-    deviation = tf.reduce_sum(tf.where(support, tf.square(inside - mean), tf.zeros_like(half)), axis=-1, keepdims=True)
+    mean = total(inside) / size
+    deviation = total(tf.where(support, tf.square(inside - mean), tf.zeros_like(half)))
     threshold = mean - tf.sqrt((1 - deviation) / size)
     return nan_where_broken(tf.where(support, tf.square(inside - threshold), tf.zeros_like(half)), half)
 
@@ -66,4 +67,4 @@ def _threshold(half: tf.Tensor) -> tf.Tensor:
     candidates = mean - root
     # As a support grows its threshold rises up to the right one; that of a support too large exceeds its smallest
     # logit (once 1 - D is negative, it is the mean).
-    return tf.reduce_max(tf.where(candidates <= ordered, candidates, -tf.ones_like(ordered)), axis=-1, keepdims=True)
+    return largest(tf.where(candidates <= ordered, candidates, -tf.ones_like(ordered)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest
 from blendloss.modes._mode import Mode
 from blendloss.modes._relaxation import nan_where_broken
 
@@ -47,7 +48,7 @@ def one_hot_of_largest(logits: tf.Tensor) -> tf.Tensor:
     chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(logits)[-1], dtype=logits.dtype)
     chosen = tf.ensure_shape(chosen, logits.shape)
     # Argmax would hide a NaN, or that no loss is left, by choosing some loss.
-    return nan_where_broken(chosen, logits - tf.reduce_max(logits, axis=-1, keepdims=True))
+    return nan_where_broken(chosen, logits - largest(logits))
 
 
 def straight_through(forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:

@@ -10,6 +10,7 @@ from blendloss._noise import checked_seed, gumbel
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
 from blendloss.modes._relaxation import tempered
+from blendloss.modes._softmax import softmax
 from blendloss.modes._temperature import temperature_at, temperature_schedule
 
 
@@ -56,7 +57,7 @@ class GumbelStraightThrough(Estimator):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if training:
             logits = logits + gumbel(logits, self.seed, step)
-        relaxed = tf.nn.softmax(tempered(logits, temperature_at(self.temperature, step)))
+        relaxed = softmax(tempered(logits, temperature_at(self.temperature, step)))
         return straight_through(one_hot_of_largest(logits), relaxed)
 
     def get_config(self) -> dict[str, Any]:

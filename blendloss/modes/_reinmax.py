@@ -11,6 +11,7 @@ from blendloss._noise import checked_seed, gumbel
 from blendloss._serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
 from blendloss.modes._relaxation import tempered
+from blendloss.modes._softmax import softmax, softmax_vjp
 
 
 @register
@@ -59,7 +60,9 @@ class ReinMax(Estimator):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         noisy = logits + gumbel(logits, self.seed, step) if training else logits
         sample = one_hot_of_largest(noisy)
-        return _reinmax(logits, sample, tf.nn.softmax(logits), tf.nn.softmax(tempered(logits, self.temperature)))
+        shares = softmax(logits)
+        relaxed = shares if self.temperature == 1 else softmax(tempered(logits, self.temperature))
+        return _reinmax(logits, sample, shares, relaxed)
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed, "temperature": self.temperature}
@@ -70,11 +73,7 @@ def _reinmax(logits: tf.Tensor, sample: tf.Tensor, probabilities: tf.Tensor, rel
     middle = (relaxed + sample) / 2
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None, None]:
-        estimate = 2 * _softmax_vjp(middle, upstream) - _softmax_vjp(probabilities, upstream) / 2
+        estimate = 2 * softmax_vjp(middle, upstream) - softmax_vjp(probabilities, upstream) / 2
         return estimate, None, None, None
 
     return tf.identity(sample), gradient
-
-
-def _softmax_vjp(probabilities: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    return probabilities * (upstream - tf.reduce_sum(probabilities * upstream, axis=-1, keepdims=True))

@@ -7,6 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest, total
+
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
 Relaxation = Callable[[tf.Tensor], tf.Tensor]
 
@@ -33,13 +35,13 @@ def checked_relaxation(relaxation: Any) -> Relaxation:
 
 def nan_where_broken(weights: tf.Tensor, shifted: tf.Tensor) -> tf.Tensor:
     """`weights`, NaN where `shifted` (z - max z) has a NaN, which a comparison would turn into a weight of 0."""
-    broken = tf.reduce_any(tf.math.is_nan(shifted), axis=-1, keepdims=True)
+    broken = tf.math.is_nan(total(shifted))  # no term is above 0
     return tf.where(broken, tf.constant(float("nan"), weights.dtype), weights)
 
 
 def tempered(logits: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
     """(z - max z) / tau. Shifting first keeps tau -> 0 finite at the maximum; -inf stays -inf as tau -> inf."""
-    shifted = logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
+    shifted = logits - largest(logits)
     excluded = tf.math.is_inf(logits)
     if tf.is_tensor(temperature):  # a float converts by itself; a cast would round it to float32 first
         temperature = tf.cast(temperature, logits.dtype)

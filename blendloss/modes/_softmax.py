@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest, total
 from blendloss._serialization import register
 from blendloss.modes._relaxation import in_single
 
@@ -37,10 +38,17 @@ def softmax(logits: Any) -> tf.Tensor:
     Deviations:
         none.
     """
-    return in_single("logits", logits, _divided)
+    return in_single("logits", logits, _softmax)
 
 
-def _divided(logits: tf.Tensor) -> tf.Tensor:
+@tf.custom_gradient
+def _softmax(logits: tf.Tensor) -> Any:
     # TensorFlow's own kernel multiplies by a reciprocal that on some processors is not exact: 1 / 1 came out below 1.
-    unscaled = tf.exp(logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True)))
-    return unscaled / tf.reduce_sum(unscaled, axis=-1, keepdims=True)
+    unscaled = tf.exp(logits - largest(logits))
+    shares = unscaled / total(unscaled)
+    return shares, lambda upstream: softmax_vjp(shares, upstream)
+
+
+def softmax_vjp(shares: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    """J^T u = p * (u - <p, u>), with J = diag(p) - p p^T the Jacobian of softmax where it is p."""
+    return shares * (upstream - total(shares * upstream))

@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest, total
 from blendloss._serialization import register
 from blendloss.modes._relaxation import in_single, nan_where_broken
 
@@ -44,11 +45,11 @@ def sparsemax(logits: Any) -> tf.Tensor:
 
 
 def _sparsemax(logits: tf.Tensor) -> tf.Tensor:
-    shifted = logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True))
+    shifted = logits - largest(logits)
     support = tf.stop_gradient(shifted) > _threshold(tf.stop_gradient(shifted))
     # Given its support, the threshold is linear in the logits: autodiff of this line is the exact Jacobian.
-    size = tf.reduce_sum(tf.cast(support, logits.dtype), axis=-1, keepdims=True)
-    threshold = (tf.reduce_sum(tf.where(support, shifted, tf.zeros_like(shifted)), axis=-1, keepdims=True) - 1) / size
+    size = total(tf.cast(support, logits.dtype))
+    threshold = (total(tf.where(support, shifted, tf.zeros_like(shifted))) - 1) / size
     return nan_where_broken(tf.where(support, shifted - threshold, tf.zeros_like(shifted)), shifted)
 
 
@@ -57,4 +58,4 @@ def _threshold(shifted: tf.Tensor) -> tf.Tensor:
     ordered = tf.sort(tf.maximum(shifted, -tf.ones_like(shifted)), axis=-1, direction="DESCENDING")
     size = tf.cast(tf.range(1, tf.shape(ordered)[-1] + 1), ordered.dtype)
     # As a support grows its threshold rises up to the right one, and falls after it.
-    return tf.reduce_max((tf.cumsum(ordered, axis=-1) - 1) / size, axis=-1, keepdims=True)
+    return largest((tf.cumsum(ordered, axis=-1) - 1) / size)

@@ -127,9 +127,12 @@ def test_huge_logits(relax, dtype, huge):
 
 
 @every_relaxation
-def test_nan_and_plus_infinity_are_not_hidden(relax):
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("more", [0, 3])
+def test_nan_and_plus_infinity_are_not_hidden(relax, jit_compile, more):
     broken = [[np.nan, 0.0, 1.0], [0.0, np.nan, 5.0], [np.inf, 0.0, 0.0], [-np.inf] * 3, [np.nan] * 3]
-    weights = relax(np.float32([*broken, [0.0, 0.0, 0.0]])).numpy()
+    logits = np.pad(np.float32([*broken, [0.0, 0.0, 0.0]]), [(0, 0), (0, more)], constant_values=-np.inf)
+    weights = tf.function(relax, jit_compile=jit_compile)(logits).numpy()
     assert np.isnan(weights[:-1].sum(-1)).all()
     assert np.isfinite(weights[-1]).all()
 
