@@ -14,6 +14,8 @@ from benchmarks.harness.benchmark import MILLISECONDS
 
 INPUTS, WIDTH = 64, 256
 PLAIN = "plain sum"
+#: What gates from values cannot do without: to wait for the losses before anything is derived.
+WAITING = "weights of 1, after the losses"
 #: What the gradient gates cannot do without: the gradient of each loss, by K backward passes or one vectorised pass.
 EACH, EACH_VECTORISED = "K backward passes", "K passes, vectorised"
 
@@ -55,6 +57,7 @@ def _gates() -> dict[str, Callable[[int], Any]]:
     found: dict[str, Callable[[int], Any]] = {
         "Fixed": lambda k: bl.gates.Fixed([1.0] * k),
         "Uncertainty": lambda k: bl.gates.Uncertainty(),
+        WAITING: lambda k: _waiting()(),
         EACH: lambda k: _each()(),
         EACH_VECTORISED: lambda k: _each_vectorised()(),
     }
@@ -64,6 +67,20 @@ def _gates() -> dict[str, Callable[[int], Any]]:
         if adaptive and not inspect.isabstract(subject):
             found[name] = lambda k, subject=subject: _made(subject, k)
     return found
+
+
+def _waiting() -> type:
+    import blendloss as bl
+
+    class Waiting(bl.gates.Gate):
+        """Weights of 1 that are known only after the losses, as those of a gate from values are."""
+
+        needs_values = True
+
+        def gating(self, context: Any) -> Any:
+            return bl.gates.Gating(0 * context.values, total=float(len(self.names)))
+
+    return Waiting
 
 
 def _each() -> type:

@@ -24,6 +24,6 @@ def largest(values: tf.Tensor) -> tf.Tensor:
 
 def _reduced(whole: Callable[..., tf.Tensor], of_two: Callable[..., tf.Tensor], values: tf.Tensor) -> tf.Tensor:
     count = values.shape[-1]
-    if values.shape.rank == 1 or count not in range(1, _APART + 1):
+    if count not in range(1, _APART + 1):
         return whole(values, axis=-1, keepdims=True)
     return functools.reduce(of_two, tf.split(values, count, axis=-1))

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._over_losses import largest
 from blendloss.gates._gate import Context, Gate, Gating
 from blendloss.gates._values import kept, shared_values
 
@@ -67,7 +68,7 @@ class RateGate(Gate, abc.ABC):
 
     def _of(self, logits: tf.Tensor) -> Gating:
         # Centred in full precision: half precision would round, or lose, what all logits have in common.
-        return Gating(tf.cast(logits - tf.reduce_max(logits), self.compute_dtype), self.total(logits))
+        return Gating(tf.cast(logits - largest(logits), self.compute_dtype), self.total(logits))
 
     def resting(self, step: Any = None) -> Gating:
         return self._of(tf.convert_to_tensor(self.logits))

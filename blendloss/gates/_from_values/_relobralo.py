@@ -97,25 +97,22 @@ class ReLoBRaLo(RateGate):
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.first = kept(self, "first", (k,), 1)
-        self.last = kept(self, "last", (k,), 1)
+        self.history = kept(self, "losses", (2, k), 1)  # the first and the last; two variables cost a small step more
         self.seen = self.state("seen", dtype="int64")
 
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
         seen = tf.convert_to_tensor(self.seen)
-        first, last, old = (
-            tf.cast(tf.convert_to_tensor(state), values.dtype) for state in (self.first, self.last, self.logits)
-        )
+        before, old = (tf.cast(tf.convert_to_tensor(state), values.dtype) for state in (self.history, self.logits))
         keeps = uniform([1], self.seed, context.step, tf.float64, LOOK_BACK)[0] < self.expected_rho
-        look_back, step = tf.unstack(self._balance(values, tf.stack([first, last])))
-        history = tf.where(keeps, old, look_back)
-        new = smoothed(history, step, self.alpha)
+        look_back, step = tf.unstack(self._balance(values, before))
+        past = tf.where(keeps, old, look_back)
+        new = smoothed(past, step, self.alpha)
         if self.form == "paper":
             new = tf.where(seen == 0, old, new)
         else:
-            new = tf.where(seen == 0, history, tf.where(seen == 1, step, new))
-        put(self.first, values, valid & (seen == (0 if self.form == "paper" else 1)))
-        put(self.last, values, valid)
+            new = tf.where(seen == 0, past, tf.where(seen == 1, step, new))
+        first = tf.where(seen == (0 if self.form == "paper" else 1), values, before[0])
+        put(self.history, tf.stack([first, values]), valid)
         put(self.seen, seen + 1, valid)
         return put(self.logits, new, valid)
 
