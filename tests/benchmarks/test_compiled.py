@@ -31,6 +31,11 @@ def test_what_the_blend_reads_and_writes(losses: int, most: float) -> None:
     assert counts("soft", losses, elements=SIZE)["bytes over the least"] <= most
 
 
+@pytest.mark.parametrize(("losses", "most"), [(2, 4.90), (4, 5.94), (8, 8.76)])
+def test_what_weights_of_each_example_read_and_write(losses: int, most: float) -> None:
+    assert counts("soft", losses, elements=SIZE, gate="example")["bytes over the least"] <= most
+
+
 def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
     found = [counts("hard, lazy", losses, elements=SIZE)["bytes over the least"] for losses in (4, 8, 16)]
     assert max(found) <= 2.10
