@@ -16,12 +16,13 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 
     Args:
         losses: `[..., K]`, floating.
-        weights: g, `[..., K]`, same dtype; broadcasts.
+        weights: g, `[..., K]`, same dtype. Either broadcasts.
 
     Returns:
         `[...]`.
     """
-    return _weighted_sum(losses, tf.broadcast_to(weights, tf.shape(losses)))
+    weights = weights + tf.zeros_like(losses)
+    return _weighted_sum(tf.broadcast_to(losses, tf.shape(weights)), weights)
 
 
 @tf.custom_gradient

@@ -76,6 +76,17 @@ def test_weights_of_all_examples_get_the_gradients_of_each(jit_compile):
     np.testing.assert_array_equal(weights, [1 + 20 + 400, 0.5 + 30 + 200])
 
 
+def test_losses_of_one_example_are_those_of_every_row_of_weights():
+    losses, weights = tf.constant([[2.0, np.inf]]), tf.constant([[0.5, 0.0], [1.0, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch([losses, weights])
+        values = weighted_sum(losses, weights)
+    np.testing.assert_array_equal(values, [1, 2])
+    gradients = tape.gradient(values, [losses, weights])
+    np.testing.assert_array_equal(gradients[0], [[1.5, 0]])
+    np.testing.assert_array_equal(gradients[1], [[2, 1], [2, 2]])
+
+
 @pytest.mark.parametrize("off", [True, False])
 def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
     x = tf.constant([0.0, 4.0])
