@@ -51,81 +51,112 @@ def minimum(q_matrix: tf.Tensor, q: tf.Tensor) -> Minimum:
         q_matrix: Q, `[B, K, K]`, float64, finite.
         q: `[B, K]`.
     """
-    sizes = tf.abs(q_matrix)
     batch, k = int(q.shape[0]), int(q.shape[1])
+
+    def going(search: _Search) -> tf.Tensor:
+        return (search.iteration < 20 * k) & ~tf.reduce_all(search.done)
+
+    def step(search: _Search) -> tuple[_Search]:
+        return (_step(q_matrix, q, search),)
+
     zeros, none = tf.zeros_like(q), tf.zeros([batch, k], tf.bool)
+    nowhere = tf.zeros([batch], tf.int32)
+    start = _Search(tf.constant(0), none[:, 0], ~none[:, 0], nowhere, zeros, tf.zeros_like(q_matrix), none, none)
+    (found,) = tf.while_loop(going, step, (start,))
+    return Minimum(found.z, found.inverse, found.chosen, found.iteration)
 
-    def going(iteration: tf.Tensor, done: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
-        return (iteration < 20 * k) & ~tf.reduce_all(done)
 
-    def step(
-        iteration: tf.Tensor,
-        done: tf.Tensor,
-        settled: tf.Tensor,
-        leaving: tf.Tensor,
-        z: tf.Tensor,
-        inverse: tf.Tensor,
-        chosen: tf.Tensor,
-        barred: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        slope = q - applied(q_matrix, z)
-        slack = _SLACK * _EPSILON * (applied(sizes, z) + tf.abs(q))
-        open_ = ~chosen & ~barred & (slope > slack)
-        done = done | (settled & ~tf.reduce_any(open_, axis=1))
-        joining = tf.argmax(tf.where(open_, slope, -tf.ones_like(slope)), axis=1, output_type=tf.int32)
-        joins = settled[:, None]
-        place = tf.where(settled, joining, leaving)
-        is_place = tf.equal(tf.range(k)[None, :], place[:, None])
-        unit = tf.cast(is_place, tf.float64)
+class _Search(NamedTuple):
+    """The state of the search.
 
-        column = applied(q_matrix, unit)
-        projected = applied(inverse, column)
-        distance = tf.reduce_sum(unit * column, 1, True) - tf.reduce_sum(projected * column, 1, True)
-        of_place = applied(inverse, unit)
-        pivot = tf.where(joins, distance, -tf.reduce_sum(unit * of_place, 1, True))
-        near = joins & (distance < _APART)
-        change = tf.where(joins, projected - unit, of_place) / tf.where(near, tf.ones_like(pivot), pivot)
-        update = change[:, :, None] * (change * pivot)[:, None, :]
-        after = tf.where(joins, chosen | is_place, chosen & ~is_place)
-        both = after[:, :, None] & after[:, None, :]
-        moved = tf.where(both, inverse + update, tf.zeros_like(inverse))
+    Args:
+        iteration: scalar.
+        done: whether a problem is solved, `[B]`.
+        settled: whether z is the unconstrained minimum among the chosen, so that an index may join, `[B]`.
+        leaving: the index that leaves where it is not, `[B]`.
+        z: as of `Minimum`.
+        inverse: as of `Minimum`.
+        chosen: as of `Minimum`.
+        barred: the indices that may not join before z has moved, `[B, K]`.
+    """
 
-        target = applied(moved, q)
-        for _ in range(2):
-            missing = tf.where(after, q - applied(q_matrix, target), zeros)
-            target = target + applied(moved, missing)
-        # Rounding alone makes a joining index leave at once, and would do so for ever.
-        refused = near | (joins & (tf.reduce_sum(unit * target, 1, True) <= 0))
-        negative = after & (target <= 0)
-        fraction = tf.where(negative, z / tf.where(negative, z - target, tf.ones_like(z)), tf.ones_like(z))
-        first = tf.argmin(fraction, axis=1, output_type=tf.int32)
-        share = tf.reduce_min(fraction, axis=1, keepdims=True)
-        arrives = ~tf.reduce_any(negative, axis=1)
-        stops = ~arrives[:, None] & tf.equal(tf.range(k)[None, :], first[:, None])
-        between = tf.where(after & ~stops, z + share * (target - z), zeros)
-        moved_to = tf.where(arrives[:, None], tf.where(after, target, zeros), between)
+    iteration: tf.Tensor
+    done: tf.Tensor
+    settled: tf.Tensor
+    leaving: tf.Tensor
+    z: tf.Tensor
+    inverse: tf.Tensor
+    chosen: tf.Tensor
+    barred: tf.Tensor
 
-        keep = done[:, None] | refused
-        return (
-            iteration + 1,
-            done,
-            tf.where(keep[:, 0], settled, arrives),
-            tf.where(keep[:, 0], leaving, first),
-            tf.where(keep, z, moved_to),
-            tf.where(keep[:, :, None], inverse, moved),
-            tf.where(keep, chosen, after),
-            tf.where(done[:, None], barred, tf.where(refused, barred | is_place, none)),
-        )
 
-    start = (
-        tf.constant(0),
-        tf.zeros([batch], tf.bool),
-        tf.ones([batch], tf.bool),
-        tf.zeros([batch], tf.int32),
-        zeros,
-        tf.zeros_like(q_matrix),
-        none,
-        none,
+def _step(q_matrix: tf.Tensor, q: tf.Tensor, search: _Search) -> _Search:
+    slope = q - applied(q_matrix, search.z)
+    slack = _SLACK * _EPSILON * (applied(tf.abs(q_matrix), search.z) + tf.abs(q))
+    open_ = ~search.chosen & ~search.barred & (slope > slack)
+    done = search.done | (search.settled & ~tf.reduce_any(open_, axis=1))
+    joining = tf.argmax(tf.where(open_, slope, -tf.ones_like(slope)), axis=1, output_type=tf.int32)
+    joins = search.settled[:, None]
+    place = _at(tf.where(search.settled, joining, search.leaving), slope)
+    unit = tf.cast(place, tf.float64)
+
+    pivoted, near = _pivoted(q_matrix, search.inverse, unit, joins)
+    chosen = tf.where(joins, search.chosen | place, search.chosen & ~place)
+    both = chosen[:, :, None] & chosen[:, None, :]
+    inverse = tf.where(both, pivoted, tf.zeros_like(pivoted))
+    target = _refined(q_matrix, q, inverse, chosen)
+    # Rounding alone makes a joining index leave at once, and would do so for ever.
+    refused = near | (joins & (tf.reduce_sum(unit * target, 1, True) <= 0))
+    z, arrives, leaving = _moved(search.z, target, chosen)
+
+    keep = done[:, None] | refused
+    barred = tf.where(refused, search.barred | place, tf.zeros_like(place))
+    return _Search(
+        search.iteration + 1,
+        done,
+        tf.where(keep[:, 0], search.settled, arrives),
+        tf.where(keep[:, 0], search.leaving, leaving),
+        tf.where(keep, search.z, z),
+        tf.where(keep[:, :, None], search.inverse, inverse),
+        tf.where(keep, search.chosen, chosen),
+        tf.where(done[:, None], search.barred, barred),
     )
-    iterations, _, _, _, z, inverse, chosen, _ = tf.while_loop(going, step, start)
-    return Minimum(z, inverse, chosen, iterations)
+
+
+def _at(index: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Where an `index` `[B]` is, `[B, K]` bool."""
+    return tf.equal(tf.range(like.shape[1])[None, :], index[:, None])
+
+
+def _pivoted(q_matrix: tf.Tensor, inverse: tf.Tensor, unit: tf.Tensor, joins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """`inverse` with the index of `unit` added, or removed, by rank one; and where it is too near to be added."""
+    column = applied(q_matrix, unit)
+    projected = applied(inverse, column)
+    distance = tf.reduce_sum(unit * column, 1, True) - tf.reduce_sum(projected * column, 1, True)
+    of_place = applied(inverse, unit)
+    pivot = tf.where(joins, distance, -tf.reduce_sum(unit * of_place, 1, True))
+    near = joins & (distance < _APART)
+    change = tf.where(joins, projected - unit, of_place) / tf.where(near, tf.ones_like(pivot), pivot)
+    return inverse + change[:, :, None] * (change * pivot)[:, None, :], near
+
+
+def _refined(q_matrix: tf.Tensor, q: tf.Tensor, inverse: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """The unconstrained minimum among the `chosen`, refined twice."""
+    target = applied(inverse, q)
+    for _ in range(2):
+        missing = tf.where(chosen, q - applied(q_matrix, target), tf.zeros_like(q))
+        target = target + applied(inverse, missing)
+    return target
+
+
+def _moved(z: tf.Tensor, target: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """z moved to `target`, or to where the first of its `chosen` elements is 0; whether it arrives; and that index."""
+    negative = chosen & (target <= 0)
+    fraction = tf.where(negative, z / tf.where(negative, z - target, tf.ones_like(z)), tf.ones_like(z))
+    first = tf.argmin(fraction, axis=1, output_type=tf.int32)
+    share = tf.reduce_min(fraction, axis=1, keepdims=True)
+    arrives = ~tf.reduce_any(negative, axis=1)
+    stops = ~arrives[:, None] & _at(first, z)
+    between = tf.where(chosen & ~stops, z + share * (target - z), tf.zeros_like(z))
+    whole = tf.where(chosen, target, tf.zeros_like(z))
+    return tf.where(arrives[:, None], whole, between), arrives, first
