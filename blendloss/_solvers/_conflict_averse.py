@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -56,65 +56,87 @@ def _coefficients(gram: tf.Tensor, radius: float) -> tuple[tf.Tensor, tf.Tensor,
     level = mean_length <= STATIONARY * tf.reduce_mean(lengths)
     along = applied(gram, mean) / tf.where(level, tf.ones_like(mean_length), mean_length)
 
-    def shifted(theta: tf.Tensor) -> Hull:
-        return hull(gram + theta * (along[:, None] + along[None, :]) + theta**2)
+    def going(search: _Search) -> tf.Tensor:
+        return (search.trial < _TRIALS) & ~search.done
 
-    def going(trial: tf.Tensor, _: tf.Tensor, done: tf.Tensor, *__: tf.Tensor) -> tf.Tensor:
-        return (trial < _TRIALS) & ~done
-
-    def step(
-        trial: tf.Tensor,
-        steps: tf.Tensor,
-        _: tf.Tensor,
-        streak: tf.Tensor,
-        piece: tf.Tensor,
-        theta: tf.Tensor,
-        low: tf.Tensor,
-        high: tf.Tensor,
-        *__: tf.Tensor,
-    ) -> tuple[tf.Tensor, ...]:
-        found = shifted(theta)
-        w = found.coefficients
-        slope = _slope(found, along, theta)
-        gram_w = applied(gram, w)
-        square = tf.maximum(tf.reduce_sum(w * gram_w), 0.0)
-        wanted = (radius * theta) ** 2
-        over = square > wanted  # the root is above
-        low, high = tf.where(over, theta, low), tf.where(over, high, theta)
-        # |g_w|^2 = square + 2 half x + curve x^2 at theta + x, against c^2 (theta + x)^2
-        half = tf.reduce_sum(slope * gram_w) - radius**2 * theta
-        curve = tf.reduce_sum(slope * applied(gram, slope)) - radius**2
-        beneath = half**2 - curve * (square - wanted)
-        root = theta + (square - wanted) / (tf.sqrt(tf.maximum(beneath, 0.0)) - half)
-        inside = (beneath >= 0) & (root >= low) & (root <= high)
-        following = tf.where(inside, root, tf.sqrt(low * high))
-        # A root far from theta is only as exact as theta is large: one more corrects it.
-        streak = tf.where(tf.reduce_all(piece == found.chosen), streak + 1, 0)
-        stationary = ~over & (tf.sqrt(square) <= STATIONARY * tf.reduce_sum(w * lengths))
-        closed = tf.abs(following - theta) <= _CLOSE * theta
-        return (
-            trial + 1,
-            steps + found.iterations,
-            (streak >= 2) | stationary | closed | (high - low <= _CLOSE * high),
-            tf.where(inside, streak, 0),
-            found.chosen,
-            following,
-            low,
-            high,
-            w,
-        )
+    def step(search: _Search) -> tuple[_Search]:
+        return (_step(gram, along, lengths, radius, search),)
 
     least = length(gram, hull(gram).coefficients)
     high = tf.reduce_max(lengths) / radius
     low = tf.clip_by_value(least / radius * (1 - _CLOSE), 1e-20 * high, high)
-    start = tf.clip_by_value(mean_length / radius, low, high)
-    none = tf.zeros([k], tf.bool)
-    loop = (tf.constant(0), tf.constant(0), level, tf.constant(0), none, start, low, high * (1 + _CLOSE), mean)
-    trials, steps, _, _, _, _, _, _, w = tf.while_loop(going, step, loop)
-    w_length = length(gram, w)
-    stationary = level | (w_length <= STATIONARY * tf.reduce_sum(w * lengths))
-    added = radius * mean_length / tf.where(stationary, tf.ones_like(w_length), w_length) * w
-    return tf.where(stationary, tf.zeros_like(w), mean + added), trials, steps
+    theta = tf.clip_by_value(mean_length / radius, low, high)
+    nothing, none = tf.constant(0), tf.zeros([k], tf.bool)
+    start = _Search(nothing, nothing, level, nothing, none, theta, low, high * (1 + _CLOSE), mean)
+    (found,) = tf.while_loop(going, step, (start,))
+    w_length = length(gram, found.w)
+    stationary = level | (w_length <= STATIONARY * tf.reduce_sum(found.w * lengths))
+    added = radius * mean_length / tf.where(stationary, tf.ones_like(w_length), w_length) * found.w
+    return tf.where(stationary, tf.zeros_like(added), mean + added), found.trial, found.steps
+
+
+class _Search(NamedTuple):
+    """The state of the search for theta.
+
+    Args:
+        trial: how many there were.
+        steps: of the active set, in all trials.
+        done: whether theta is found.
+        streak: how many roots in a row were computed on the `piece`.
+        piece: where w is positive, `[K]` bool.
+        theta: the next trial.
+        low: below the theta that is sought, unless it is there.
+        high: above it.
+        w: of the last trial, `[K]`.
+    """
+
+    trial: tf.Tensor
+    steps: tf.Tensor
+    done: tf.Tensor
+    streak: tf.Tensor
+    piece: tf.Tensor
+    theta: tf.Tensor
+    low: tf.Tensor
+    high: tf.Tensor
+    w: tf.Tensor
+
+
+def _step(gram: tf.Tensor, along: tf.Tensor, lengths: tf.Tensor, radius: float, search: _Search) -> _Search:
+    theta = search.theta
+    found = hull(gram + theta * (along[:, None] + along[None, :]) + theta**2)
+    w = found.coefficients
+    square = tf.maximum(tf.reduce_sum(w * applied(gram, w)), 0.0)
+    excess = square - (radius * theta) ** 2
+    over = excess > 0  # the root is above
+    low, high = tf.where(over, theta, search.low), tf.where(over, search.high, theta)
+    root = _root(gram, radius, w, _slope(found, along, theta), excess, theta)
+    inside = (root >= low) & (root <= high)
+    following = tf.where(inside, root, tf.sqrt(low * high))
+    # A root far from theta is only as exact as theta is large: one more corrects it.
+    streak = tf.where(tf.reduce_all(search.piece == found.chosen), search.streak + 1, 0)
+    stationary = ~over & (tf.sqrt(square) <= STATIONARY * tf.reduce_sum(w * lengths))
+    closed = (tf.abs(following - theta) <= _CLOSE * theta) | (high - low <= _CLOSE * high)
+    return _Search(
+        search.trial + 1,
+        search.steps + found.iterations,
+        (streak >= 2) | stationary | closed,
+        tf.where(inside, streak, 0),
+        found.chosen,
+        following,
+        low,
+        high,
+        w,
+    )
+
+
+def _root(
+    gram: tf.Tensor, radius: float, w: tf.Tensor, slope: tf.Tensor, excess: tf.Tensor, theta: tf.Tensor
+) -> tf.Tensor:
+    """Where |g_w| = c theta, if w goes on along its `slope`; NaN if nowhere."""
+    # excess + 2 half x + curve x^2 is |g_w|^2 - c^2 (theta + x)^2 at theta + x
+    half = tf.reduce_sum(slope * applied(gram, w)) - radius**2 * theta
+    curve = tf.reduce_sum(slope * applied(gram, slope)) - radius**2
+    return theta + excess / (tf.sqrt(half**2 - curve * excess) - half)
 
 
 def _slope(found: Hull, along: tf.Tensor, theta: tf.Tensor) -> tf.Tensor:
