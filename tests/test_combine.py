@@ -42,22 +42,16 @@ def test_broken_loss_of_positive_weight_is_seen(broken):
     np.testing.assert_equal(value, broken)
 
 
-def test_second_derivative_in_loss_and_weight():
-    losses, weights = tf.Variable([2.0, 3.0]), tf.Variable([0.25, 0.75])
+@pytest.mark.parametrize("second", [0.75, 0.0])
+@pytest.mark.parametrize("loss_first", [True, False])
+def test_second_derivative_in_loss_and_weight(loss_first, second):
+    losses, weights = tf.Variable([2.0, 3.0]), tf.Variable([0.25, second])
+    first, then = (losses, weights) if loss_first else (weights, losses)
     with tf.GradientTape() as outer:
         with tf.GradientTape() as inner:
             value = weighted_sum(losses, weights)
-        gradient = inner.gradient(value, losses)
-    np.testing.assert_array_equal(outer.jacobian(gradient, weights), np.eye(2))
-
-
-def test_second_derivative_in_weight_and_loss():
-    losses, weights = tf.Variable([2.0, 3.0]), tf.Variable([0.25, 0.0])
-    with tf.GradientTape() as outer:
-        with tf.GradientTape() as inner:
-            value = weighted_sum(losses, weights)
-        gradient = inner.gradient(value, weights)
-    np.testing.assert_array_equal(outer.jacobian(gradient, losses), np.eye(2))
+        gradient = inner.gradient(value, first)
+    np.testing.assert_array_equal(outer.jacobian(gradient, then), np.eye(2))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
