@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from blendloss import _checks
 from blendloss._serialization import register
+from blendloss.losses._gaussian import gaussian
 from blendloss.losses._numerics import (
     expm1_over_self,
-    gaussian,
     log1p_over_self,
     over_self,
     reused,

@@ -7,7 +7,8 @@ import math
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import artanh_over_self, in_unit, lorentzian, reused, where
+from blendloss.losses._elementary import log1p
+from blendloss.losses._numerics import in_unit, lorentzian, where
 from blendloss.losses._penalty import ScaledPenalty
 
 
@@ -47,15 +48,12 @@ class Cauchy(ScaledPenalty):
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
         far, r, s = in_unit(residual, self.scale, order=2)
-        square = r * r
-        total = s * s + square
-        # log(1 + x) = 2 artanh(z), z = x / (2 + x), x = u^2.
-        y = reused(1.0 / (s * s + total))
-        near = residual * (residual * (s * s * y * artanh_over_self(tf.square(square * y))))
+        u = magnitude / self.scale
+        beyond = u > u.dtype.max / 2.0
         # Far out log(1 + u^2) is 2 log |u|, and |u| itself may overflow.
-        beyond = magnitude > min(1.0, self.scale) * magnitude.dtype.max
-        log = tf.math.log(where(far, where(beyond, magnitude, magnitude / self.scale), total / (s * s)))
-        log_u = where(far, log - tf.cast(beyond, log.dtype) * math.log(self.scale), 0.5 * log)
-        value = where(far | (square > s * s), self.scale * (self.scale * log_u), near)
+        log = log1p(where(far, where(beyond, magnitude, u) - 1.0, r * r / (s * s)))
+        log_u = where(far, log - where(beyond, tf.constant(math.log(self.scale), u.dtype), 0.0), 0.5 * log)
+        # Where u^2 may be flushed to 0, log(1 + u^2) is u^2.
+        value = where(u < 1e-10, 0.5 * residual * residual, self.scale * (self.scale * log_u))
         quotient = lorentzian(residual, self.scale, far, r, s)
         return value, where(far, tf.sign(residual) * self.scale, residual) * quotient

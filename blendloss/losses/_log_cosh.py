@@ -7,24 +7,19 @@ import math
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import artanh_over_self, polynomial, reused, where
-from blendloss.losses._penalty import ScaledPenalty
+from blendloss.losses._elementary import expm1
+from blendloss.losses._numerics import artanh_over_self, reused, series, where
+from blendloss.losses._penalty import ScaledPenalty, with_slope
 
-# log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 4e-11 and
-# 6e-20. The slope is its derivative, tanh(u) / u = 2 sum (n + 1) c_n u^2n, with 6e-9 and 2e-17.
-_COEFFICIENTS = {
-    tf.float32: (
-        0.49999999997876921, -0.083333329886218716, 0.022222129250610572, -0.0067450562763526818,
-        0.0021817510446276498, -0.00072271994121803503, 0.00022705196455844478, -5.6739057947233257e-05,
-        7.7434217755859768e-06,
-    ),
-    tf.float64: (
-        0.5, -0.0833333333333333148, 0.0222222222222204324, -0.0067460317459633189, 0.00218694885223454994,
-        -0.000738602943859645545, 0.00025658043606239186, -0.0000909888653434813392, 0.0000327760785164952189,
-        -0.0000119466241165282035, 4.38266144225282921e-6, -1.59716632965741364e-6, 5.59709923225520597e-7,
-        -1.76892748956669629e-7, 4.54786530766834938e-8, -8.11194822786848565e-9, 7.27617893351934908e-10,
-    ),
-}  # fmt: skip
+# log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 6e-20.
+_COEFFICIENTS = (
+    0.5, -0.0833333333333333148, 0.0222222222222204324, -0.0067460317459633189, 0.00218694885223454994,
+    -0.000738602943859645545, 0.00025658043606239186, -0.0000909888653434813392, 0.0000327760785164952189,
+    -0.0000119466241165282035, 4.38266144225282921e-6, -1.59716632965741364e-6, 5.59709923225520597e-7,
+    -1.76892748956669629e-7, 4.54786530766834938e-8, -8.11194822786848565e-9, 7.27617893351934908e-10,
+)  # fmt: skip
+# |u| up to which tanh |u| is taken from its series, and at which it rounds to 1.
+_NEAR, _FAR = 0.17, 20.0
 
 
 @register
@@ -65,13 +60,16 @@ class LogCosh(ScaledPenalty):
         a = magnitude / self.scale
         far = a > 1.0
         t = tf.square(where(far, 0.0, a))
-        coefficients = _COEFFICIENTS[residual.dtype]
-        near_value = residual * residual * polynomial(coefficients, t)
-        near_slope = residual * polynomial([2.0 * (n + 1) * c for n, c in enumerate(coefficients)], t)
-        # log cosh u = |u| - log 2 + log1p(exp(-2 |u|)) and tanh |u| = (1 - exp(-2 |u|)) / (1 + exp(-2 |u|)).
-        decay = tf.exp(-2.0 * a)
-        z = decay * reused(1.0 / (2.0 + decay))  # log1p(x) = 2 artanh(x / (2 + x)), x <= e^-2
-        log1p = 2.0 * z * artanh_over_self(z * z, most=0.005)
-        far_value = self.scale * (magnitude + self.scale * (log1p - math.log(2.0)))
-        far_slope = tf.sign(residual) * self.scale * ((1.0 - decay) / (1.0 + decay))
-        return where(far, far_value, near_value), where(far, far_slope, near_slope)
+        near = residual * (residual * series(_COEFFICIENTS, t, 0.0, 1.0))
+        # log cosh |u| = |u| - log 2 + log1p(d), d = exp(-2 |u|), and with e = 1 / d - 1, log1p(d) = 2 artanh(1 / (3 + 2 e)).
+        e = expm1(2.0 * where(a > _FAR, _FAR, a))
+        z = reused(1.0 / (3.0 + 2.0 * e))
+        log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
+        value = where(far, self.scale * (magnitude + self.scale * (log1p - math.log(2.0))), near)
+        # tanh |u| = e / (2 + e); near 0 the scale and the quotient by it would cost digits.
+        tanh = where(residual < 0.0, -e, e) / (2.0 + e)
+        straight = residual * series([2.0 * (n + 1) * c for n, c in enumerate(_COEFFICIENTS)], t, 0.0, _NEAR**2)
+        slope = where(a < _NEAR, straight, self.scale * tanh)
+        # 1 - tanh^2 = (1 - tanh) (1 + tanh), of which autodiff would take a difference.
+        less = 2.0 / (2.0 + e)
+        return value, with_slope(residual, slope, less * (2.0 - less))

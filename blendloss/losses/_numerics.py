@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
+from numpy.polynomial import Chebyshev, Polynomial
 
-# Exponents are clipped here: exp(_SHIFT - _DEEPEST) is 0 and exp(_DEEPEST - _SHIFT) is inf.
-_DEEPEST = {tf.float32: 140.0, tf.float64: 780.0}
-_SHIFT = 32.0
 # More bits than a significand has.
 _DIGITS = {tf.float32: 32, tf.float64: 60}
-# The integer of the same width, and the mask that keeps the upper half of the significand (12 of 24, 26 of 53 bits).
-_UPPER_HALF = {tf.float32: (tf.int32, -(1 << 12)), tf.float64: (tf.int64, -(1 << 27))}
 
 
 def where(condition: tf.Tensor, x: tf.Tensor | float, y: tf.Tensor | float) -> tf.Tensor:
@@ -75,48 +72,35 @@ def log1p_over_self(x: tf.Tensor) -> tf.Tensor:
 
 def artanh_over_self(z_squared: tf.Tensor, most: float = 1 / 9) -> tf.Tensor:
     """artanh(z) / z = 1 + z^2 / 3 + z^4 / 5 + ... for z^2 <= `most`: half of log(1 + x) / z for z = x / (2 + x)."""
-    enough = np.finfo(z_squared.dtype.as_numpy_dtype).eps / 16
-    terms = next(n for n in itertools.count(1) if most**n / (2 * n + 1) < enough)
-    return polynomial([1.0 / (2 * n + 1) for n in range(terms)], z_squared)
+    terms = _terms(lambda n: most**n / (2 * n + 1))
+    return series([1.0 / (2 * n + 1) for n in range(terms)], z_squared, 0.0, most)
 
 
-def expm1_over_self(x: tf.Tensor) -> tf.Tensor:
-    """(exp(x) - 1) / x for |x| <= 1/2, by its Taylor series: XLA's own expm1 is off by up to 5 ulp."""
-    terms = {tf.float32: 9, tf.float64: 16}[x.dtype]
-    return polynomial([1.0 / math.factorial(n + 1) for n in range(terms)], x)
+def expm1_over_self(x: tf.Tensor, most: float = 0.5) -> tf.Tensor:
+    """(exp(x) - 1) / x for |x| <= `most`."""
+    terms = _terms(lambda n: most**n / math.factorial(n + 1))
+    return series([1.0 / math.factorial(n + 1) for n in range(terms)], x, -most, most)
 
 
-def gaussian(residual: tf.Tensor, scale: float, rate: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """exp(-rate (r / scale)^2) within a few ulp at any depth, as two factors; `rate` is plus or minus a power of 2.
-
-    One rounding of u = r / scale alone costs 2 u^2 ulp of the result. So u is split: the upper half of its bits has an
-    exact square, and what is left, kept with the remainder of the division, enters as a factor near 1.
-
-    Returns:
-        `residual`, clipped to where the Gaussian is surely 0 (or inf); the Gaussian over the last factor; and that
-        factor: 1, or exp(-+32) where the Gaussian itself might underflow (overflow) while r times it would not.
-    """
-    dtype = residual.dtype
-    integer, mask = _UPPER_HALF[dtype]
-    deepest = scale * math.sqrt(_DEEPEST[dtype] / abs(rate))
-    residual = where(tf.abs(residual) > deepest, tf.sign(residual) * deepest, residual)
-    bits = tf.bitwise.bitwise_and(tf.bitcast(residual / scale, integer), tf.constant(mask, integer))
-    # A constant to autodiff: the derivative, 2 rate u / scale, arrives in full through `rest`.
-    upper = tf.stop_gradient(tf.bitcast(bits, dtype))
-    scale_upper, scale_lower = _split(scale, dtype)
-    rest = ((residual - upper * scale_upper) - upper * scale_lower) / scale
-    delta = -rate * rest * (2.0 * upper + rest)
-    factor = 1.0 + delta * polynomial([1.0, 1 / 2, 1 / 6, 1 / 24, 1 / 120], delta)
-    # Exact also after the shift: the exponent is a half-width square, above 32, and only shrinks.
-    exponent, sign = abs(rate) * (upper * upper), math.copysign(1.0, -rate)
-    deep = exponent > _SHIFT
-    power = tf.exp(sign * (exponent - where(deep, tf.constant(_SHIFT, dtype), 0.0)))
-    return residual, power * factor, where(deep, tf.constant(math.exp(sign * _SHIFT), dtype), 1.0)
+def _terms(size: Callable[[int], float]) -> int:
+    """How many of these sizes are more than a sixteenth of an ulp of 1 in float64."""
+    return next(n for n in itertools.count(1) if size(n) < np.finfo(np.float64).eps / 16)
 
 
-def _split(number: float, dtype: tf.DType) -> tuple[float, float]:
-    """`number`, rounded to `dtype`, as a sum of two numbers of half as many bits."""
-    float_type, int_type = dtype.as_numpy_dtype, _UPPER_HALF[dtype][0].as_numpy_dtype
-    whole = np.asarray(number, float_type)
-    upper = (whole.view(int_type) & int_type(_UPPER_HALF[dtype][1])).view(float_type)
-    return float(upper), float(whole - upper)
+def series(coefficients: Sequence[float], x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """c_0 + c_1 x + c_2 x^2 + ... for `low` <= x <= `high`, of fewer terms if `x` is float32."""
+    if x.dtype == tf.float32:
+        coefficients = _economized(tuple(coefficients), low, high)
+    return polynomial(coefficients, x)
+
+
+@functools.cache
+def _economized(coefficients: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
+    """Those of the polynomial of least degree with the same values, to a sixteenth of an ulp of float32."""
+    whole = Polynomial(coefficients)
+    x = np.linspace(low, high, 1001)
+    for degree in range(1, len(coefficients)):
+        found = Chebyshev.interpolate(whole, degree, domain=[low, high]).convert(kind=Polynomial)
+        if np.max(np.abs(found(x) / whole(x) - 1.0)) < np.finfo(np.float32).eps / 16:
+            return tuple(found.coef)
+    return coefficients

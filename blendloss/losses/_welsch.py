@@ -5,8 +5,14 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._numerics import expm1_over_self, gaussian, where
+from blendloss.losses._elementary import expm1
+from blendloss.losses._gaussian import gaussian
+from blendloss.losses._numerics import where
 from blendloss.losses._penalty import ScaledPenalty
+
+
+# u^2 at which 1 - exp(-u^2) rounds to 1.
+_FAR = 40.0
 
 
 @register
@@ -44,8 +50,8 @@ class Welsch(ScaledPenalty):
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         u = residual / self.scale
         square = u * u
-        far = square > 0.5
-        near = 0.5 * residual * (residual * expm1_over_self(-where(far, 0.0, square)))
-        outer = 0.5 * self.scale * (self.scale * (1.0 - tf.exp(-square)))  # where a rounded u^2 is accurate enough
+        # Where u^2 may be flushed to 0, 1 - exp(-u^2) is u^2.
+        outer = -0.5 * self.scale * (self.scale * expm1(-where(square > _FAR, _FAR, square)))
+        value = where(square < 1e-20, 0.5 * residual * residual, outer)
         clipped, power, shift = gaussian(residual, self.scale, 1.0)
-        return where(far, outer, near), clipped * shift * power
+        return value, clipped * shift * power
