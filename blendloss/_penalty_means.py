@@ -137,7 +137,7 @@ _Function = Callable[..., list[tf.Tensor]]
 def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
     """How `count` penalties are summed where `array` is."""
     if _on_gpu(array):
-        return _summed_apart
+        return _summed_in_pairs
     return partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
 
 
@@ -156,11 +156,20 @@ def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: in
     return totals[0] if stacks == 1 else tf.concat(totals, 0)
 
 
-def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-    """As `_summed_together`, each of the K arrays by itself: XLA:GPU makes one kernel of them and of the slopes."""
-    rows, rest = zip(*[_rows(array, _GPU_ROW) for array in function(*arrays)], strict=True)
-    sums = tf.stack([tf.reduce_sum(row, axis=-1) for row in rows])
-    return _total(sums, 1, tf.stack(rest))
+def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """As `_summed_together`, two as the parts of complex numbers: XLA:GPU makes one kernel of all and of the slopes."""
+    values = function(*arrays)
+    even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
+    pairs = [tf.complex(*pair) for pair in zip(even[::2], even[1::2], strict=True)]
+    rows, rest = zip(*[_rows(pair, _GPU_ROW) for pair in pairs], strict=True)
+    sums, beyond = tf.stack([tf.reduce_sum(row, axis=-1) for row in rows]), tf.stack(rest)
+    return _total(_parts(sums), 1, _parts(beyond))[: len(values)]
+
+
+def _parts(pairs: tf.Tensor) -> tf.Tensor:
+    """Real and imaginary parts, of `[P, n]` pairs: `[2 P, n]`."""
+    parts = tf.stack([tf.math.real(pairs), tf.math.imag(pairs)], axis=1)
+    return tf.reshape(parts, [2 * pairs.shape[0], tf.shape(pairs)[-1]])
 
 
 def _rows(array: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:

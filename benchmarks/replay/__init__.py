@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import problems
+from benchmarks import hlo, problems
 from benchmarks.bandwidth import COPY, GIGABYTES, SHARE
 from benchmarks.compile import compiled
 from benchmarks.harness import Axis, Benchmark, Part, Plot, Quantity, Subject, blocks
@@ -87,6 +87,7 @@ def write(folder: Path, program: dict[str, Any], text: str, arguments: list[Any]
     (place / "program.json").write_text(json.dumps(program, indent=1))
     shutil.copy(Path(__file__).with_name("run.py"), folder)
     shutil.copy(blocks.__file__, folder)
+    shutil.copy(hlo.__file__, folder)
 
 
 def _period(array: np.ndarray) -> np.ndarray:

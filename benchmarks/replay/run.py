@@ -1,8 +1,9 @@
-"""Runs exported programs with JAX: `python run.py [DIR]`. Needs JAX and NumPy, and `blocks.py` beside the programs.
+"""Runs exported programs with JAX: `python run.py [DIR]`. Needs JAX and NumPy, and what else is beside the programs.
 
 Compiles each on the device that JAX finds, checks its results against the exporter's, times all of a case block by
 block in random order beside a copy, in fresh processes, and writes `samples.jsonl`, which `python -m benchmarks report`
-reads.
+reads. With `--target FILE`, a description of a GPU as XLA's source has them, the programs are compiled for that GPU,
+which need not be here, and their bytes are counted; nothing runs.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ SMALLEST = 1 << 28
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="what was exported")
-    parser.add_argument("--output", type=Path, help="folder for samples.jsonl (FOLDER/times)")
+    parser.add_argument("--output", type=Path, help="folder for samples.jsonl (FOLDER/times, or counts)")
     parser.add_argument("--processes", type=int, default=3, help="fresh processes for each case (3)")
     parser.add_argument("--blocks", type=int, default=12, help="times that each program is timed in a process (12)")
     parser.add_argument("--milliseconds", type=int, default=50, help="of a block, about (50)")
+    parser.add_argument("--target", type=Path, help="of a GPU that need not be here: count, do not run")
     parser.add_argument("--resume", action="store_true", help="go on with the samples that --output holds")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -44,7 +46,8 @@ def main() -> int:
 
 def conduct(given: argparse.Namespace) -> int:
     """A fresh process for each case and repetition."""
-    path = (given.output or given.folder / "times") / "samples.jsonl"
+    counting = given.target is not None
+    path = (given.output or given.folder / ("counts" if counting else "times")) / "samples.jsonl"
     if path.exists() and not given.resume:
         print(f"{path} is there already: go on with --resume, or choose another --output", file=sys.stderr)
         return 2
@@ -55,7 +58,7 @@ def conduct(given: argparse.Namespace) -> int:
     if not cases:
         print(f"{given.folder} holds no programs", file=sys.stderr)
         return 2
-    jobs = [(json.loads(case), process) for process in range(given.processes) for case in cases]
+    jobs = [(json.loads(case), process) for process in range(1 if counting else given.processes) for case in cases]
     failed = 0
     for number, (case, process) in enumerate(jobs, 1):
         if not any(record["case"] == case and record["process"] == process for record in held):
@@ -94,20 +97,22 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
     load = os.getloadavg()[0]
     samples: list[dict[str, Any]] = []
     runs = {}
-    builders = {COPY: copy}
+    target = None if given.target is None else gpu(given.target.read_text())
+    builders = {COPY: copy} if target is None else {}
     exporter = None
     for program, place in programs(folder):
         if program["case"] == case:
             exporter = program["commit"]
-            builders[program["arm"]] = lambda program=program, place=place: build(program, place)
-    if BASE in builders:
+            builders[program["arm"]] = lambda program=program, place=place: build(program, place, target)
+    if BASE in builders and target is None:
         builders[BASE + AGAIN] = builders[BASE]
     for arm, builder in builders.items():
         start = time.perf_counter()
         try:
             call, facts = builder()
-            runs[arm] = timed(call)
-            runs[arm](3)
+            if call:
+                runs[arm] = timed(call)
+                runs[arm](3)
         except Exception as error:
             runs.pop(arm, None)
             samples.append({"event": "failed", "arm": arm, "error": f"{type(error).__name__}: {error}"[:500]})
@@ -116,6 +121,8 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
     samples += interleaved(runs, given.blocks, given.milliseconds / 1e3, seed=process)
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
     device = f"{jax.default_backend()}: {jax.devices()[0].device_kind}"
+    if target is not None:
+        device = f"compiled for {target.device_kind}, not run"
     return {
         "format": 1,
         "benchmark": "replay",
@@ -147,8 +154,31 @@ def timed(call: Any) -> Any:
     return run
 
 
-def build(program: dict[str, Any], place: Path) -> tuple[Any, dict[str, Any]]:
-    """The compiled program as a function of nothing, checked; and its facts."""
+def gpu(description: str) -> Any:
+    """The GPU, to compile for."""
+    from jax.experimental import topologies
+
+    return topologies.get_topology_desc("described", "cuda", target_config=description, topology="1x1x1").devices[0]
+
+
+def counted(program: dict[str, Any], place: Path, target: Any) -> dict[str, Any]:
+    """The facts of a program that is compiled for a GPU that is not here."""
+    from hlo import Module
+    from jax._src.interpreters import mlir
+    from jax._src.lib import xla_client
+    from jax._src.lib.mlir import ir
+
+    with mlir.make_ir_context():
+        module = ir.Module.parse((place / "program.mlir").read_text())
+        devices = xla_client.DeviceList((target,))
+        executable = target.client.compile(module, devices, compile_options=xla_client.CompileOptions())
+    return {**program["facts"], "bytes accessed": Module(executable.hlo_modules()[0].to_string()).bytes()}
+
+
+def build(program: dict[str, Any], place: Path, target: Any = None) -> tuple[Any, dict[str, Any]]:
+    """The compiled program as a function of nothing, checked, or None where it is for a `target`; and its facts."""
+    if target is not None:
+        return None, counted(program, place, target)
     import jax
     import numpy as np
     from jax._src.lib import xla_client

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss.losses._numerics import reused, series, where
+from blendloss.losses._numerics import coefficients, reused, series, where
 
 # The integer as wide as the type, and where its exponent begins.
 _EXPONENT = {tf.float32: (tf.int32, 23), tf.float64: (tf.int64, 52)}
@@ -21,6 +21,9 @@ _LOG_2 = {
     tf.float32: (0.693359375, -2.12194440054690583e-4),
     tf.float64: (0.693147180369123816490, 1.90821492927058770002e-10),
 }
+# (artanh(z) - z) / z^3 in z^2 <= 1/9, and (exp(f) - 1 - f) / f^2 in |f| <= 0.42.
+_ARTANH = coefficients(lambda n: 1.0 / (2 * n + 3), 1 / 9)
+_EXP = coefficients(lambda n: 1.0 / math.factorial(n + 2), 0.42)
 
 
 def expm1(x: tf.Tensor) -> tf.Tensor:
@@ -62,14 +65,14 @@ def log1p(x: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def of(x: tf.Tensor) -> Any:
-        # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. Powers of 2 are taken from the bits: 2^-n may underflow.
+        # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. The bits are lowered by n: 2^-n may underflow.
         n = tf.bitwise.right_shift(tf.bitcast(1.0 + x, integer) - one, place)
         lowered = tf.bitwise.left_shift(n, place)
         f = tf.bitcast(tf.bitcast(x, integer) - lowered, x.dtype) + (tf.bitcast(one - lowered, x.dtype) - 1.0)
         # With z = f / (2 + f), log(1 + f) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ..., and f - 2 z = f z.
         z = f * reused(1.0 / (2.0 + f))
         square = z * z
-        less = z * (f - 2.0 * square * series([1.0 / (2 * k + 3) for k in range(18)], square, 0.0, 1 / 9))
+        less = z * (f - 2.0 * square * series(_ARTANH, square, 0.0, 1 / 9))
         log = tf.cast(n, x.dtype) * math.log(2.0) + (f - less)
         return where(x <= x.dtype.max, log, x), lambda upstream: upstream / (1.0 + x)
 
@@ -85,7 +88,7 @@ def _halvings(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 def _expm1(f: tf.Tensor, most: float) -> tf.Tensor:
     """exp(f) - 1 for |f| <= `most`: f plus what is smaller, so that hardly more is lost than in one rounding."""
-    return f + f * f * series([1.0 / math.factorial(n + 2) for n in range(18)], f, -most, most)
+    return f + f * f * series(_EXP, f, -most, most)
 
 
 def _power_of_2(n: tf.Tensor) -> tf.Tensor:

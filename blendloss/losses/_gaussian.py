@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss.losses._elementary import exp_in_two
-from blendloss.losses._numerics import where
 
 # Beyond, exponents are clipped: exp(-_DEEPEST) and exp(_DEEPEST) are 0 and inf, also times what is not extreme.
 _DEEPEST = {tf.float32: 140.0, tf.float64: 780.0}

@@ -72,35 +72,32 @@ def log1p_over_self(x: tf.Tensor) -> tf.Tensor:
 
 def artanh_over_self(z_squared: tf.Tensor, most: float = 1 / 9) -> tf.Tensor:
     """artanh(z) / z = 1 + z^2 / 3 + z^4 / 5 + ... for z^2 <= `most`: half of log(1 + x) / z for z = x / (2 + x)."""
-    terms = _terms(lambda n: most**n / (2 * n + 1))
-    return series([1.0 / (2 * n + 1) for n in range(terms)], z_squared, 0.0, most)
+    return series(coefficients(lambda n: 1.0 / (2 * n + 1), most), z_squared, 0.0, most)
 
 
 def expm1_over_self(x: tf.Tensor, most: float = 0.5) -> tf.Tensor:
     """(exp(x) - 1) / x for |x| <= `most`."""
-    terms = _terms(lambda n: most**n / math.factorial(n + 1))
-    return series([1.0 / math.factorial(n + 1) for n in range(terms)], x, -most, most)
+    return series(coefficients(lambda n: 1.0 / math.factorial(n + 1), most), x, -most, most)
 
 
-def _terms(size: Callable[[int], float]) -> int:
-    """How many of these sizes are more than a sixteenth of an ulp of 1 in float64."""
-    return next(n for n in itertools.count(1) if size(n) < np.finfo(np.float64).eps / 16)
+def coefficients(of: Callable[[int], float], most: float) -> list[float]:
+    """Those of a power series, until the next term is below a sixteenth of an ulp of 1 where |x| <= `most`."""
+    enough = np.finfo(np.float64).eps / 16
+    return [of(n) for n in range(next(n for n in itertools.count(1) if most**n * of(n) < enough))]
 
 
-def series(coefficients: Sequence[float], x: tf.Tensor, low: float, high: float) -> tf.Tensor:
+def series(c: Sequence[float], x: tf.Tensor, low: float, high: float) -> tf.Tensor:
     """c_0 + c_1 x + c_2 x^2 + ... for `low` <= x <= `high`, of fewer terms if `x` is float32."""
-    if x.dtype == tf.float32:
-        coefficients = _economized(tuple(coefficients), low, high)
-    return polynomial(coefficients, x)
+    return polynomial(_economized(tuple(c), low, high) if x.dtype == tf.float32 else c, x)
 
 
 @functools.cache
-def _economized(coefficients: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
-    """Those of the polynomial of least degree with the same values, to a sixteenth of an ulp of float32."""
-    whole = Polynomial(coefficients)
+def _economized(c: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
+    """The coefficients of the polynomial of least degree with the same values, to a sixteenth of an ulp of float32."""
+    whole = Polynomial(c)
     x = np.linspace(low, high, 1001)
-    for degree in range(1, len(coefficients)):
+    for degree in range(1, len(c)):
         found = Chebyshev.interpolate(whole, degree, domain=[low, high]).convert(kind=Polynomial)
         if np.max(np.abs(found(x) / whole(x) - 1.0)) < np.finfo(np.float32).eps / 16:
             return tuple(found.coef)
-    return coefficients
+    return c

@@ -10,7 +10,6 @@ from blendloss.losses._gaussian import gaussian
 from blendloss.losses._numerics import where
 from blendloss.losses._penalty import ScaledPenalty
 
-
 # u^2 at which 1 - exp(-u^2) rounds to 1.
 _FAR = 40.0
 
