@@ -82,7 +82,7 @@ class Barron(Penalty):
         clipped, power, shift = gaussian(residual, self.scale, -0.5 * sign)
         far = tf.abs(u) > 1.0
         near = 0.5 * u * (u * expm1_over_self(sign * 0.5 * tf.square(where(far, 0.0, u))))
-        return where(far, sign * (power * shift - 1.0), near), clipped * shift / self.scale / self.scale * power
+        return where(far, sign * (power * shift - 1.0), near), clipped / self.scale * shift / self.scale * power
 
     def _power(self, residual: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         alpha, b, root = self.alpha, abs(self.alpha - 2.0), math.sqrt(abs(self.alpha - 2.0))

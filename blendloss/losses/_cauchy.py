@@ -54,6 +54,7 @@ class Cauchy(ScaledPenalty):
         log = log1p(where(far, where(beyond, magnitude, u) - 1.0, r * r / (s * s)))
         log_u = where(far, log - where(beyond, tf.constant(math.log(self.scale), u.dtype), 0.0), 0.5 * log)
         # Where u^2 may be flushed to 0, log(1 + u^2) is u^2.
-        value = where(u < 1e-10, 0.5 * residual * residual, self.scale * (self.scale * log_u))
+        # Not the scale twice in a row: TensorFlow's optimizer multiplies constants, and its square may overflow.
+        value = where(u < 1e-10, 0.5 * residual * residual, self.scale * tf.abs(self.scale * log_u))
         quotient = lorentzian(residual, self.scale, far, r, s)
         return value, where(far, tf.sign(residual) * self.scale, residual) * quotient

@@ -21,22 +21,21 @@ _LOG_2 = {
     tf.float32: (0.693359375, -2.12194440054690583e-4),
     tf.float64: (0.693147180369123816490, 1.90821492927058770002e-10),
 }
-# (artanh(z) - z) / z^3 in z^2 <= 1/9, and (exp(f) - 1 - f) / f^2 in |f| <= 0.42.
+# (artanh(z) - z) / z^3 in z^2 <= 1/9, and (exp(f) - 1 - f) / f^2 in |f| <= 0.45.
 _ARTANH = coefficients(lambda n: 1.0 / (2 * n + 3), 1 / 9)
-_EXP = coefficients(lambda n: 1.0 / math.factorial(n + 2), 0.42)
+_EXP = coefficients(lambda n: 1.0 / math.factorial(n + 2), 0.45)
 
 
 def expm1(x: tf.Tensor) -> tf.Tensor:
     """exp(x) - 1 for |x| <= 80."""
+    power, f, more = expm1_parts(x)
+    return power * (f + f * more) + (power - 1.0)  # where 2^n = 1 only the first term is left: nothing cancels near 0
 
-    @tf.custom_gradient
-    def of(x: tf.Tensor) -> Any:
-        n, f = _halvings(x)
-        power = _power_of_2(n)
-        # Where n = 0 only the first term is left: nothing cancels near 0.
-        return power * _expm1(f, 0.347) + (power - 1.0), lambda upstream: upstream * (1.0 + expm1(x))
 
-    return of(x)
+def expm1_parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """2^n, f and (exp(f) - 1) / f - 1, with x = n log 2 + f, |f| <= log(2) / 2, and f = x where n = 0; |x| <= 80."""
+    n, f = _halvings(x)
+    return _power_of_2(n), f, f * series(_EXP, f, -0.347, 0.347)
 
 
 def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -44,15 +43,16 @@ def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
     Args:
         x: within twice the range of exponents.
-        more: at most 0.07 in size.
+        more: at most 0.1 in size.
     """
     n, f = _halvings(x)
     half = tf.floor(0.5 * n)
 
     @tf.custom_gradient
     def first(more: tf.Tensor) -> Any:
-        power = _power_of_2(n - half)
-        return power * _expm1(f + more, 0.42) + power, lambda upstream: upstream * first(more)
+        power, rest = _power_of_2(n - half), f + more
+        value = power * (rest + rest * rest * series(_EXP, rest, -0.45, 0.45)) + power
+        return value, lambda upstream: upstream * first(more)
 
     return first(more), tf.stop_gradient(_power_of_2(half))
 
@@ -60,23 +60,16 @@ def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def log1p(x: tf.Tensor) -> tf.Tensor:
     """log(1 + x) for x >= 0."""
     integer, bits = _EXPONENT[x.dtype]
-    one = np.asarray(1.0, x.dtype.as_numpy_dtype).view(integer.as_numpy_dtype)
-    place = tf.constant(bits, integer)
-
-    @tf.custom_gradient
-    def of(x: tf.Tensor) -> Any:
-        # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. The bits are lowered by n: 2^-n may underflow.
-        n = tf.bitwise.right_shift(tf.bitcast(1.0 + x, integer) - one, place)
-        lowered = tf.bitwise.left_shift(n, place)
-        f = tf.bitcast(tf.bitcast(x, integer) - lowered, x.dtype) + (tf.bitcast(one - lowered, x.dtype) - 1.0)
-        # With z = f / (2 + f), log(1 + f) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ..., and f - 2 z = f z.
-        z = f * reused(1.0 / (2.0 + f))
-        square = z * z
-        less = z * (f - 2.0 * square * series(_ARTANH, square, 0.0, 1 / 9))
-        log = tf.cast(n, x.dtype) * math.log(2.0) + (f - less)
-        return where(x <= x.dtype.max, log, x), lambda upstream: upstream / (1.0 + x)
-
-    return of(x)
+    # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. 2^-n may underflow, its double not.
+    exponent = tf.bitwise.right_shift(tf.bitcast(1.0 + x, integer), tf.constant(bits, integer))
+    n = tf.cast(exponent, x.dtype) - _bias(x.dtype)
+    power = _power_of_2(1.0 - n)
+    f = (0.5 * x) * power + (0.5 * power - 1.0)
+    # With z = f / (2 + f), log(1 + f) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ..., and f - 2 z = f z.
+    z = f * reused(1.0 / (2.0 + f))
+    square = z * z
+    less = z * (f - 2.0 * square * series(_ARTANH, square, 0.0, 1 / 9))
+    return where(x <= x.dtype.max, n * math.log(2.0) + (f - less), x)
 
 
 def _halvings(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -86,13 +79,12 @@ def _halvings(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return n, (x - n * upper) - n * lower
 
 
-def _expm1(f: tf.Tensor, most: float) -> tf.Tensor:
-    """exp(f) - 1 for |f| <= `most`: f plus what is smaller, so that hardly more is lost than in one rounding."""
-    return f + f * f * series(_EXP, f, -most, most)
-
-
 def _power_of_2(n: tf.Tensor) -> tf.Tensor:
     """2^n for a whole n that is the exponent of a normal number."""
     integer, bits = _EXPONENT[n.dtype]
-    bias = 1 - np.finfo(n.dtype.as_numpy_dtype).minexp
-    return tf.bitcast(tf.bitwise.left_shift(tf.cast(n, integer) + bias, tf.constant(bits, integer)), n.dtype)
+    # Exact, as the exponent's bits are few. TensorFlow adds integers of 32 bits on the host, wherever they are.
+    return tf.bitcast(tf.cast((n + _bias(n.dtype)) * 2.0**bits, integer), n.dtype)
+
+
+def _bias(dtype: tf.DType) -> float:
+    return 1.0 - float(np.finfo(dtype.as_numpy_dtype).minexp)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss.losses._elementary import exp_in_two
 
 # Beyond, exponents are clipped: exp(-_DEEPEST) and exp(_DEEPEST) are 0 and inf, also times what is not extreme.
-_DEEPEST = {tf.float32: 140.0, tf.float64: 780.0}
+_DEEPEST = {tf.float32: 174.0, tf.float64: 1400.0}
 # The integer of the same width, and the mask that keeps the upper half of the significand (12 of 24, 26 of 53 bits).
 _UPPER_HALF = {tf.float32: (tf.int32, -(1 << 12)), tf.float64: (tf.int64, -(1 << 27))}
 

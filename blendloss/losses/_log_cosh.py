@@ -65,11 +65,12 @@ class LogCosh(ScaledPenalty):
         e = expm1(2.0 * where(a > _FAR, _FAR, a))
         z = reused(1.0 / (3.0 + 2.0 * e))
         log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
+        decay = tf.exp(-2.0 * a)
         value = where(far, self.scale * (magnitude + self.scale * (log1p - math.log(2.0))), near)
         # tanh |u| = e / (2 + e); near 0 the scale and the quotient by it would cost digits.
         tanh = where(residual < 0.0, -e, e) / (2.0 + e)
         straight = series([2.0 * (n + 1) * c for n, c in enumerate(_COEFFICIENTS)], t, 0.0, _NEAR**2)
         slope = where(a < _NEAR, residual * straight, self.scale * tanh)
-        # 1 - tanh^2 = (1 - tanh) (1 + tanh), of which autodiff would take a difference.
-        less = where(a > _FAR, 0.0, 2.0 / (2.0 + e))
-        return value, with_slope(residual, slope, less * (2.0 - less))
+        # 1 - tanh^2 is (1 - tanh) (1 + tanh) = 4 d / (1 + d)^2, where autodiff would take a difference.
+        curvature = where(far, 4.0 * decay / tf.square(1.0 + decay), 1.0 - tf.square(slope / self.scale))
+        return value, with_slope(residual, slope, curvature)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss._serialization import register
-from blendloss.losses._elementary import expm1
+from blendloss.losses._elementary import expm1_parts
 from blendloss.losses._gaussian import gaussian
 from blendloss.losses._numerics import where
 from blendloss.losses._penalty import ScaledPenalty
@@ -49,8 +49,10 @@ class Welsch(ScaledPenalty):
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         u = residual / self.scale
         square = u * u
-        # Where u^2 may be flushed to 0, 1 - exp(-u^2) is u^2.
-        outer = -0.5 * self.scale * (self.scale * expm1(-where(square > _FAR, _FAR, square)))
-        value = where(square < 1e-20, 0.5 * residual * residual, outer)
+        power, f, more = expm1_parts(-where(square > _FAR, _FAR, square))
+        near = 0.5 * residual * (residual + residual * more)  # f is -u^2 there
+        # Not the scale twice in a row: TensorFlow's optimizer multiplies constants, and its square may overflow.
+        outer = 0.5 * self.scale * tf.abs(self.scale * (power * (f + f * more) + (power - 1.0)))
+        value = where(tf.equal(power, 1.0), near, outer)
         clipped, power, shift = gaussian(residual, self.scale, 1.0)
         return value, clipped * shift * power

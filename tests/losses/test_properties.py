@@ -103,6 +103,14 @@ def test_slope_is_the_derivative_of_the_value(penalty):
 
 
 @every_penalty
+def test_forward_mode_gives_the_slope(penalty):
+    residual = tf.constant([-4.3, -0.37, 0.013, 0.2, 0.71, 1.9, 30.0], tf.float64)
+    with tf.autodiff.ForwardAccumulator(residual, tf.ones_like(residual)) as accumulator:
+        value = penalty.value(residual)
+    np.testing.assert_allclose(accumulator.jvp(value), penalty.slope(residual), rtol=1e-13, atol=1e-15)
+
+
+@every_penalty
 def test_gradient_is_the_slope_and_the_second_derivative_its_difference(penalty):
     centre = np.array([-4.3, -1.1, -0.37, -0.02, 0.013, 0.2, 0.71, 1.9, 3.3])
 

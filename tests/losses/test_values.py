@@ -15,8 +15,8 @@ from tests.losses import golden
 from tests.losses.penalties import PENALTIES, every_penalty, unit
 from tests.losses.reference import ulps, value_and_slope
 
-# Worst error in ulp over value and slope, eager and XLA, float32 and float64. Most of it is TensorFlow's: log1p is off
-# by up to 3 ulp, and the slopes of Tukey and Geman-McClure square or cube a quotient. Barron's powers have a
+# Worst error in ulp over value and slope, in every regime, float32 and float64. Most of it is TensorFlow's: log1p is
+# off by up to 3 ulp, and the slopes of Tukey and Geman-McClure square or cube a quotient. Barron's powers have a
 # condition number of |alpha|.
 ULPS: dict[type, float] = {
     losses.SquaredError: 3,
@@ -34,7 +34,7 @@ ULPS: dict[type, float] = {
     losses.Barron: 10,
 }
 FLOATS = [np.float32, np.float64]
-REGIMES = ["eager", "xla"]
+REGIMES = ["eager", "graph", "xla"]
 
 
 def bound(penalty: losses.Penalty) -> float:
@@ -49,8 +49,8 @@ SPECIAL = [math.inf, -math.inf, 0.0, -0.0, math.nan]
 def compute(penalty: losses.Penalty, dtype: type, regime: str) -> list[np.ndarray]:
     """Value and slope at SPECIAL and then over the sweep: one compilation for both."""
     function: Any = penalty.value_and_slope
-    if regime == "xla":
-        function = tf.function(function, jit_compile=True, autograph=False)
+    if regime != "eager":
+        function = tf.function(function, jit_compile=regime == "xla", autograph=False)
     residual = np.concatenate([np.array(SPECIAL, dtype), sweep(unit(penalty), dtype)])
     return [tensor.numpy() for tensor in function(tf.constant(residual))]
 
@@ -79,6 +79,8 @@ EXTREMES = [
     ]
     for scale in (1e-12, 1e12)
 ]
+# Twice in a row their product would overflow in float32.
+EXTREMES += [("cauchy-1e+20", losses.Cauchy(1e20)), ("welsch-1e+20", losses.Welsch(1e20))]
 EXTREMES += [(f"fair-{scale}", losses.Fair(scale)) for scale in (0.3, 5.1, 37.0)]
 EXTREMES += [
     (f"barron({alpha:g})-{scale:g}", losses.Barron(alpha, scale))
@@ -101,6 +103,10 @@ def test_value_and_slope_are_within_a_few_ulp_from_1e_minus_30_to_1e30(penalty, 
             error = ulps(got, exact)
             worst = int(error.argmax())
             assert error[worst] <= bound(penalty), f"{name}({residual[worst]!r}) = {got[worst]!r}, not {exact[worst]!r}"
+
+
+def test_a_gaussian_s_tail_ends_at_any_scale():
+    assert list(losses.Welsch(1e30).slope(tf.constant([3e38, math.inf]))) == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
