@@ -61,13 +61,13 @@ class LogCosh(ScaledPenalty):
         far = a > 1.0
         t = tf.square(where(far, 0.0, a))
         near = residual * (residual * series(_COEFFICIENTS, t, 0.0, 1.0))
-        # log cosh u = |u| - log 2 + log1p(d), d = exp(-2 |u|); with e = 1 / d - 1, log1p(d) = 2 artanh(1 / (3 + 2 e)).
-        e = expm1(2.0 * where(a > _FAR, _FAR, a))
-        z = reused(1.0 / (3.0 + 2.0 * e))
-        log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
+        # log cosh u = |u| - log 2 + log1p(d), d = exp(-2 |u|), and log1p(d) = 2 artanh(d / (2 + d)).
         decay = tf.exp(-2.0 * a)
+        z = decay * reused(1.0 / (2.0 + decay))
+        log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
         value = where(far, self.scale * (magnitude + self.scale * (log1p - math.log(2.0))), near)
-        # tanh |u| = e / (2 + e); near 0 the scale and the quotient by it would cost digits.
+        # tanh |u| = e / (2 + e), e = exp(2 |u|) - 1; near 0 the scale and the quotient by it would cost digits.
+        e = expm1(2.0 * where(a > _FAR, _FAR, a))
         tanh = where(residual < 0.0, -e, e) / (2.0 + e)
         straight = series([2.0 * (n + 1) * c for n, c in enumerate(_COEFFICIENTS)], t, 0.0, _NEAR**2)
         slope = where(a < _NEAR, residual * straight, self.scale * tanh)
