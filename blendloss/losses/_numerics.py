@@ -75,9 +75,9 @@ def artanh_over_self(z_squared: tf.Tensor, most: float = 1 / 9) -> tf.Tensor:
     return series(coefficients(lambda n: 1.0 / (2 * n + 1), most), z_squared, 0.0, most)
 
 
-def expm1_over_self(x: tf.Tensor, most: float = 0.5) -> tf.Tensor:
-    """(exp(x) - 1) / x for |x| <= `most`."""
-    return series(coefficients(lambda n: 1.0 / math.factorial(n + 1), most), x, -most, most)
+def expm1_over_self(x: tf.Tensor) -> tf.Tensor:
+    """(exp(x) - 1) / x for |x| <= 1/2."""
+    return series(coefficients(lambda n: 1.0 / math.factorial(n + 1), 0.5), x, -0.5, 0.5)
 
 
 def coefficients(of: Callable[[int], float], most: float) -> list[float]:
