@@ -95,8 +95,6 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
 
     jax.config.update("jax_enable_x64", True)
     load = os.getloadavg()[0]
-    samples: list[dict[str, Any]] = []
-    runs = {}
     target = None if given.target is None else gpu(given.target.read_text())
     builders = {COPY: copy} if target is None else {}
     exporter = None
@@ -106,18 +104,7 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
             builders[program["arm"]] = lambda program=program, place=place: build(program, place, target)
     if BASE in builders and target is None:
         builders[BASE + AGAIN] = builders[BASE]
-    for arm, builder in builders.items():
-        start = time.perf_counter()
-        try:
-            call, facts = builder()
-            if call:
-                runs[arm] = timed(call)
-                runs[arm](3)
-        except Exception as error:
-            runs.pop(arm, None)
-            samples.append({"event": "failed", "arm": arm, "error": f"{type(error).__name__}: {error}"[:500]})
-            continue
-        samples.append({"event": "built", "arm": arm, "seconds": time.perf_counter() - start, "facts": facts})
+    runs, samples = built(builders)
     samples += interleaved(runs, given.blocks, given.milliseconds / 1e3, seed=process)
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
     device = f"{jax.default_backend()}: {jax.devices()[0].device_kind}"
@@ -138,6 +125,25 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
         "workers": {"replay": {"versions": {"python": platform.python_version(), **versions}, "device": device}},
         "samples": samples,
     }
+
+
+def built(builders: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What can be timed, by arm, and a sample for each that was built, or failed."""
+    runs: dict[str, Any] = {}
+    samples: list[dict[str, Any]] = []
+    for arm, builder in builders.items():
+        start = time.perf_counter()
+        try:
+            call, facts = builder()
+            if call:
+                runs[arm] = timed(call)
+                runs[arm](3)
+        except Exception as error:
+            runs.pop(arm, None)
+            samples.append({"event": "failed", "arm": arm, "error": f"{type(error).__name__}: {error}"[:500]})
+            continue
+        samples.append({"event": "built", "arm": arm, "seconds": time.perf_counter() - start, "facts": facts})
+    return runs, samples
 
 
 def timed(call: Any) -> Any:
