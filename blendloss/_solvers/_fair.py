@@ -75,11 +75,7 @@ def _coefficients(gram: tf.Tensor, beta: float) -> tuple[tf.Tensor, tf.Tensor]:
         hessian = between + tf.linalg.diag(beta * x ** (-1 - beta))
         change = solution(hessian, missing) / u
         share = change / x
-        powers = tf.constant([2.0**-j for j in range(-_LONGEST, -_SHORTEST + 1)], tf.float64)
-        longest = tf.math.divide_no_nan(_BOUNDARY, tf.maximum(tf.reduce_max(-share), 0.0))
-        # One that ends at the boundary is among them, too.
-        tried = tf.concat([powers, tf.where(longest > 0, tf.minimum(longest, 1.0), 1.0)[None]], axis=0)
-        allowed = (longest == 0) | (tried <= longest)
+        tried, allowed = _lengths(share)
         weight = u**2 * x ** (1 - beta)
         y_change = u * change
         curve = tf.reduce_sum(y_change * applied(between, y_change))
@@ -94,6 +90,15 @@ def _coefficients(gram: tf.Tensor, beta: float) -> tuple[tf.Tensor, tf.Tensor]:
     steps, x = tf.while_loop(going, step, (tf.constant(0), tf.ones_like(lengths)))
     coefficients = counted * lengths ** (-2 / (1 + beta)) * x
     return tf.where(stationary(x), tf.zeros_like(x), coefficients), steps
+
+
+def _lengths(share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Lengths of a step that changes x by `share` x, and which of them leave each element at least 1 % of itself."""
+    powers = tf.constant([2.0**-j for j in range(-_LONGEST, -_SHORTEST + 1)], tf.float64)
+    longest = tf.math.divide_no_nan(_BOUNDARY, tf.maximum(tf.reduce_max(-share), 0.0))
+    # One that ends at the boundary is among them, too.
+    tried = tf.concat([powers, tf.where(longest > 0, tf.minimum(longest, 1.0), 1.0)[None]], axis=0)
+    return tried, (longest == 0) | (tried <= longest)
 
 
 def _bend(share: tf.Tensor, beta: float) -> tf.Tensor:
