@@ -9,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import blendloss as bl
-from tests.test_blend import FROM_GRADIENTS, OF_VALUES
+from tests.blend.instances import FROM_GRADIENTS, OF_VALUES
 
 
 def programs(dump: Path) -> int:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.test_blend import FROM_GRADIENTS, OF_VALUES
+from tests.blend.instances import FROM_GRADIENTS, OF_VALUES
 
 ROOT = pathlib.Path(__file__).parents[2]
 
