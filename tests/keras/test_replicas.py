@@ -1,11 +1,12 @@
 """Two replicas are one device."""
 
-import keras
-import numpy as np
-import pytest
-import tensorflow as tf
+import pathlib
+import subprocess
+import sys
 
-from tests.keras.models import fit, model_of
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -23,14 +24,12 @@ from tests.keras.models import fit, model_of
         ("grad-drop", "soft"),
     ],
 )
-def test_two_replicas_are_one_device(gate, mode, replicas):
-    one = model_of(gate, mode, optimizer=keras.optimizers.SGD(0.01))
-    expected = fit(one)
-    with replicas.scope():
-        two = model_of(gate, mode, optimizer=keras.optimizers.SGD(0.01))
-    found = fit(two)
-    assert int(tf.convert_to_tensor(two.step)) == int(one.step) == 8
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
-    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
+def test_two_replicas_are_one_device(gate, mode):
+    """In a process of its own, which says where it crashed.
+
+    TensorFlow crashed twice, seldom and never when looked for, in processes that had run thousands of other tests
+    before, and in none of 400 such fits in fresh ones.
+    """
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.keras.replicas", gate, mode]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert result.returncode == 0, f"exit status {result.returncode}\n{result.stderr}"
