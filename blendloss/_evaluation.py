@@ -95,9 +95,8 @@ class Evaluation:
     def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
         """The mean of loss number `chosen`; the others are not evaluated."""
         if all(map(_fusible, self.losses)) and not self._heads:
-            return chosen_penalty_mean(
-                self.losses, chosen, _residual(chosen, batches[0], scale), batches[0], self._loss_reduction
-            )
+            terms = _terms(batches[0]) if scale is None else [_residual(chosen, batches[0], scale)]
+            return chosen_penalty_mean(self.losses, chosen, terms, batches[0], self._loss_reduction)
         branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
         dtype = common_dtype([batch.y_pred for batch in batches])
         return tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), dtype) for mean in branches])
@@ -165,3 +164,10 @@ def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
     if scale is None:
         return y_pred - y_true
     return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
+
+
+def _terms(batch: Batch) -> list[tf.Tensor]:
+    """The residual; or what it is the difference of, where both are in memory as they are and not converted first."""
+    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+    converted = [getattr(getattr(tensor, "op", None), "type", None) == "Cast" for tensor in (y_true, y_pred)]
+    return [y_pred - y_true] if any(converted) else [y_pred, y_true]

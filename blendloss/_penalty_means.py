@@ -50,51 +50,81 @@ def penalty_means(
     Returns:
         l, `[K]`; 0 for an empty batch.
     """
+    weights, number = _weighing(residuals[0], batch, reduction)
+    given = [] if weights is None else [weights]
     found = []
     for at in range(0, len(penalties), _TOGETHER):
         group = slice(at, at + _TOGETHER)
         some = None if off is None else off[group]
-        found.append(_means(_all(penalties[group]), residuals[group], batch, reduction, some))
-    return found[0] if len(found) == 1 else tf.concat(found, 0)
+        found.append(_sums(penalties[group], [*residuals[group], *given], some))
+    return tf.math.divide_no_nan(found[0] if len(found) == 1 else tf.concat(found, 0), number)
 
 
 def chosen_penalty_mean(
-    penalties: Sequence[Penalty], chosen: tf.Tensor, residual: tf.Tensor, batch: Batch, reduction: str
+    penalties: Sequence[Penalty], chosen: tf.Tensor, terms: Sequence[tf.Tensor], batch: Batch, reduction: str
 ) -> tf.Tensor:
-    """The mean of number `chosen` of `penalties`; the others are not evaluated, forwards or backwards."""
+    """The mean of penalty number `chosen`; the others are not evaluated, forwards or backwards.
 
-    def one(function: Callable[[Sequence[Penalty]], Any]) -> Any:
-        return tf.switch_case(chosen, [partial(function, [penalty]) for penalty in penalties])
+    Args:
+        penalties: rho_k and psi_k.
+        chosen: k, an integer scalar.
+        terms: the residual, as those of `penalty_means`, or two of which it is the difference: XLA writes to memory
+            whatever a branch is handed, so that arrays that are in memory already are better handed over themselves.
+        batch: whose sample weights and mask count.
+        reduction: any but "none".
 
-    return _means(one, [residual], batch, reduction, None)[0]
+    Returns:
+        l_k, scalar.
+    """
+    weights, number = _weighing(terms[0], batch, reduction)
+    count = len(terms)
+
+    def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.switch_case(chosen, [partial(function, penalty, arrays) for penalty in penalties])
+
+    def value(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        return math.prod(arrays[count:], start=penalty.value(_difference(*arrays[:count])))
+
+    arrays = [*terms] if weights is None else [*terms, weights]
+    if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
+        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [one(value, arrays)], 1)[0], number)
+    summed = _way_to_sum(1, terms[0])
+
+    @tf.custom_gradient
+    def total(*arrays: tf.Tensor) -> Any:
+        def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            def slope(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+                return math.prod(arrays[count:], start=upstream * penalty.slope(_difference(*arrays[:count])))
+
+            slopes = one(slope, arrays)
+            by_weights = [one(lambda *given: upstream * value(*given), arrays[:count])] if arrays[count:] else []
+            return [*[slopes, -slopes][:count], *by_weights]
+
+        return one(lambda penalty, arrays: summed(lambda *rows: [value(penalty, rows)], arrays)[0], arrays), gradient
+
+    return tf.math.divide_no_nan(total(*arrays), number)
 
 
-#: Gives what a function gives of the penalties that are meant.
-_Of = Callable[[Callable[[Sequence[Penalty]], Any]], Any]
+def _difference(first: tf.Tensor, second: tf.Tensor | None = None) -> tf.Tensor:
+    return first if second is None else first - second
 
 
-def _all(penalties: Sequence[Penalty]) -> _Of:
-    return lambda function: function(penalties)
-
-
-def _means(
-    of: _Of, residuals: Sequence[tf.Tensor], batch: Batch, reduction: str, off: Sequence[tf.Tensor] | None
-) -> tf.Tensor:
-    residual = residuals[0]
+def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[tf.Tensor | None, tf.Tensor]:
+    """What each element is multiplied by, in the shape of `residual`, and what their sum is divided by."""
     by_example = residual if residual.shape.rank < 2 else tf.zeros(tf.shape(residual)[:-1], residual.dtype)
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
     if residual.shape.rank > 1:
         number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
-    given = [] if weights is None else [tf.broadcast_to(weights, tf.shape(residual))]
-    return tf.math.divide_no_nan(_sums(of, len(residuals), [*residuals, *given], off), number)
+    return None if weights is None else tf.broadcast_to(weights, tf.shape(residual)), number
 
 
-def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None) -> tf.Tensor:
-    """sum w rho_k(r_k), `[K]`; `arrays`, of one shape, are `count` residuals, and w, if there is one."""
+def _sums(penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None) -> tf.Tensor:
+    """sum w rho_k(r_k), `[K]`; `arrays`, of one shape, are the residuals, and w, if there is one."""
+    count = len(penalties)
 
-    def each(of_it: str, penalties: Sequence[Penalty], *given: tf.Tensor) -> list[tf.Tensor]:
+    def each(of_it: str, *given: tf.Tensor) -> list[tf.Tensor]:
         found = [getattr(penalty, of_it)(r) for penalty, r in zip(penalties, given[:count], strict=True)]
         for weight in given[count:]:
             found = [(weight if off is None else switched(weight, off[k])) * one for k, one in enumerate(found)]
@@ -103,7 +133,7 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Ten
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         if off is not None:
             arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
-        return _summed_together(lambda *rows: list(rows), of(lambda penalties: each("value", penalties, *arrays)), 1)
+        return _summed_together(lambda *rows: list(rows), each("value", *arrays), 1)
     summed = _way_to_sum(count, arrays[0])
 
     @tf.custom_gradient
@@ -114,13 +144,13 @@ def _sums(of: _Of, count: int, arrays: Sequence[tf.Tensor], off: Sequence[tf.Ten
                     return [upstream[k] * one for k, one in enumerate(found)]
                 return [switched_product(upstream[k], one, off[k]) for k, one in enumerate(found)]
 
-            slopes = of(lambda penalties: scaled(each("slope", penalties, *arrays)))
+            slopes = scaled(each("slope", *arrays))
             if len(arrays) == count:
                 return slopes
             residuals = arrays[:count] if off is None else map(switched, arrays[:count], off)
-            return [*slopes, of(lambda penalties: tf.add_n(scaled(each("value", penalties, *residuals))))]
+            return [*slopes, tf.add_n(scaled(each("value", *residuals)))]
 
-        return of(lambda penalties: summed(partial(each, "value", penalties), arrays)), gradient
+        return summed(partial(each, "value"), arrays), gradient
 
     return sums(*arrays)
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss._batch import batch_of
-from blendloss._penalty_means import penalty_means
+from blendloss._penalty_means import chosen_penalty_mean, penalty_means
 from blendloss._reduction import reduce, weights_of_elements
 
 RANDOM = np.random.default_rng(0)
@@ -74,6 +74,25 @@ def test_fused_is_unfused(shape, weighted, execution):
         expected = derivatives(by_itself, penalty, reduction, *tensors)
         run = EXECUTIONS[execution](lambda *t: derivatives(fused, penalty, reduction, *t))  # noqa: B023
         for ours, theirs in zip(tf.nest.flatten(run(*tensors)), tf.nest.flatten(expected), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("terms", ["residual", "predictions and targets"])
+def test_the_chosen_one_is_that_one(terms, weighted, execution):
+    penalties = [bl.losses.PseudoHuber(2.0), bl.losses.SquaredError()]
+    tensors = given((1366, 3), weighted)
+
+    def chosen_one(index, reduction, y_true, y_pred, weights=None):
+        of = [y_pred - y_true] if terms == "residual" else [y_pred, y_true]
+        return chosen_penalty_mean(penalties, index, of, batch_of(y_true, y_pred, weights), reduction)
+
+    run = EXECUTIONS[execution](lambda index, *t: derivatives(chosen_one, index, "sum_over_batch_size", *t))
+    for index, penalty in enumerate(penalties):
+        expected = derivatives(by_itself, penalty, "sum_over_batch_size", *tensors)
+        found = run(tf.constant(index), *tensors)
+        for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
