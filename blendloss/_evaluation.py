@@ -167,7 +167,7 @@ def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
 
 
 def _terms(batch: Batch) -> list[tf.Tensor]:
-    """The residual; or what it is the difference of, where both are in memory as they are and not converted first."""
+    """What the residual is the difference of; or the residual, where one of them has to be converted first."""
+    converted = [getattr(getattr(of, "op", None), "type", None) == "Cast" for of in (batch.y_true, batch.y_pred)]
     y_true, y_pred = aligned(batch.y_true, batch.y_pred)
-    converted = [getattr(getattr(tensor, "op", None), "type", None) == "Cast" for tensor in (y_true, y_pred)]
     return [y_pred - y_true] if any(converted) else [y_pred, y_true]

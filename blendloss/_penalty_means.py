@@ -6,8 +6,9 @@ In a graph the slopes are evaluated from the residuals, not kept from the values
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import tensorflow as tf
@@ -68,8 +69,8 @@ def chosen_penalty_mean(
     Args:
         penalties: rho_k and psi_k.
         chosen: k, an integer scalar.
-        terms: the residual, as those of `penalty_means`, or two of which it is the difference: XLA writes to memory
-            whatever a branch is handed, so that arrays that are in memory already are better handed over themselves.
+        terms: the residual, as those of `penalty_means`, or two tensors of which it is the difference. XLA writes to
+            memory what a branch is handed: two that are there already are better handed over themselves.
         batch: whose sample weights and mask count.
         reduction: any but "none".
 
@@ -77,36 +78,36 @@ def chosen_penalty_mean(
         l_k, scalar.
     """
     weights, number = _weighing(terms[0], batch, reduction)
+    arrays = [*terms] if weights is None else [*terms, weights]
     count = len(terms)
 
     def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.switch_case(chosen, [partial(function, penalty, arrays) for penalty in penalties])
 
-    def value(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-        return math.prod(arrays[count:], start=penalty.value(_difference(*arrays[:count])))
+    def weighted(of_it: str, penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        residual = reduce(operator.sub, arrays[:count])
+        return math.prod(arrays[count:], start=getattr(penalty, of_it)(residual))
 
-    arrays = [*terms] if weights is None else [*terms, weights]
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
-        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [one(value, arrays)], 1)[0], number)
+        values = one(partial(weighted, "value"), arrays)
+        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], 1)[0], number)
     summed = _way_to_sum(1, terms[0])
 
     @tf.custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            def slope(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-                return math.prod(arrays[count:], start=upstream * penalty.slope(_difference(*arrays[:count])))
+            slope = one(lambda *given: upstream * weighted("slope", *given), arrays)
+            found = [slope, -slope][:count]
+            if weights is not None:
+                found.append(one(lambda *given: upstream * weighted("value", *given), arrays[:count]))
+            return found
 
-            slopes = one(slope, arrays)
-            by_weights = [one(lambda *given: upstream * value(*given), arrays[:count])] if arrays[count:] else []
-            return [*[slopes, -slopes][:count], *by_weights]
+        def value(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+            return summed(lambda *rows: [weighted("value", penalty, rows)], arrays)[0]
 
-        return one(lambda penalty, arrays: summed(lambda *rows: [value(penalty, rows)], arrays)[0], arrays), gradient
+        return one(value, arrays), gradient
 
     return tf.math.divide_no_nan(total(*arrays), number)
-
-
-def _difference(first: tf.Tensor, second: tf.Tensor | None = None) -> tf.Tensor:
-    return first if second is None else first - second
 
 
 def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[tf.Tensor | None, tf.Tensor]:

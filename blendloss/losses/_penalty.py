@@ -166,8 +166,12 @@ def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
             f"`y_true` and `y_pred` must have the same shape. Received: shapes {y_true.shape} and {y_pred.shape}"
         )
     if not (y_true.shape.is_fully_defined() and y_pred.shape.is_fully_defined()):
-        # Where a length is known to the running graph alone, subtracting would broadcast a 1; reshaping fails.
-        y_true = tf.ensure_shape(tf.reshape(y_true, tf.shape(y_pred)), y_pred.shape)
+        # Where a length is known to the running graph alone, subtracting would broadcast a 1. A slice longer than the
+        # array fails, compiled or not; XLA drops assertions, and the graph's optimizer reshapes of rank 1.
+        given, wanted = tf.shape(y_true), tf.shape(y_pred)
+        size = given + tf.abs(given - wanted)
+        y_true = tf.slice(y_true, tf.zeros_like(given), size, name="y_true_must_have_the_shape_of_y_pred")
+        y_true = tf.ensure_shape(y_true, y_pred.shape)
     return y_true, y_pred
 
 

@@ -65,12 +65,29 @@ def test_shapes_are_not_broadcast():
         bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0]))(Y_TRUE[:, :1], Y_PRED)
 
 
-def test_lengths_that_only_the_running_graph_knows_are_not_broadcast_either():
-    blend = bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0]))
-    traced = tf.function(blend, input_signature=[tf.TensorSpec([None, None]), tf.TensorSpec([None, None])])
-    assert float(traced(tf.zeros([3, 2]), tf.ones([3, 2]))) == 1.0
+@pytest.mark.parametrize("compiled", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
+@pytest.mark.parametrize(
+    "shapes",
+    [([4], [1]), ([1], [4]), ([0], [1]), ([3, 1], [3, 2]), ([3, 2], [3, 1]), ([2, 3], [3, 2]), ([1, 6], [2, 3])],
+    ids=str,
+)
+def test_lengths_that_only_the_running_graph_knows_are_not_broadcast_either(shapes, mode, compiled):
+    blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber()}, bl.gates.Fixed([2.0, 1.0]), mode)
+    unknown = tf.TensorSpec([None] * len(shapes[0]))
+
+    @tf.function(input_signature=[unknown, unknown], jit_compile=compiled)
+    def with_gradient(y_true, y_pred):
+        with tf.GradientTape() as tape:
+            tape.watch(y_pred)
+            value = blend(y_true, y_pred)
+        return value, tape.gradient(value, y_pred)
+
+    value, gradient = with_gradient(tf.zeros(shapes[1]), tf.ones(shapes[1]))
+    assert float(value) > 0
+    assert gradient.shape == shapes[1]
     with pytest.raises(tf.errors.InvalidArgumentError):
-        traced(tf.zeros([3, 1]), tf.ones([3, 2]))
+        with_gradient(*map(tf.zeros, shapes))
 
 
 @pytest.mark.parametrize("y_pred", [{"a": [1.0]}, [tf.ones([2]), tf.ones([2])]], ids=["dict", "list"])
