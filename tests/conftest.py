@@ -1,6 +1,7 @@
 """Before TensorFlow starts: no start-up notes, and two virtual CPUs, so that replicas can be tested on one machine."""
 
 import contextlib
+import gc
 import os
 
 import pytest
@@ -24,6 +25,7 @@ def quiet():
 with quiet():
     import keras
     import tensorflow as tf
+    from tensorflow.python.framework import ops
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -34,6 +36,16 @@ tf.config.set_logical_device_configuration(
 def replicas():
     """Two replicas on the virtual CPUs; one strategy for all tests, as each numbers its collectives from the start."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgotten():
+    """TensorFlow registers each traced custom gradient, and with it its graph, for ever: 10 MB with three losses."""
+    yield
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        del registry[name]
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
