@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import blendloss as bl
 
@@ -96,3 +97,17 @@ def fit(model, epochs=2, **named):
 def assert_same_weights(one, other):
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def assert_two_replicas_are_one_device(model, fit, replicas):
+    """What `model` makes is the same after `fit`, on one device and within the scope of `replicas`."""
+    one = model()
+    expected = fit(one)
+    with replicas.scope():
+        two = model()
+    found = fit(two)
+    assert int(tf.convert_to_tensor(two.step)) == int(one.step) == 8
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from tests.keras.models import assert_two_replicas_are_one_device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -244,16 +245,7 @@ def test_two_replicas_are_one_device(wrapped, replicas):
         optimizer = keras.optimizers.SGD(0.01)
         return model_of(scaled(optimizer) if wrapped else optimizer, keras.optimizers.Adam(0.1))
 
-    one = model()
-    expected = fit(one)
-    with replicas.scope():
-        two = model()
-    found = fit(two)
-    assert int(tf.convert_to_tensor(two.step)) == int(one.step) == 8
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
-    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
+    assert_two_replicas_are_one_device(model, fit, replicas)
 
 
 # Mistakes

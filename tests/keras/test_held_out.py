@@ -9,6 +9,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.keras._held_out_data import in_memory
 from blendloss.keras._rows import rows_of_step
+from tests.keras.models import assert_two_replicas_are_one_device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -416,16 +417,7 @@ def test_two_replicas_are_one_device(wrapped, mode, replicas):
         gate = bl.gates.Learned(regularizers=[bl.gates.regularizers.Entropy(1e-3)])
         return model_of(mode, optimizer=optimizer, gate_optimizer=keras.optimizers.SGD(5.0), gate=gate)
 
-    one = model()
-    expected = fit(one)
-    with replicas.scope():
-        two = model()
-    found = fit(two)
-    assert int(tf.convert_to_tensor(two.step)) == int(one.step) == 8
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
-    for a, b in zip(one.get_weights(), two.get_weights(), strict=True):
-        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)
+    assert_two_replicas_are_one_device(model, fit, replicas)
 
 
 # Data
