@@ -171,6 +171,9 @@ class Blend(keras.Layer, keras.losses.Loss):
         off = tf.unstack(weights == 0, len(self.names), axis=-1)
         if self._sums(weights):
             return self._summed(self._evaluation.means(batches, gating.scale, off), weights, cost, weighing)
+        if self._evaluation.sums_by_example:
+            value, losses = self._evaluation.blended_sums(weights, batches, gating.scale, off)
+            return self._weighed(value, losses, weights, cost, weighing)
         batches = tuple(map(off_switched, batches, off))
         values = self._evaluation.values(batches, gating.scale)
         return self._blended(values, weights, cost, batches, weighing)
@@ -387,8 +390,15 @@ class Blend(keras.Layer, keras.losses.Loss):
         self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batches: Sequence[Batch], weighing: Batch
     ) -> tuple[Reading, tf.Tensor]:
         """The blend of losses by example."""
-        losses = tf.cast(tf.stack(self._evaluation.means_of(values, batches)), weights.dtype)
+        losses = tf.stack(self._evaluation.means_of(values, batches))
         value = self._evaluation.blended(values, weights, batches)
+        return self._weighed(value, losses, weights, cost, weighing)
+
+    def _weighed(
+        self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, weighing: Batch
+    ) -> tuple[Reading, tf.Tensor]:
+        """The reading of a blend by example, of which weights are told by their mean."""
+        losses = tf.cast(losses, weights.dtype)
         mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
         mean_weights = mean_weights if weights.shape.rank > 1 else weights
         return reading_of(value, losses, mean_weights, cost, weighing, self.reduction)

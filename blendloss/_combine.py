@@ -64,14 +64,15 @@ def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any
     """factor * slope, for a factor that is 0 where `off`: 0 there, infinite slope or not; as `switched`, once derived.
 
     Args:
-        factor: scalar, floating; 0 where `off`.
-        slope: any shape, floating.
-        off: bool, scalar.
+        factor: `[rows, 1]`, floating; 0 where `off`.
+        slope: `[rows, M]`, floating.
+        off: bool, `[rows, 1]` or scalar.
     """
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(slope)
         alive = tf.where(lost, tf.zeros_like(slope), slope)
-        return tf.reduce_sum(upstream * alive), switched_product(factor, upstream, off), None
+        moved = tf.reduce_sum(upstream * alive, axis=-1, keepdims=True)
+        return moved, switched_product(factor, upstream, off), None
 
     return tf.where(off, tf.zeros_like(slope), factor * slope), gradient

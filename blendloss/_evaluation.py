@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from blendloss._batch import Batch, computable
 from blendloss._combine import switched, weighted_sum
-from blendloss._penalty_means import chosen_penalty_mean, penalty_means
-from blendloss._reduction import accurate_mean, reduce, weights_of_elements
+from blendloss._penalty_means import chosen_penalty_mean, penalty_means, penalty_sums_by_example
+from blendloss._reduction import accurate_mean, accurate_sum, reduce, weights_of_elements
 from blendloss.losses import Head, Penalty
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._penalty import aligned
@@ -94,12 +94,31 @@ class Evaluation:
 
     def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
         """The mean of loss number `chosen`; the others are not evaluated."""
-        if all(map(_fusible, self.losses)) and not self._heads:
+        if self._together:
             terms = _terms(batches[0]) if scale is None else [_residual(chosen, batches[0], scale)]
             return chosen_penalty_mean(self.losses, chosen, terms, batches[0], self._loss_reduction)
         branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
         dtype = common_dtype([batch.y_pred for batch in batches])
         return tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), dtype) for mean in branches])
+
+    @property
+    def sums_by_example(self) -> bool:
+        """Whether the blend can weigh what the losses sum up to in each example, without their values by element."""
+        return self._blend_reduction not in ("none", None) and not self._elementwise and self._together
+
+    def blended_sums(
+        self, weights: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None, off: Sequence[tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The blend by weights `[batch, K]`, and the losses `[K]`, if `sums_by_example`; arguments as of `means`."""
+        residuals = [_residual(k, batch, scale) for k, batch in enumerate(batches)]
+        sums, number = penalty_sums_by_example(self.losses, residuals, batches[0], self._loss_reduction, off)
+        blend = accurate_sum(weighted_sum(sums, tf.cast(weights, sums.dtype)))
+        return tf.math.divide_no_nan(blend, number), tf.math.divide_no_nan(accurate_sum(tf.transpose(sums)), number)
+
+    @property
+    def _together(self) -> bool:
+        """Whether all losses are penalties of one residual."""
+        return not self._heads and all(map(_fusible, self.losses))
 
     def blended(self, values: list[tf.Tensor], weights: tf.Tensor, batches: Sequence[Batch]) -> tf.Tensor:
         """The blend of values by example, reduced as the blend is."""

@@ -1,4 +1,6 @@
-"""Means of penalties over all residuals: few passes for values, one for slopes; on a GPU often one for both.
+"""Sums of penalties, over all residuals or over those of each example: few passes for values, one for slopes.
+
+On a GPU it is often one pass for both.
 
 In a graph the slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
 """
@@ -52,13 +54,36 @@ def penalty_means(
         l, `[K]`; 0 for an empty batch.
     """
     weights, number = _weighing(residuals[0], batch, reduction)
-    given = [] if weights is None else [weights]
-    found = []
-    for at in range(0, len(penalties), _TOGETHER):
-        group = slice(at, at + _TOGETHER)
-        some = None if off is None else off[group]
-        found.append(_sums(penalties[group], [*residuals[group], *given], some))
-    return tf.math.divide_no_nan(found[0] if len(found) == 1 else tf.concat(found, 0), number)
+    given = [*residuals] if weights is None else [*residuals, weights]
+    sums = _sums(penalties, [_one_row(array) for array in given], off)
+    return tf.math.divide_no_nan(sums[0], number)
+
+
+def penalty_sums_by_example(
+    penalties: Sequence[Penalty],
+    residuals: Sequence[tf.Tensor],
+    batch: Batch,
+    reduction: str,
+    off: Sequence[tf.Tensor] | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each penalty summed over all that one example has, weighted; and what the sum over examples is divided by.
+
+        s_bk = sum_n w_bn sum_d rho_k(r_kbnd),    ds_bk / dr_kbnd = w_bn psi_k(r_kbnd)
+
+    Args:
+        penalties: as of `penalty_means`.
+        residuals: as of `penalty_means`.
+        batch: as of `penalty_means`.
+        reduction: as of `penalty_means`.
+        off: whether each penalty's weight is 0, K times `[batch]`. None is none.
+
+    Returns:
+        s, `[batch, K]`, and the number, scalar: sum_b s_bk / number are the means of `penalty_means`.
+    """
+    weights, number = _weighing(residuals[0], batch, reduction)
+    given = [*residuals] if weights is None else [*residuals, weights]
+    columns = None if off is None else [one[:, tf.newaxis] for one in off]
+    return _sums(penalties, [_row_of_each(array) for array in given], columns), number
 
 
 def chosen_penalty_mean(
@@ -78,7 +103,8 @@ def chosen_penalty_mean(
         l_k, scalar.
     """
     weights, number = _weighing(terms[0], batch, reduction)
-    arrays = [*terms] if weights is None else [*terms, weights]
+    given = [*terms] if weights is None else [*terms, weights]
+    arrays = [_one_row(array) for array in given]
     count = len(terms)
 
     def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -90,7 +116,7 @@ def chosen_penalty_mean(
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
-        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], 1)[0], number)
+        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], 1)[0, 0], number)
     summed = _way_to_sum(1, terms[0])
 
     @tf.custom_gradient
@@ -103,7 +129,7 @@ def chosen_penalty_mean(
             return found
 
         def value(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-            return summed(lambda *rows: [weighted("value", penalty, rows)], arrays)[0]
+            return summed(lambda *rows: [weighted("value", penalty, rows)], arrays)[0, 0]
 
         return one(value, arrays), gradient
 
@@ -121,8 +147,32 @@ def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[tf.Ten
     return None if weights is None else tf.broadcast_to(weights, tf.shape(residual)), number
 
 
+def _one_row(array: tf.Tensor) -> tf.Tensor:
+    """All of it in one row, `[1, M]`."""
+    return tf.reshape(array, [1, -1])
+
+
+def _row_of_each(array: tf.Tensor) -> tf.Tensor:
+    """A row of each example, `[batch, M]`; of a length that is known where it can be."""
+    length = math.prod(array.shape[1:]) if array.shape[1:].is_fully_defined() else tf.reduce_prod(tf.shape(array)[1:])
+    return tf.reshape(array, tf.stack([tf.shape(array)[0], length]))
+
+
 def _sums(penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None) -> tf.Tensor:
-    """sum w rho_k(r_k), `[K]`; `arrays`, of one shape, are the residuals, and w, if there is one."""
+    """sum w rho_k(r_k) of each row, `[rows, K]`; `arrays`, `[rows, M]`, are the residuals, and w, if there is one."""
+    weights = arrays[len(penalties) :]
+    found = []
+    for at in range(0, len(penalties), _TOGETHER):
+        group = slice(at, at + _TOGETHER)
+        residuals = arrays[: len(penalties)][group]
+        found.append(_sums_together(penalties[group], [*residuals, *weights], None if off is None else off[group]))
+    return found[0] if len(found) == 1 else tf.concat(found, 1)
+
+
+def _sums_together(
+    penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None
+) -> tf.Tensor:
+    """`_sums` of a few penalties."""
     count = len(penalties)
 
     def each(of_it: str, *given: tf.Tensor) -> list[tf.Tensor]:
@@ -140,10 +190,12 @@ def _sums(penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequen
     @tf.custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
+            columns = tf.split(upstream, count, axis=1)
+
             def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
                 if off is None:
-                    return [upstream[k] * one for k, one in enumerate(found)]
-                return [switched_product(upstream[k], one, off[k]) for k, one in enumerate(found)]
+                    return [column * one for column, one in zip(columns, found, strict=True)]
+                return [*map(switched_product, columns, found, off)]
 
             slopes = scaled(each("slope", *arrays))
             if len(arrays) == count:
@@ -173,18 +225,28 @@ def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[t
 
 
 def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:
-    """The sums `[K]` of what `function` makes of `arrays`, element by element: K arrays. In stacks, for XLA:CPU."""
-    rows, rest = zip(*[_rows(array, parts * _PART) for array in arrays], strict=True)
-    values = function(*[tf.reshape(row, [-1, parts, _PART]) for row in rows])
-    added = [tf.add_n(tf.unstack(value, parts, axis=1)) for value in values]
-    beyond = function(*rest)
-    stacks = math.ceil(len(added) / _STACK)
-    size = math.ceil(len(added) / stacks)
+    """Sums of rows, `[rows, K]`, of what `function` makes of `arrays` by element: K arrays. In stacks, for XLA:CPU."""
+    length = arrays[0].shape[1]
+    parts = parts if length is None else min(parts, length // _PART)
+    size = parts * _PART
+    added, rest = [], []
+    if size:
+        pieces = function(*[tf.reshape(_pieces(array, size), [-1, parts, _PART]) for array in arrays])
+        added = [tf.add_n(tf.unstack(piece, parts, axis=1)) for piece in pieces]
+    if length is None or not size or length % size:
+        rest = function(*[_rest(array, size) for array in arrays])
+    count = max(len(added), len(rest))
+    stack = math.ceil(count / math.ceil(count / _STACK))
     totals = []
-    for at in range(0, len(added), size):
-        sums = tf.reduce_sum(tf.stack(added[at : at + size], axis=1), axis=-1)
-        totals.append(_total(sums, 0, tf.stack(beyond[at : at + size])))
-    return totals[0] if stacks == 1 else tf.concat(totals, 0)
+    for at in range(0, count, stack):
+        total = []
+        if added:
+            sums = tf.reduce_sum(tf.stack(added[at : at + stack], axis=1), axis=-1)
+            total.append(_total(_by_row(sums, arrays[0], size), 1))
+        if rest:
+            total.append(_total(tf.stack(rest[at : at + stack], axis=1), -1))
+        totals.append(tf.cast(tf.add_n(total), arrays[0].dtype))
+    return totals[0] if len(totals) == 1 else tf.concat(totals, 1)
 
 
 def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -192,25 +254,37 @@ def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Ten
     values = function(*arrays)
     even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
     pairs = [tf.complex(*pair) for pair in zip(even[::2], even[1::2], strict=True)]
-    rows, rest = zip(*[_rows(pair, _GPU_ROW) for pair in pairs], strict=True)
-    sums, beyond = tf.stack([tf.reduce_sum(row, axis=-1) for row in rows]), tf.stack(rest)
-    return _total(_parts(sums), 1, _parts(beyond))[: len(values)]
+    length = arrays[0].shape[1]
+    size = _GPU_ROW if length is None else max(1, min(_GPU_ROW, length))
+    sums = _parts(tf.stack([tf.reduce_sum(_pieces(pair, size), axis=-1) for pair in pairs]))
+    total = _total(_by_row(tf.transpose(sums), arrays[0], size), 1)
+    if length is None or length % size:
+        total += tf.transpose(_total(_parts(tf.stack([_rest(pair, size) for pair in pairs])), -1))
+    return tf.cast(total, arrays[0].dtype)[:, : len(values)]
 
 
 def _parts(pairs: tf.Tensor) -> tf.Tensor:
-    """Real and imaginary parts, of `[P, n]` pairs: `[2 P, n]`."""
+    """Real and imaginary parts, of `[P, ...]` pairs: `[2 P, ...]`."""
     parts = tf.stack([tf.math.real(pairs), tf.math.imag(pairs)], axis=1)
-    return tf.reshape(parts, [2 * pairs.shape[0], tf.shape(pairs)[-1]])
+    return tf.reshape(parts, tf.concat([[2 * pairs.shape[0]], tf.shape(pairs)[1:]], 0))
 
 
-def _rows(array: tf.Tensor, length: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """`array` as `[rows, length]`, and the rest `[< length]`."""
-    flat = tf.reshape(array, [-1])
-    rows = tf.shape(flat)[0] // length
-    return tf.reshape(flat[: rows * length], [rows, length]), flat[rows * length :]
+def _pieces(array: tf.Tensor, size: int) -> tf.Tensor:
+    """The pieces of `size` that rows are cut into, `[pieces, size]`, without what is left of each row."""
+    return tf.reshape(array[:, : tf.shape(array)[1] // size * size], [-1, size])
 
 
-def _total(sums: tf.Tensor, axis: int, rest: tf.Tensor) -> tf.Tensor:
-    """`[K]`: `sums` of rows, added over an `axis`, and the `rest`, `[K, < length]`."""
-    total = tf.reduce_sum(tf.cast(sums, tf.float64), axis) + tf.reduce_sum(tf.cast(rest, tf.float64), axis=-1)
-    return tf.cast(total, sums.dtype)
+def _rest(array: tf.Tensor, size: int) -> tf.Tensor:
+    """What is left of each row, `[rows, < size]`; all of it, if there are no pieces."""
+    return array[:, tf.shape(array)[1] // size * size :] if size else array
+
+
+def _by_row(sums: tf.Tensor, array: tf.Tensor, size: int) -> tf.Tensor:
+    """`sums` of pieces of `array`, `[pieces, K]`, by row: `[rows, pieces of a row, K]`."""
+    shape = tf.shape(array)
+    return tf.reshape(sums, tf.stack([shape[0], shape[1] // size, tf.shape(sums)[1]]))
+
+
+def _total(values: tf.Tensor, axis: int) -> tf.Tensor:
+    """The sum over an axis, added in float64 and left so."""
+    return tf.reduce_sum(tf.cast(values, tf.float64), axis)

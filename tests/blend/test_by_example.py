@@ -1,0 +1,187 @@
+"""Weights of each example: sums of penalties by example are what their values, weighed one by one, add up to."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+
+RANDOM = np.random.default_rng(0)
+PENALTIES = {
+    "mse": bl.losses.SquaredError(),
+    "log-cosh": bl.losses.LogCosh(2.0),
+    "cauchy": bl.losses.Cauchy(),
+    "huber": bl.losses.Huber(),
+    "welsch": bl.losses.Welsch(),
+}
+#: An example of one number, of none, of less than a piece, of whole ones, and of more with a remainder.
+SHAPES = ((5,), (0, 3), (4, 0), (3, 1), (4, 31), (3, 96), (2, 64), (2, 3, 70), (2, 9, 9, 2), (2, 2500))
+REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
+
+
+def placed(function):
+    """What is computed on a GPU; where there is none, a processor runs it."""
+
+    def on_gpu(*arguments):
+        with tf.device("/gpu:0"):
+            return function(*arguments)
+
+    return on_gpu
+
+
+EXECUTIONS = {
+    "eager": lambda function: function,
+    "graph": lambda function: tf.function(function, autograph=False),
+    "xla": lambda function: tf.function(function, autograph=False, jit_compile=True),
+    "graph, gpu": lambda function: tf.function(placed(function), autograph=False),
+    "xla, gpu": lambda function: tf.function(placed(function), autograph=False, jit_compile=True),
+}
+
+
+class Given(bl.gates.Gate):
+    logits = None
+
+    def gating(self, context):
+        return self.logits
+
+
+def one_by_one(losses):
+    """The same losses as plain callables, whose values by example are weighed and then reduced."""
+    return {name: lambda y_true, y_pred, loss=loss: loss(y_true, y_pred) for name, loss in losses.items()}
+
+
+def blended(losses, mode=None, reduction="sum_over_batch_size"):
+    """Value, losses, weights, the first derivatives, and those of the squared length of dL/dp."""
+    gate = Given()
+    blend = bl.Blend(losses, gate, mode, reduction=reduction)
+
+    def run(y_true, y_pred, logits, sample_weight=None):
+        sources = [y_pred, logits] + ([] if sample_weight is None else [sample_weight])
+        with tf.GradientTape() as outer:
+            outer.watch(sources)
+            with tf.GradientTape() as inner:
+                inner.watch(sources)
+                gate.logits = logits
+                reading = blend.read(y_true, y_pred, sample_weight, step=0)
+            first = inner.gradient(reading.value, sources)
+            length = tf.reduce_sum(first[0] ** 2)
+        second = outer.gradient(length, sources, unconnected_gradients="zero")
+        return reading.value, reading.losses, reading.weights, first, second
+
+    return run
+
+
+def given(shape, losses=5, dtype="float64"):
+    y_true, y_pred = (tf.constant(3 * RANDOM.standard_normal(shape), dtype) for _ in range(2))
+    return y_true, y_pred, tf.constant(RANDOM.standard_normal((shape[0], losses)), dtype)
+
+
+def assert_alike(found, expected, **tolerance):
+    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, **(tolerance or {"rtol": 1e-12, "atol": 1e-14}))
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("shape", "reduction"), [*zip(SHAPES, itertools.cycle(REDUCTIONS), strict=False)], ids=str)
+def test_sums_by_example_are_the_values_one_by_one(shape, reduction, weighted, execution):
+    tensors = given(shape)
+    if weighted:
+        tensors += (tf.constant(RANDOM.uniform(0.5, 2.0, shape[:1]), "float64"),)
+    found = EXECUTIONS[execution](blended(PENALTIES, reduction=reduction))(*tensors)
+    assert_alike(found, blended(one_by_one(PENALTIES), reduction=reduction)(*tensors))
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_more_losses_than_are_summed_at_once(execution):
+    penalties = {f"huber-{k}": bl.losses.Huber(0.1 * (k + 1)) for k in range(11)}
+    tensors = given((3, 100), 11)
+    found = EXECUTIONS[execution](blended(penalties))(*tensors)
+    assert_alike(found, blended(one_by_one(penalties))(*tensors))
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_weights_of_each_residual_and_a_mask(execution):
+    y_true, y_pred, logits = given((3, 40, 2))
+    sample_weight = tf.constant(RANDOM.uniform(0.5, 2.0, (3, 40)))
+    kept = tf.constant(RANDOM.uniform(size=(3, 40)) < 0.7)
+
+    def masked(run):
+        def of(y_true, y_pred, logits, sample_weight):
+            y_pred = tf.identity(y_pred)
+            y_pred._keras_mask = kept
+            return run(y_true, y_pred, logits, sample_weight)
+
+        return of
+
+    expected = masked(blended(one_by_one(PENALTIES)))(y_true, y_pred, logits, sample_weight)
+    found = EXECUTIONS[execution](masked(blended(PENALTIES)))(y_true, y_pred, logits, sample_weight)
+    assert_alike(found, expected)
+    unmasked = blended(PENALTIES)(y_true, y_pred, logits, sample_weight)
+    assert float(unmasked[0]) != pytest.approx(float(found[0]), rel=1e-6)
+
+
+@pytest.mark.parametrize("mode", [bl.modes.Hard(), bl.modes.Hard(bl.modes.ReinMax(2)), bl.modes.Annealed(0.5, seed=1)])
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_in_every_mode(mode, execution):
+    tensors = given((6, 70))
+    found = EXECUTIONS[execution](blended(PENALTIES, mode))(*tensors)
+    assert_alike(found, blended(one_by_one(PENALTIES), mode)(*tensors))
+
+
+def test_of_lengths_that_only_the_running_graph_knows():
+    specs = [tf.TensorSpec([None, None, 2], tf.float64)] * 2 + [tf.TensorSpec([None, 5], tf.float64)]
+    run = tf.function(blended(PENALTIES), input_signature=specs, autograph=False)
+    expected = blended(one_by_one(PENALTIES))
+    for shape in ((0, 3, 2), (2, 0, 2), (1, 1, 2), (3, 47, 2), (2, 48, 2), (5, 700, 2)):
+        tensors = given(shape)
+        assert_alike(run(*tensors), expected(*tensors))
+    assert run.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_a_loss_that_is_off_in_one_example_is_out_of_it_infinite_or_not(execution):
+    """Barron's is infinite at 100; there it is off, and in the second example it counts."""
+    losses = {"huber": bl.losses.Huber(), "barron": bl.losses.Barron(float("inf"))}
+    y_pred = tf.constant([[100.0] + [1.0] * 70, [2.0] * 71])
+    y_true, logits = tf.zeros_like(y_pred), tf.constant([[0.0, -np.inf], [0.0, 0.0]])
+    value, means, _, (by_prediction, by_logit), _ = EXECUTIONS[execution](blended(losses))(y_true, y_pred, logits)
+    alone = [[99.5] + [0.5] * 70, (0.5 * 1.5 + 0.5 * (np.exp(2.0) - 1)) * np.ones(71)]
+    np.testing.assert_allclose(value, np.mean(alone), rtol=1e-6)
+    assert np.isfinite(means[0])
+    assert np.isinf(means[1])
+    slopes = [np.ones(71), (0.5 + 0.5 * 2 * np.exp(2.0)) * np.ones(71)]
+    np.testing.assert_allclose(by_prediction, np.array(slopes) / 142, rtol=1e-6)
+    np.testing.assert_array_equal(by_logit[0], [0.0, 0.0])
+    assert np.isfinite(by_logit).all()
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_many_float32_are_added_accurately(execution):
+    shape = (2**8, 2**16)
+    residual = RANDOM.standard_normal(shape, np.float32)
+    logits = RANDOM.standard_normal((shape[0], 2), np.float32)
+    share = 1 / (1 + np.exp(np.float64(logits[:, 1:] - logits[:, :1])))
+    of = np.float64(residual)
+    expected = np.mean(share * of**2 + (1 - share) * np.abs(of))
+    gate = Given()
+    blend = bl.Blend({"mse": bl.losses.SquaredError(), "mae": bl.losses.AbsoluteError()}, gate)
+
+    def run(residual, logits):
+        gate.logits = logits
+        return blend(tf.zeros_like(residual), residual, step=0)
+
+    found = EXECUTIONS[execution](run)(tf.constant(residual), tf.constant(logits))
+    assert abs(float(found) / expected - 1) <= 1e-6
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_float32(dtype):
+    y_true, y_pred, logits = given((3, 100), dtype="float32")
+    y_true, y_pred = tf.cast(y_true, dtype), tf.cast(y_pred, dtype)
+    exact = blended(PENALTIES)(*(tf.cast(tensor, tf.float64) for tensor in (y_true, y_pred, logits)))
+    value = blended(PENALTIES)(y_true, y_pred, logits)[0]
+    assert value.dtype == tf.float32
+    np.testing.assert_allclose(value, exact[0], rtol=1e-6)
