@@ -25,6 +25,7 @@ BENCHMARK = Benchmark(
         Axis("losses", (1, 2, 4, 8, 16), "K, the number of losses", quick=(2,)),
         Axis("elements", (2**20,), "N, the number of residuals"),
         Axis("gate", (problems.VECTOR,), "one vector, or weights of each example", choices=("vector", "example")),
+        Axis("width", (1,), "residuals of an example"),
         Axis("dtype", ("float32",), "of the predictions", choices=("float16", "bfloat16", "float32", "float64")),
     ),
     base=PLAIN,
@@ -57,6 +58,7 @@ def compiled(
     losses: int,
     elements: int = 2**20,
     gate: str = problems.VECTOR,
+    width: int = 1,
     dtype: str = "float32",
     gradients: bool = True,
     period: int | None = None,
@@ -71,7 +73,7 @@ def compiled(
     chosen = problems.modes()[mode]()
     value = problems.blended(chosen, losses)
     function = problems.with_gradients(value, chosen.lazy) if gradients else value
-    given = problems.inputs(elements, losses, gate, period=period)
+    given = problems.inputs(elements, losses, gate, width, period)
     arguments = problems.tensors(given, dtype)
     least = problems.bytes_moved(given, arguments[1].dtype.size, gradients)
 

@@ -29,6 +29,8 @@ _PARTS, _PARTS_OF_ONE, _PART = 3, 8, 32
 _STACK = 4
 # On a GPU rows may be long: their sums hardly count then. In float32 so many still add up accurately on any device.
 _GPU_ROW = 1024
+# XLA:GPU reduces rows that are shorter number by number, and then pairs are more to read.
+_GPU_WARP = 32
 
 
 def penalty_means(
@@ -117,7 +119,7 @@ def chosen_penalty_mean(
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
         return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], 1)[0, 0], number)
-    summed = _way_to_sum(1, terms[0])
+    summed = _way_to_sum(1, arrays[0])
 
     @tf.custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
@@ -220,7 +222,8 @@ _Function = Callable[..., list[tf.Tensor]]
 def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
     """How `count` penalties are summed where `array` is."""
     if _on_gpu(array):
-        return _summed_in_pairs
+        length = array.shape[1]
+        return _summed_in_pairs if length is None or length >= _GPU_WARP else _summed_apart
     return partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
 
 
@@ -261,6 +264,11 @@ def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Ten
     if length is None or length % size:
         total += tf.transpose(_total(_parts(tf.stack([_rest(pair, size) for pair in pairs])), -1))
     return tf.cast(total, arrays[0].dtype)[:, : len(values)]
+
+
+def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+    """As `_summed_together`, of short rows."""
+    return tf.stack([tf.reduce_sum(values, axis=1) for values in function(*arrays)], axis=1)
 
 
 def _parts(pairs: tf.Tensor) -> tf.Tensor:

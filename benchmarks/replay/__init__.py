@@ -32,6 +32,7 @@ BENCHMARK = Benchmark(
         Axis("losses", (1, 2, 4, 8, 16), "K, the number of losses", quick=(2,)),
         Axis("elements", (2**22, 2**26), "N, the number of residuals", quick=(2**16,)),
         Axis("gate", (problems.VECTOR,), "one vector, or weights of each example", choices=("vector", "example")),
+        Axis("width", (1,), "residuals of an example"),
         Axis("dtype", ("float32",), "of the predictions", choices=("float16", "bfloat16", "float32", "float64")),
         Axis("device", ("gpu",), "which of the blend's programs", choices=("gpu", "cpu")),
     ),

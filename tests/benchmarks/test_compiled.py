@@ -36,6 +36,14 @@ def test_what_weights_of_each_example_read_and_write(losses: int, most: float) -
     assert counts("soft", losses, elements=SIZE, gate="example")["bytes over the least"] <= most
 
 
+@pytest.mark.parametrize("width", [64, 1000])
+@pytest.mark.parametrize(("losses", "most"), [(2, 1.80), (4, 1.92), (8, 2.82)])
+def test_weights_of_each_example_need_no_values_by_element(losses: int, most: float, width: int) -> None:
+    found = counts("soft", losses, elements=1000 * width, gate="example", width=width)
+    assert found["bytes over the least"] <= most
+    assert found["peak"] < 8 * found["elements"]
+
+
 def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
     found = [counts("hard, lazy", losses, elements=SIZE)["bytes over the least"] for losses in (4, 8, 16)]
     assert max(found) <= 1.77
