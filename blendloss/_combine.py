@@ -49,6 +49,7 @@ def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
         values: any shape, floating.
         off: bool, scalar or broadcasting to `values`.
     """
+    off = tf.identity(off)  # which gradients of a gradient can reach, also where `off` is of an outer graph
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(upstream)
@@ -68,6 +69,7 @@ def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any
         slope: `[rows, M]`, floating.
         off: bool, `[rows, 1]` or scalar.
     """
+    factor, slope, off = tf.identity(factor), tf.identity(slope), tf.identity(off)  # as in `switched`
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(slope)

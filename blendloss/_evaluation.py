@@ -112,7 +112,7 @@ class Evaluation:
         """The blend by weights `[batch, K]`, and the losses `[K]`, if `sums_by_example`; arguments as of `means`."""
         residuals = [_residual(k, batch, scale) for k, batch in enumerate(batches)]
         sums, number = penalty_sums_by_example(self.losses, residuals, batches[0], self._loss_reduction, off)
-        blend = accurate_sum(weighted_sum(sums, tf.cast(weights, sums.dtype)))
+        blend = accurate_sum(weighted_sum(sums, tf.broadcast_to(weights, tf.shape(sums))))
         return tf.math.divide_no_nan(blend, number), tf.math.divide_no_nan(accurate_sum(tf.transpose(sums)), number)
 
     @property

@@ -27,6 +27,8 @@ _TOGETHER = 8
 # without vector instructions. Of a single penalty it writes the sums of parts: the more parts, the less.
 _PARTS, _PARTS_OF_ONE, _PART = 3, 8, 32
 _STACK = 4
+# What is left of a row is written, in float64, before it is added. Of a row that is not longer, that counts.
+_SHORT = 4096
 # On a GPU rows may be long: their sums hardly count then. In float32 so many still add up accurately on any device.
 _GPU_ROW = 1024
 # XLA:GPU reduces rows that are shorter number by number, and then pairs are more to read.
@@ -56,8 +58,7 @@ def penalty_means(
         l, `[K]`; 0 for an empty batch.
     """
     weights, number = _weighing(residuals[0], batch, reduction)
-    given = [*residuals] if weights is None else [*residuals, weights]
-    sums = _sums(penalties, [_one_row(array) for array in given], off)
+    sums = _sums(penalties, [_one_row(one) for one in residuals], [_one_row(one) for one in weights], off)
     return tf.math.divide_no_nan(sums[0], number)
 
 
@@ -81,11 +82,15 @@ def penalty_sums_by_example(
 
     Returns:
         s, `[batch, K]`, and the number, scalar: sum_b s_bk / number are the means of `penalty_means`.
+
+    Raises:
+        ValueError: if there are no examples, as the residuals are scalars.
     """
+    if not residuals[0].shape.rank:
+        raise ValueError("Losses blended by example need predictions of shape [batch, ...]. Received: a scalar")
     weights, number = _weighing(residuals[0], batch, reduction)
-    given = [*residuals] if weights is None else [*residuals, weights]
-    columns = None if off is None else [one[:, tf.newaxis] for one in off]
-    return _sums(penalties, [_row_of_each(array) for array in given], columns), number
+    rows, factors = [_row_of_each(one) for one in residuals], [_row_of_each(one) for one in weights]
+    return _sums(penalties, rows, factors, None if off is None else [one[:, tf.newaxis] for one in off]), number
 
 
 def chosen_penalty_mean(
@@ -105,8 +110,7 @@ def chosen_penalty_mean(
         l_k, scalar.
     """
     weights, number = _weighing(terms[0], batch, reduction)
-    given = [*terms] if weights is None else [*terms, weights]
-    arrays = [_one_row(array) for array in given]
+    arrays = [_one_row(array) for array in (*terms, *weights)]
     count = len(terms)
 
     def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -126,7 +130,7 @@ def chosen_penalty_mean(
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             slope = one(lambda *given: upstream * weighted("slope", *given), arrays)
             found = [slope, -slope][:count]
-            if weights is not None:
+            if weights:
                 found.append(one(lambda *given: upstream * weighted("value", *given), arrays[:count]))
             return found
 
@@ -138,15 +142,15 @@ def chosen_penalty_mean(
     return tf.math.divide_no_nan(total(*arrays), number)
 
 
-def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[tf.Tensor | None, tf.Tensor]:
-    """What each element is multiplied by, in the shape of `residual`, and what their sum is divided by."""
+def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[list[tf.Tensor], tf.Tensor]:
+    """What each element is multiplied by, in the shape of `residual`, if by anything; what their sum is divided by."""
     by_example = residual if residual.shape.rank < 2 else tf.zeros(tf.shape(residual)[:-1], residual.dtype)
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
     if residual.shape.rank > 1:
         number = number * tf.cast(tf.shape(residual)[-1], number.dtype)
         weights = weights if weights is None else weights[..., tf.newaxis]
-    return None if weights is None else tf.broadcast_to(weights, tf.shape(residual)), number
+    return [] if weights is None else [tf.broadcast_to(weights, tf.shape(residual))], number
 
 
 def _one_row(array: tf.Tensor) -> tf.Tensor:
@@ -157,17 +161,21 @@ def _one_row(array: tf.Tensor) -> tf.Tensor:
 def _row_of_each(array: tf.Tensor) -> tf.Tensor:
     """A row of each example, `[batch, M]`; of a length that is known where it can be."""
     length = math.prod(array.shape[1:]) if array.shape[1:].is_fully_defined() else tf.reduce_prod(tf.shape(array)[1:])
-    return tf.reshape(array, tf.stack([tf.shape(array)[0], length]))
+    return tf.reshape(array, [tf.shape(array)[0], length])
 
 
-def _sums(penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None) -> tf.Tensor:
-    """sum w rho_k(r_k) of each row, `[rows, K]`; `arrays`, `[rows, M]`, are the residuals, and w, if there is one."""
-    weights = arrays[len(penalties) :]
+def _sums(
+    penalties: Sequence[Penalty],
+    residuals: Sequence[tf.Tensor],
+    weights: Sequence[tf.Tensor],
+    off: Sequence[tf.Tensor] | None,
+) -> tf.Tensor:
+    """sum w rho_k(r_k) of each row, `[rows, K]`; residuals, and w, if there is one, are `[rows, M]`."""
     found = []
     for at in range(0, len(penalties), _TOGETHER):
         group = slice(at, at + _TOGETHER)
-        residuals = arrays[: len(penalties)][group]
-        found.append(_sums_together(penalties[group], [*residuals, *weights], None if off is None else off[group]))
+        some = None if off is None else off[group]
+        found.append(_sums_together(penalties[group], [*residuals[group], *weights], some))
     return found[0] if len(found) == 1 else tf.concat(found, 1)
 
 
@@ -230,7 +238,7 @@ def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[t
 def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:
     """Sums of rows, `[rows, K]`, of what `function` makes of `arrays` by element: K arrays. In stacks, for XLA:CPU."""
     length = arrays[0].shape[1]
-    parts = parts if length is None else min(parts, length // _PART)
+    parts = parts if length is None else _parts_of(length, parts)
     size = parts * _PART
     added, rest = [], []
     if size:
@@ -252,13 +260,21 @@ def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: in
     return totals[0] if len(totals) == 1 else tf.concat(totals, 1)
 
 
+def _parts_of(length: int, most: int) -> int:
+    """Into how many parts of a piece a row is cut: so many that nothing is left of a short row, where that can be."""
+    most = min(most, length // _PART)
+    if length > _SHORT:
+        return most
+    return next((parts for parts in range(most, 1, -1) if length % (parts * _PART) == 0), most)
+
+
 def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
     """As `_summed_together`, two as the parts of complex numbers: XLA:GPU makes one kernel of all and of the slopes."""
     values = function(*arrays)
     even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
     pairs = [tf.complex(*pair) for pair in zip(even[::2], even[1::2], strict=True)]
     length = arrays[0].shape[1]
-    size = _GPU_ROW if length is None else max(1, min(_GPU_ROW, length))
+    size = _GPU_ROW if length is None else min(_GPU_ROW, length)
     sums = _parts(tf.stack([tf.reduce_sum(_pieces(pair, size), axis=-1) for pair in pairs]))
     total = _total(_by_row(tf.transpose(sums), arrays[0], size), 1)
     if length is None or length % size:
@@ -290,7 +306,7 @@ def _rest(array: tf.Tensor, size: int) -> tf.Tensor:
 def _by_row(sums: tf.Tensor, array: tf.Tensor, size: int) -> tf.Tensor:
     """`sums` of pieces of `array`, `[pieces, K]`, by row: `[rows, pieces of a row, K]`."""
     shape = tf.shape(array)
-    return tf.reshape(sums, tf.stack([shape[0], shape[1] // size, tf.shape(sums)[1]]))
+    return tf.reshape(sums, [shape[0], shape[1] // size, tf.shape(sums)[1]])
 
 
 def _total(values: tf.Tensor, axis: int) -> tf.Tensor:

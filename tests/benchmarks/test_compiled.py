@@ -36,7 +36,7 @@ def test_what_weights_of_each_example_read_and_write(losses: int, most: float) -
     assert counts("soft", losses, elements=SIZE, gate="example")["bytes over the least"] <= most
 
 
-@pytest.mark.parametrize("width", [64, 1000])
+@pytest.mark.parametrize("width", [64, 256, 1000])
 @pytest.mark.parametrize(("losses", "most"), [(2, 1.80), (4, 1.92), (8, 2.82)])
 def test_weights_of_each_example_need_no_values_by_element(losses: int, most: float, width: int) -> None:
     found = counts("soft", losses, elements=1000 * width, gate="example", width=width)

@@ -177,6 +177,59 @@ def test_many_float32_are_added_accurately(execution):
     assert abs(float(found) / expected - 1) <= 1e-6
 
 
+@pytest.mark.parametrize("of_each", [True, False], ids=["of each example", "of all"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_derivatives_of_a_graph_taken_outside_of_it(compiled, of_each):
+    y_true, y_pred, logits = given((3, 100))
+    logits = logits if of_each else logits[0]
+    sample_weight = tf.constant([1.0, 0.5, 2.0], tf.float64)
+    gate = Given()
+
+    def loss(losses):
+        blend = bl.Blend(losses, gate)
+
+        def run(y_pred, logits):
+            gate.logits = logits
+            return blend(y_true, y_pred, sample_weight, step=0)
+
+        return run
+
+    def derivatives(run):
+        with tf.autodiff.ForwardAccumulator(y_pred, y_true) as accumulator:
+            value = run(y_pred, logits)
+        with tf.GradientTape() as outer:
+            outer.watch([y_pred, logits])
+            with tf.GradientTape() as inner:
+                inner.watch([y_pred, logits])
+                again = run(y_pred, logits)
+            slopes, pulls = inner.gradient(again, [y_pred, logits])
+            length = tf.reduce_sum(slopes**2) + tf.reduce_sum(pulls**2)
+        return accumulator.jvp(value), outer.gradient(length, [y_pred, logits])
+
+    found = derivatives(tf.function(loss(PENALTIES), autograph=False, jit_compile=compiled))
+    assert_alike(found, derivatives(loss(one_by_one(PENALTIES))))
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_weights_of_more_examples_than_there_are_raise(execution):
+    """Also where no gradient is asked for, whose shape would not fit."""
+    y_true, y_pred, _ = given((1, 5))
+    gate = Given()
+    blend = bl.Blend(PENALTIES, gate)
+
+    def run(y_true, y_pred, logits):
+        gate.logits = logits
+        return blend(y_true, y_pred, step=0)
+
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        EXECUTIONS[execution](run)(y_true, y_pred, tf.zeros([4, 5], tf.float64))
+
+
+def test_a_scalar_has_no_examples():
+    with pytest.raises(ValueError, match=r"predictions of shape \[batch, \.\.\.\]. Received: a scalar"):
+        blended(PENALTIES)(tf.constant(1.0), tf.constant(2.0), tf.zeros([1, 5]))
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_half_precision_is_computed_in_float32(dtype):
     y_true, y_pred, logits = given((3, 100), dtype="float32")
