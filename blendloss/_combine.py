@@ -65,16 +65,17 @@ def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any
     """factor * slope, for a factor that is 0 where `off`: 0 there, infinite slope or not; as `switched`, once derived.
 
     Args:
-        factor: `[rows, 1]`, floating; 0 where `off`.
-        slope: `[rows, M]`, floating.
-        off: bool, `[rows, 1]` or scalar.
+        factor: scalar, or `[rows, 1]`, floating; 0 where `off`.
+        slope: any shape, or `[rows, M]`, floating.
+        off: bool, of the factor's shape.
     """
     factor, slope, off = tf.identity(factor), tf.identity(slope), tf.identity(off)  # as in `switched`
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(slope)
         alive = tf.where(lost, tf.zeros_like(slope), slope)
-        moved = tf.reduce_sum(upstream * alive, axis=-1, keepdims=True)
+        axis = 1 if factor.shape.rank else None
+        moved = tf.reduce_sum(upstream * alive, axis, keepdims=axis is not None)
         return moved, switched_product(factor, upstream, off), None
 
     return tf.where(off, tf.zeros_like(slope), factor * slope), gradient

@@ -34,6 +34,9 @@ _GPU_ROW = 1024
 # XLA:GPU reduces rows that are shorter number by number, and then pairs are more to read.
 _GPU_WARP = 32
 
+_Function = Callable[..., list[tf.Tensor]]
+_InRows = Callable[[tf.Tensor], tf.Tensor]
+
 
 def penalty_means(
     penalties: Sequence[Penalty],
@@ -58,8 +61,7 @@ def penalty_means(
         l, `[K]`; 0 for an empty batch.
     """
     weights, number = _weighing(residuals[0], batch, reduction)
-    sums = _sums(penalties, [_one_row(one) for one in residuals], [_one_row(one) for one in weights], off)
-    return tf.math.divide_no_nan(sums[0], number)
+    return tf.math.divide_no_nan(_sums(penalties, residuals, weights, off, _one_row)[0], number)
 
 
 def penalty_sums_by_example(
@@ -90,7 +92,8 @@ def penalty_sums_by_example(
         raise ValueError("Losses blended by example need predictions of shape [batch, ...]. Received: a scalar")
     weights, number = _weighing(residuals[0], batch, reduction)
     rows, factors = [_row_of_each(one) for one in residuals], [_row_of_each(one) for one in weights]
-    return _sums(penalties, rows, factors, None if off is None else [one[:, tf.newaxis] for one in off]), number
+    columns = None if off is None else [one[:, tf.newaxis] for one in off]
+    return _sums(penalties, rows, factors, columns, tf.identity), number
 
 
 def chosen_penalty_mean(
@@ -110,7 +113,7 @@ def chosen_penalty_mean(
         l_k, scalar.
     """
     weights, number = _weighing(terms[0], batch, reduction)
-    arrays = [_one_row(array) for array in (*terms, *weights)]
+    arrays = [*terms, *weights]
     count = len(terms)
 
     def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -122,8 +125,8 @@ def chosen_penalty_mean(
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
-        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], 1)[0, 0], number)
-    summed = _way_to_sum(1, arrays[0])
+        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], _one_row, 1)[0, 0], number)
+    summed = _way_to_sum(1, arrays[0], _one_row)
 
     @tf.custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
@@ -169,18 +172,19 @@ def _sums(
     residuals: Sequence[tf.Tensor],
     weights: Sequence[tf.Tensor],
     off: Sequence[tf.Tensor] | None,
+    in_rows: _InRows,
 ) -> tf.Tensor:
-    """sum w rho_k(r_k) of each row, `[rows, K]`; residuals, and w, if there is one, are `[rows, M]`."""
+    """sum w rho_k(r_k), `[rows, K]`, of the rows that residuals, and w, if there is one, are, or are one of."""
     found = []
     for at in range(0, len(penalties), _TOGETHER):
         group = slice(at, at + _TOGETHER)
         some = None if off is None else off[group]
-        found.append(_sums_together(penalties[group], [*residuals[group], *weights], some))
+        found.append(_sums_together(penalties[group], [*residuals[group], *weights], some, in_rows))
     return found[0] if len(found) == 1 else tf.concat(found, 1)
 
 
 def _sums_together(
-    penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None
+    penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None, in_rows: _InRows
 ) -> tf.Tensor:
     """`_sums` of a few penalties."""
     count = len(penalties)
@@ -194,13 +198,14 @@ def _sums_together(
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         if off is not None:
             arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
-        return _summed_together(lambda *rows: list(rows), each("value", *arrays), 1)
-    summed = _way_to_sum(count, arrays[0])
+        return _summed_together(lambda *rows: list(rows), each("value", *arrays), in_rows, 1)
+    summed = _way_to_sum(count, arrays[0], in_rows)
 
     @tf.custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            columns = tf.split(upstream, count, axis=1)
+            # Scalars, of one row: XLA:GPU's kernel of values and slopes ends where the slopes are reshaped.
+            columns = tf.unstack(upstream[0]) if in_rows is _one_row else tf.split(upstream, count, axis=1)
 
             def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
                 if off is None:
@@ -224,19 +229,20 @@ def _on_gpu(tensor: tf.Tensor) -> bool:
     return kind == "GPU" if kind else bool(tf.config.get_visible_devices("GPU"))
 
 
-_Function = Callable[..., list[tf.Tensor]]
-
-
-def _way_to_sum(count: int, array: tf.Tensor) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
+def _way_to_sum(
+    count: int, array: tf.Tensor, in_rows: _InRows
+) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
     """How `count` penalties are summed where `array` is."""
     if _on_gpu(array):
-        length = array.shape[1]
-        return _summed_in_pairs if length is None or length >= _GPU_WARP else _summed_apart
-    return partial(_summed_together, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
+        length = in_rows(array).shape[1]
+        short = length is not None and length < _GPU_WARP
+        return partial(_summed_apart if short else _summed_in_pairs, in_rows=in_rows)
+    return partial(_summed_together, in_rows=in_rows, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
 
 
-def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:
+def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], in_rows: _InRows, parts: int) -> tf.Tensor:
     """Sums of rows, `[rows, K]`, of what `function` makes of `arrays` by element: K arrays. In stacks, for XLA:CPU."""
+    arrays = [in_rows(array) for array in arrays]
     length = arrays[0].shape[1]
     parts = parts if length is None else _parts_of(length, parts)
     size = parts * _PART
@@ -268,23 +274,23 @@ def _parts_of(length: int, most: int) -> int:
     return next((parts for parts in range(most, 1, -1) if length % (parts * _PART) == 0), most)
 
 
-def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor], in_rows: _InRows) -> tf.Tensor:
     """As `_summed_together`, two as the parts of complex numbers: XLA:GPU makes one kernel of all and of the slopes."""
     values = function(*arrays)
     even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
-    pairs = [tf.complex(*pair) for pair in zip(even[::2], even[1::2], strict=True)]
-    length = arrays[0].shape[1]
+    pairs = [in_rows(tf.complex(*pair)) for pair in zip(even[::2], even[1::2], strict=True)]
+    length = pairs[0].shape[1]
     size = _GPU_ROW if length is None else min(_GPU_ROW, length)
     sums = _parts(tf.stack([tf.reduce_sum(_pieces(pair, size), axis=-1) for pair in pairs]))
-    total = _total(_by_row(tf.transpose(sums), arrays[0], size), 1)
+    total = _total(_by_row(tf.transpose(sums), pairs[0], size), 1)
     if length is None or length % size:
         total += tf.transpose(_total(_parts(tf.stack([_rest(pair, size) for pair in pairs])), -1))
     return tf.cast(total, arrays[0].dtype)[:, : len(values)]
 
 
-def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor], in_rows: _InRows) -> tf.Tensor:
     """As `_summed_together`, of short rows."""
-    return tf.stack([tf.reduce_sum(values, axis=1) for values in function(*arrays)], axis=1)
+    return tf.stack([tf.reduce_sum(in_rows(values), axis=1) for values in function(*arrays)], axis=1)
 
 
 def _parts(pairs: tf.Tensor) -> tf.Tensor:

@@ -101,19 +101,19 @@ def product_and_gradients(factor, slope, off):
 
 
 def test_a_product_that_is_on_is_a_product():
-    assert product_and_gradients([[3.0]], [[1.0, 2.0]], False) == [[[3.0, 6.0]], [[3.0]], [[3.0, 3.0]]]
+    assert product_and_gradients(3.0, [1.0, 2.0], False) == [[3.0, 6.0], 3.0, [3.0, 3.0]]
 
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_product_that_is_on_shows_what_is_broken(broken):
-    product, by_factor, _ = product_and_gradients([[3.0]], [[1.0, broken]], False)
-    assert not np.isfinite(product[0][1])
+    product, by_factor, _ = product_and_gradients(3.0, [1.0, broken], False)
+    assert not np.isfinite(product[1])
     assert not np.isfinite(by_factor)
 
 
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_product_that_is_off_is_0_and_keeps_what_is_finite_for_the_derivative_in_the_weight(broken):
-    assert product_and_gradients([[0.0]], [[1.0, broken, 2.0]], True) == [[[0.0, 0.0, 0.0]], [[3.0]], [[0.0, 0.0, 0.0]]]
+    assert product_and_gradients(0.0, [1.0, broken, 2.0], True) == [[0.0, 0.0, 0.0], 3.0, [0.0, 0.0, 0.0]]
 
 
 @pytest.mark.parametrize("broken", BROKEN)
