@@ -113,7 +113,7 @@ def chosen_penalty_mean(
         l_k, scalar.
     """
     weights, number = _weighing(terms[0], batch, reduction)
-    arrays = [*terms, *weights]
+    arrays = [_one_row(array) for array in (*terms, *weights)]
     count = len(terms)
 
     def one(function: Callable[..., tf.Tensor], arrays: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -125,8 +125,8 @@ def chosen_penalty_mean(
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
-        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], _one_row, 1)[0, 0], number)
-    summed = _way_to_sum(1, arrays[0], _one_row)
+        return tf.math.divide_no_nan(_summed_together(lambda *rows: list(rows), [values], tf.identity, 1)[0, 0], number)
+    summed = _way_to_sum(1, arrays[0], tf.identity)
 
     @tf.custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
