@@ -108,9 +108,9 @@ def blended(mode: Any, losses: int) -> Callable[..., Any]:
     gate = Given()
     blend = bl.Blend(penalties(losses), gate, mode)
 
-    def value(y_true: Any, y_pred: Any, logits: Any, step: Any) -> Any:
+    def value(y_true: Any, y_pred: Any, logits: Any, step: Any, sample_weight: Any = None) -> Any:
         gate.logits = logits
-        return blend(y_true, y_pred, step=step)
+        return blend(y_true, y_pred, sample_weight, step=step)
 
     return value
 

@@ -94,7 +94,7 @@ class Evaluation:
 
     def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
         """The mean of loss number `chosen`; the others are not evaluated."""
-        if self._together:
+        if self._of_one_residual:
             terms = _terms(batches[0]) if scale is None else [_residual(chosen, batches[0], scale)]
             return chosen_penalty_mean(self.losses, chosen, terms, batches[0], self._loss_reduction)
         branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
@@ -104,7 +104,7 @@ class Evaluation:
     @property
     def sums_by_example(self) -> bool:
         """Whether the blend can weigh what the losses sum up to in each example, without their values by element."""
-        return self._blend_reduction not in ("none", None) and not self._elementwise and self._together
+        return self._blend_reduction not in ("none", None) and not self._elementwise and self._of_one_residual
 
     def blended_sums(
         self, weights: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None, off: Sequence[tf.Tensor]
@@ -116,7 +116,7 @@ class Evaluation:
         return tf.math.divide_no_nan(blend, number), tf.math.divide_no_nan(accurate_sum(tf.transpose(sums)), number)
 
     @property
-    def _together(self) -> bool:
+    def _of_one_residual(self) -> bool:
         """Whether all losses are penalties of one residual."""
         return not self._heads and all(map(_fusible, self.losses))
 

@@ -10,30 +10,12 @@ import blendloss as bl
 from blendloss._batch import batch_of
 from blendloss._penalty_means import chosen_penalty_mean, penalty_means
 from blendloss._reduction import reduce, weights_of_elements
+from tests.executions import EXECUTIONS
 
 RANDOM = np.random.default_rng(0)
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
 #: Less than a row, nothing, whole rows, and rows with a remainder.
 SHAPES = ((5,), (3, 2), (3, 0), (128,), (4099, 1), (2731, 3))
-
-
-def placed(function):
-    """What is computed on a GPU; where there is none, a processor runs it."""
-
-    def on_gpu(*arguments):
-        with tf.device("/gpu:0"):
-            return function(*arguments)
-
-    return on_gpu
-
-
-EXECUTIONS = {
-    "eager": lambda function: function,
-    "graph": tf.function,
-    "xla": lambda function: tf.function(function, jit_compile=True),
-    "graph, gpu": lambda function: tf.function(placed(function)),
-    "xla, gpu": lambda function: tf.function(placed(function), jit_compile=True),
-}
 
 
 def given(shape: tuple[int, ...], weighted: bool, dtype: str = "float64") -> tuple[tf.Tensor, ...]:

@@ -44,6 +44,33 @@ def test_weights_of_each_example_need_no_values_by_element(losses: int, most: fl
     assert found["peak"] < 8 * found["elements"]
 
 
+@pytest.mark.parametrize("kind", ["sample weights", "mask"])
+@pytest.mark.parametrize("gate", [problems.VECTOR, problems.EXAMPLE])
+def test_sample_weights_and_a_mask_need_no_values_by_element(gate: str, kind: str) -> None:
+    elements, width = 1000 * 64, 64
+    given = problems.inputs(elements, 8, gate, width)
+    blended = problems.blended(problems.modes()["soft"](), 8)
+
+    def value(y_true: tf.Tensor, y_pred: tf.Tensor, logits: tf.Tensor, of_each: tf.Tensor) -> tf.Tensor:
+        y_pred = tf.identity(y_pred)
+        if kind == "mask":
+            y_pred._keras_mask = of_each > 0
+        return blended(y_true, y_pred, logits, 0, None if kind == "mask" else of_each)
+
+    def value_and_gradients(*tensors: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        with tf.GradientTape() as tape:
+            tape.watch(tensors[1:3])
+            loss = value(*tensors)
+        return loss, *tape.gradient(loss, tensors[1:3])
+
+    tensors = [*map(tf.constant, given), tf.ones(elements // width)]
+    run = tf.function(value_and_gradients, jit_compile=True, autograph=False)
+    module = Module(run.experimental_get_compiler_ir(*tensors)(stage="optimized_hlo"))
+    assert (
+        module.peak() < 13 * elements
+    )  # p - y, the weights, and what is of each example; one value a loss would be 32
+
+
 def test_a_lazy_hard_mode_reads_no_more_for_more_losses() -> None:
     found = [counts("hard, lazy", losses, elements=SIZE)["bytes over the least"] for losses in (4, 8, 16)]
     assert max(found) <= 1.77

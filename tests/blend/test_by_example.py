@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from tests.executions import EXECUTIONS
 
 RANDOM = np.random.default_rng(0)
 PENALTIES = {
@@ -19,25 +20,6 @@ PENALTIES = {
 #: An example of one number, of none, of less than a piece, of whole ones, and of more with a remainder.
 SHAPES = ((5,), (0, 3), (4, 0), (3, 1), (4, 31), (3, 96), (2, 64), (2, 3, 70), (2, 9, 9, 2), (2, 2500))
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
-
-
-def placed(function):
-    """What is computed on a GPU; where there is none, a processor runs it."""
-
-    def on_gpu(*arguments):
-        with tf.device("/gpu:0"):
-            return function(*arguments)
-
-    return on_gpu
-
-
-EXECUTIONS = {
-    "eager": lambda function: function,
-    "graph": lambda function: tf.function(function, autograph=False),
-    "xla": lambda function: tf.function(function, autograph=False, jit_compile=True),
-    "graph, gpu": lambda function: tf.function(placed(function), autograph=False),
-    "xla, gpu": lambda function: tf.function(placed(function), autograph=False, jit_compile=True),
-}
 
 
 class Given(bl.gates.Gate):
