@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import blendloss as bl
 from blendloss import gates, losses, schedules
 from blendloss.gates import families, regularizers, statistics
 
@@ -144,3 +145,8 @@ def logits_of(gate: gates.Gate, step=0, residual=None, training=False):
 
 def state_of(gate: gates.Gate) -> list[np.ndarray]:
     return [variable.numpy() for variable in gate.variables]
+
+
+def blend_of(gate, k, mode=None, **options):
+    losses = penalties(k) if gate.needs_penalties or gate.elementwise else ["mse"] * k
+    return bl.Blend(dict(zip(names(k), losses, strict=True)), gate, mode, **options)

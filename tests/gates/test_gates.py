@@ -1,22 +1,19 @@
-"""What holds for every gate: golden values, shapes, state, saving, attaching, arguments, regimes, one trace."""
+"""What holds for every gate: golden values, shapes, state, saving, attaching, regimes, one trace."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import json
-import math
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import blendloss as bl
 from blendloss import gates
-from blendloss.gates import families, normalizers, regularizers, statistics
+from blendloss.gates import families, statistics
 from tests.gates import golden
 from tests.gates.golden import ROUNDING
 from tests.gates.instances import (
@@ -24,6 +21,7 @@ from tests.gates.instances import (
     GATES,
     attach,
     attached,
+    blend_of,
     drive,
     every_gate,
     logits_of,
@@ -36,11 +34,6 @@ from tests.gates.instances import (
 RNG = np.random.default_rng(0)
 RESIDUALS = RNG.normal(size=(8, 64)).astype(np.float32)
 METRICS = [2.0, 1.75, 1.75, 0.5, 0.75, 2.5, 2.5, 2.5]
-
-
-def blend_of(gate, k, mode=None, **options):
-    losses = penalties(k) if gate.needs_penalties or gate.elementwise else ["mse"] * k
-    return bl.Blend(dict(zip(names(k), losses, strict=True)), gate, mode, **options)
 
 
 # Values
@@ -248,140 +241,6 @@ def test_a_gate_for_two_losses_names_what_does_not_fit_three_and_still_fits_two(
     assert gate.names == ("a", "b")
 
 
-# Arguments
-
-_NO_NUMBER = st.one_of(st.text(), st.none(), st.booleans(), st.complex_numbers(), st.binary())
-_NO_NUMBERS = st.one_of(_NO_NUMBER, st.floats(), st.lists(_NO_NUMBER, min_size=1, max_size=3))
-_NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
-_NOT_POSITIVE = st.one_of(st.floats(max_value=0), _NOT_FINITE)
-_NEGATIVE = st.one_of(st.floats(max_value=-1e-300), _NOT_FINITE)
-_UNORDERED = st.one_of(st.just([]), st.just([1.0, 1.0]), st.just([1.0, 3.0, 2.0]), _NOT_FINITE.map(lambda x: [x]))
-_MEAN = statistics.MeanAbsolute()
-ARGUMENTS = [  # factory, argument, wrong types, wrong values
-    (gates.Fixed, "weights", _NO_NUMBERS, st.one_of(st.lists(_NEGATIVE, min_size=1, max_size=3), st.just([0.0, 0]))),
-    (gates.Learned, "initial", _NO_NUMBERS.filter(lambda x: x is not None), _NOT_FINITE.map(lambda x: [1, x])),
-    (gates.Learned, "normalize", st.one_of(st.booleans(), st.complex_numbers(), st.binary()), st.text()),
-    (gates.Learned, "regularizers", st.one_of(_NO_NUMBER, st.lists(_NO_NUMBER, min_size=1)), None),
-    (regularizers.Entropy, "coefficient", _NO_NUMBER, _NOT_FINITE),
-    (regularizers.LoadBalance, "coefficient", _NO_NUMBER, _NOT_FINITE),
-    (regularizers.SwitchLoadBalance, "coefficient", _NO_NUMBER, _NOT_FINITE),
-    (
-        lambda **a: regularizers.KL(**{"coefficient": 1, **a}),
-        "prior",
-        _NO_NUMBERS,
-        st.one_of(st.lists(st.floats(max_value=0), min_size=1), st.just([0.5, 0.6]), _NOT_FINITE.map(lambda x: [x])),
-    ),
-    (
-        normalizers.RunningMean,
-        "memory",
-        _NO_NUMBER,
-        st.one_of(st.floats(max_value=1, exclude_max=True), _NOT_FINITE),
-    ),
-    (normalizers.Likelihood, "scale", _NO_NUMBER.filter(lambda x: x is not None), _NOT_POSITIVE),
-    (gates.Uncertainty, "form", st.one_of(st.none(), st.floats()), st.one_of(st.text(), st.just(["geometric", "l2"]))),
-    (gates.Uncertainty, "initial", _NO_NUMBERS.filter(lambda x: not isinstance(x, float)), _NOT_FINITE),
-    (gates.Scheduled, "schedule", _NO_NUMBER, _NOT_FINITE),
-    (gates.Plateau, "monitor", _NO_NUMBER.filter(lambda x: not isinstance(x, str)), st.just("")),
-    *(
-        (lambda make=make, **a: make(**{"monitor": "m", **a}), name, wrong, out)
-        for make in (gates.Plateau, lambda **a: gates.Threshold(**{"thresholds": [1.0], **a}))
-        for name, wrong, out in (
-            ("patience", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=0)),
-            ("cooldown", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=-1)),
-        )
-    ),
-    (lambda **a: gates.Plateau("m", **a), "min_delta", _NO_NUMBER, _NEGATIVE),
-    (lambda **a: gates.Plateau("m", **a), "cyclic", st.sampled_from([1, None, "yes"]), None),
-    (lambda **a: gates.Plateau("m", **a), "direction", None, _NO_NUMBERS),
-    (lambda **a: gates.Threshold("m", **a), "thresholds", _NO_NUMBERS, _UNORDERED),
-    (lambda **a: gates.Threshold("m", [1.0], **a), "hysteresis", _NO_NUMBER, _NEGATIVE),
-    (lambda **a: gates.Threshold("m", [1.0], **a), "returns", st.sampled_from([1, None, "yes"]), None),
-    (lambda **a: gates.Threshold("m", [1.0], **a), "direction", None, _NO_NUMBERS),
-    (lambda **a: gates.ResidualState(**{"thresholds": [1.0], "width": 1, **a}), "statistic", _NO_NUMBERS, None),
-    (lambda **a: gates.ResidualState(_MEAN, width=1, **a), "thresholds", _NO_NUMBERS, _UNORDERED),
-    (lambda **a: gates.ResidualState(_MEAN, [1.0], **a), "width", _NO_NUMBER, _NOT_POSITIVE),
-    (lambda **a: gates.ResidualState(_MEAN, [1.0], width=1, **a), "direction", None, _NO_NUMBERS),
-    (
-        lambda **a: gates.ResidualState(_MEAN, [1.0], width=1, **a),
-        "memory",
-        _NO_NUMBER,
-        st.one_of(st.floats(max_value=1, exclude_max=True), _NOT_FINITE),
-    ),
-    (gates.ByResidual, "thresholds", _NO_NUMBERS, st.one_of(_UNORDERED, st.just([0.0, 1.0]))),
-    (
-        lambda **a: gates.ByResidual([1.0], **a),
-        "width",
-        _NO_NUMBER.filter(lambda x: x is not None),
-        _NOT_POSITIVE,
-    ),
-    (lambda **a: gates.ByResidual([1.0], **a), "continuous", st.sampled_from([1, None, "yes"]), None),
-    (lambda **a: gates.Bayesian(families.Dirichlet(), seed=0, **a), "examples", _NO_NUMBER, _NOT_POSITIVE),
-    (lambda **a: gates.Bayesian(families.Dirichlet(), examples=9, **a), "seed", st.floats(), st.just(2**64)),
-    (gates.Network, "network", _NO_NUMBERS, None),
-    (families.Dirichlet, "concentration", _NO_NUMBERS.filter(lambda x: not isinstance(x, float)), _NOT_POSITIVE),
-    (families.LogisticNormal, "scale", _NO_NUMBERS.filter(lambda x: not isinstance(x, float)), _NOT_POSITIVE),
-    (gates.GradNorm, "alpha", _NO_NUMBER, _NEGATIVE),
-    (gates.GradNorm, "form", None, _NO_NUMBERS),
-    (gates.GradNorm, "relative_to", None, _NO_NUMBERS),
-    (
-        gates.GradNorm,
-        "initial_losses",
-        _NO_NUMBERS.filter(lambda x: x is not None),
-        _NOT_POSITIVE.map(lambda x: [x, 1.0]),
-    ),
-    (gates.GradNorm, "variables", st.one_of(st.floats(), st.just([]), st.just([1])), st.just("trunk")),
-    (gates.LRAnnealing, "form", None, _NO_NUMBERS),
-    (gates.LRAnnealing, "reference", st.one_of(st.floats(), st.booleans()), st.integers(max_value=-1)),
-    (gates.LRAnnealing, "momentum", _NO_NUMBER, st.one_of(_NEGATIVE, st.floats(min_value=1))),
-    (gates.LRAnnealing, "every", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=0)),
-    (gates.LRAnnealing, "heads", None, _NO_NUMBERS.filter(lambda x: x is not None)),
-    (gates.NTK, "form", None, _NO_NUMBERS),
-    (lambda **a: gates.NTK(seed=0, **a), "probes", st.floats(), st.integers(max_value=0)),
-    (lambda **a: gates.NTK(probes=1, **a), "seed", st.floats(), st.just(2**64)),
-    (gates.NTK, "momentum", _NO_NUMBER, st.one_of(_NEGATIVE, st.floats(min_value=1))),
-    (lambda **a: gates.GradDrop(seed=0, **a), "leak", _NO_NUMBER, st.one_of(_NEGATIVE, st.floats(1, exclude_min=True))),
-    (gates.GradDrop, "seed", st.one_of(st.none(), st.floats()), st.just(2**64)),
-    (gates.MGDA, "normalize", None, _NO_NUMBERS.filter(lambda x: x is not None)),
-    (gates.CAGrad, "c", _NO_NUMBER, _NEGATIVE),
-    (gates.CAGrad, "rescale", None, st.one_of(st.floats(), st.booleans(), st.integers(min_value=3))),
-    (gates.FairGrad, "alpha", _NO_NUMBER, _NOT_POSITIVE),
-    (gates.FairGrad, "max_norm", _NO_NUMBER.filter(lambda x: x is not None), _NOT_POSITIVE),
-    (gates.NashMTL, "max_norm", _NO_NUMBER.filter(lambda x: x is not None), _NOT_POSITIVE),
-    (gates.AlignedMTL, "scale", None, _NO_NUMBERS),
-    (gates.AlignedMTL, "tolerance", _NO_NUMBER.filter(lambda x: x is not None), _NOT_POSITIVE),
-    (gates.AlignedMTL, "preference", _NO_NUMBERS.filter(lambda x: x is not None), _NEGATIVE.map(lambda x: [x, 1.0])),
-    (gates.ConFIG, "length", None, _NO_NUMBERS),
-    (gates.ConFIG, "preference", _NO_NUMBERS.filter(lambda x: x is not None), _NEGATIVE.map(lambda x: [x, 1.0])),
-    (gates.UPGrad, "preference", _NO_NUMBERS.filter(lambda x: x is not None), st.just([0.0, 0.0])),
-    (gates.PCGrad, "seed", st.floats(), st.one_of(st.none(), st.just(2**64))),
-    (lambda **a: gates.PCGrad(seed=0, **a), "reduction", None, _NO_NUMBERS),
-    (
-        lambda **a: gates.GradVac(seed=0, **a),
-        "beta",
-        _NO_NUMBER,
-        st.one_of(_NOT_POSITIVE, st.floats(1, exclude_min=True)),
-    ),
-    (lambda **a: gates.GradVac(seed=0, **a), "follow", None, _NO_NUMBERS),
-    (gates.GradVac, "seed", st.one_of(st.none(), st.floats()), st.just(2**64)),
-    (statistics.QuantileAbsolute, "level", _NO_NUMBER, st.one_of(_NOT_POSITIVE, st.floats(min_value=1))),
-    (statistics.OutlierShare, "cutoff", _NO_NUMBER, _NOT_POSITIVE),
-    (statistics.Stagnation, "ratio", _NO_NUMBER, st.one_of(st.floats(max_value=1), _NOT_FINITE)),
-    (statistics.Stagnation, "statistic", _NO_NUMBERS.filter(lambda x: x is not None), None),
-]
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "wrong_type", "wrong_value"), ARGUMENTS, ids=[f"{i}-{a[1]}" for i, a in enumerate(ARGUMENTS)]
-)
-@settings(max_examples=10, deadline=None)
-@given(data=st.data())
-def test_a_bad_argument_is_named(make, name, wrong_type, wrong_value, data):
-    for strategy, error in ((wrong_type, TypeError), (wrong_value, ValueError)):
-        if strategy is not None:
-            with pytest.raises(error, match=rf"`{name}(\[\d+\])?`.* must"):
-                make(**{name: data.draw(strategy)})
-
-
 # Regimes
 
 
@@ -456,61 +315,3 @@ def test_a_thousand_changes_are_one_trace():
     assert every.experimental_get_tracing_count() == 1
     for (name, _, _), values in zip(GATES, seen, strict=True):
         assert (len(values) > 1) == (name not in ("fixed", "grad-drop")), name
-
-
-# Schedules that leave their range
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def to_three(step):
-    return tf.cast(step, tf.float32)
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def below_zero(step):
-    return 1.0 - tf.cast(step, tf.float32)
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def nan_after_2(step):
-    return tf.where(step > 2, float("nan"), 1.0)
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def weights_negative(step):
-    return tf.stack([1.0, 1.0, 1.5 - tf.cast(step, tf.float32)])
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def weights_vanish(step):
-    return tf.maximum(0.0, 2.5 - tf.cast(step, tf.float32)) * tf.ones([3])
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def weights_overflow(step):
-    return tf.stack([1.0, tf.where(step > 2, float("inf"), 1.0), 1.0])
-
-
-OUT_OF_RANGE = [to_three, below_zero, nan_after_2, weights_negative, weights_vanish, weights_overflow]
-
-
-@pytest.mark.parametrize("schedule", OUT_OF_RANGE)
-def test_a_schedule_out_of_range_raises_when_it_gets_there(schedule):
-    gate = gates.Scheduled(schedule)
-    blend = blend_of(gate, 3)
-    for regime in (lambda f: f, tf.function):
-        run = regime(lambda step: blend.read([[0.0]], [[2.0]], step=step).weights)
-        assert np.isfinite(run(tf.constant(1))).all()
-        with pytest.raises(tf.errors.InvalidArgumentError, match="[Ss]cheduled (position|weights) must"):
-            run(tf.constant(3))
-
-
-def test_a_schedule_out_of_range_gives_nan_under_xla():
-    blends = [blend_of(gates.Scheduled(schedule), 3) for schedule in OUT_OF_RANGE]
-
-    @tf.function(jit_compile=True)
-    def every(step):
-        return tf.stack([blend(tf.zeros([1, 1]), tf.ones([1, 1]), step=step) for blend in blends])
-
-    assert np.isfinite(every(tf.constant(1))).all()
-    assert np.isnan(every(tf.constant(3))).all()

@@ -15,7 +15,7 @@ from blendloss.gates import normalizers
 from blendloss.gates._from_values._rate_gate import ratio, smoothed
 from blendloss.gates._from_values._relobralo import log_balance
 from blendloss.gates._from_values._softadapt import forward_difference, normalized
-from tests.gates.golden import _SLOWER, _long
+from tests.gates.golden.rates import SLOWER, long_run
 from tests.gates.values import blend_of, falling, read, state_of, train
 
 #: Logits of below 100 in float64, each rounded a few times, in an exponential.
@@ -191,7 +191,7 @@ BALANCED = {
 
 @pytest.mark.parametrize("form", BALANCED)
 def test_relobralo_step_by_step(form):
-    weights = in_training(precise(gates.ReLoBRaLo(0.5, 0.1, 0.5, seed=2, form=form)), _SLOWER)
+    weights = in_training(precise(gates.ReLoBRaLo(0.5, 0.1, 0.5, seed=2, form=form)), SLOWER)
     np.testing.assert_allclose(weights, BALANCED[form], rtol=1e-12)
 
 
@@ -233,7 +233,7 @@ def test_dwa_by_epochs():
 
 def test_dwa_sliding():
     """The weights of the code of Nash-MTL, commit cce18403, in float64."""
-    weights = in_training(precise(gates.DWA(25, sliding=True)), _long(60))
+    weights = in_training(precise(gates.DWA(25, sliding=True)), long_run(60))
     np.testing.assert_array_equal(weights[:26], np.ones([26, 3]))
     for step, expected in {
         26: [0.703776599550606, 1.64816556620074, 0.648057834248655],
