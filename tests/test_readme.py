@@ -1,4 +1,4 @@
-"""Every snippet of the READMEs runs, from top to bottom, by itself."""
+"""Every snippet of the READMEs and of docs/ runs, from top to bottom, by itself."""
 
 import pathlib
 import re
@@ -6,7 +6,8 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "blendloss/gates/README.md"]
+PAGES = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+DOCUMENTS = ["README.md", "blendloss/gates/README.md", *PAGES]
 SNIPPETS = [
     pytest.param(snippet, id=f"{document}-{i}")
     for document in DOCUMENTS
@@ -16,6 +17,7 @@ SNIPPETS = [
 
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 5
+    assert "docs/keras.md" in PAGES
 
 
 @pytest.mark.parametrize("snippet", SNIPPETS)
