@@ -15,6 +15,7 @@ from blendloss._combine import weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._evaluation import Evaluation, common_dtype, off_switched
+from blendloss._fresh import fresh
 from blendloss._gradients import gradients_of
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean
@@ -346,6 +347,20 @@ class Blend(keras.Layer, keras.losses.Loss):
             raise ValueError("`diagnose` must be called outside of any graph. Received: a call in a traced function")
         threshold = _checks.between("threshold", threshold, 0.5, 1)
         return diagnosis_of(self, reading, step, _checks.boolean("held_out", held_out), threshold)
+
+    def fresh(self) -> Blend:
+        """A new blend of the same losses, gate and mode, in its initial state: for another fold, seed or network.
+
+        Gate and losses that keep variables are made anew from their configuration; what keeps none is shared. A gate's
+        network starts from its initializers, which draw other numbers unless they have a seed.
+
+        Returns:
+            The new blend, of the same name. Its `set_weights(blend.get_weights())` continues in this one's state.
+
+        Raises:
+            ValueError: if a part that keeps variables cannot be made from its configuration.
+        """
+        return fresh(self)
 
     # The parts of a call
 

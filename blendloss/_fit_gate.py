@@ -67,7 +67,8 @@ def fit_gate(
     off, above all in float32, the descent may stop early.
 
     Args:
-        blend: the blend; its trainable variables are assigned. In float64 where these and the predictions are.
+        blend: the blend; its trainable variables are assigned. The descent starts from their values, so that a second
+            fit goes on from the first; `blend.fresh()` starts anew. In float64 where these and the predictions are.
         y_true: targets, as of a call of the blend.
         y_pred: predictions, fixed.
         sample_weight: as of a call of the blend.

@@ -38,6 +38,7 @@ from blendloss.gates._gate import Context, Gate, Gating
 from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._learned import Learned
 from blendloss.gates._loss_gradients import LossGradients
+from blendloss.gates._manual import Manual
 from blendloss.gates._metric_gate import MetricGate
 from blendloss.gates._mixture import Mixture
 from blendloss.gates._network import Network
@@ -78,6 +79,7 @@ __all__ = [
     "Learned",
     "Logarithm",
     "LossGradients",
+    "Manual",
     "MetricGate",
     "Mixture",
     "NashMTL",

@@ -45,13 +45,7 @@ class Fixed(Gate):
 
     def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = "float32") -> None:
         super().__init__(name=name, dtype=dtype)
-        self.fixed = _checks.finites("weights", weights, _checks.non_negative)
-        if not any(self.fixed):
-            raise ValueError(f"`weights` must not all be 0. Received: weights={weights!r}")
-
-        given = np.asarray(self.fixed, tf.as_dtype(self.compute_dtype).as_numpy_dtype)
-        if not np.isfinite(given.sum()) or any((given == 0) != (np.asarray(self.fixed) == 0)):
-            raise ValueError(f"`weights` and their sum must be in {self.compute_dtype}'s range. Received: {weights!r}")
+        self.fixed = checked_weights("weights", weights, self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         if len(self.fixed) != k:
@@ -62,3 +56,16 @@ class Fixed(Gate):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weights": self.fixed}
+
+
+def checked_weights(name: str, weights: Any, dtype: str) -> list[float]:
+    """`weights`, non-negative and not all 0, as floats that `dtype` can hold with their sum."""
+    checked = _checks.finites(name, weights, _checks.non_negative)
+    if not any(checked):
+        raise ValueError(f"`{name}` must not all be 0. Received: {name}={weights!r}")
+    with np.errstate(over="ignore", under="ignore"):
+        given = np.asarray(checked, tf.as_dtype(dtype).as_numpy_dtype)
+        total = given.sum()
+    if not np.isfinite(total) or any((given == 0) != (np.asarray(checked) == 0)):
+        raise ValueError(f"`{name}` and their sum must be in {dtype}'s range. Received: {weights!r}")
+    return checked

@@ -232,7 +232,9 @@ class Gate(keras.Layer, abc.ABC):
         """Whether the gate adds something to the blend."""
         return type(self).cost is not Gate.cost
 
-    def state(self, name: str, shape: tuple[int, ...] = (), value: float = 0, dtype: str | None = None) -> Any:
+    def state(
+        self, name: str, shape: tuple[int, ...] = (), value: float | Sequence[float] = 0, dtype: str | None = None
+    ) -> Any:
         """A variable that no optimizer trains, equal on all replicas, tracked and saved."""
         return self.add_weight(
             name=name,

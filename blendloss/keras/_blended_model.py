@@ -21,6 +21,7 @@ from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
+from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
 
 
@@ -42,7 +43,8 @@ class BlendedModel(keras.Model):
 
     Args:
         network: any Keras model or layer: Sequential, Functional or subclassed; used as it is.
-        blend: the blend. Under `tf.distribute`, create network, blend and model in the strategy's scope.
+        blend: the blend. One that keeps state (a gate or a loss with variables) belongs to one model: give another one
+            `blend.fresh()`. Under `tf.distribute`, create network, blend and model in the strategy's scope.
         held_out: a `HeldOut`, by which the gate trains; None trains it on the blended training loss.
         name: the model's name.
 
@@ -52,9 +54,9 @@ class BlendedModel(keras.Model):
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if `held_out` is given, and nothing in the gate trains. From `compile`, if a loss is given, or a
-            `gate_optimizer`, and nothing in the blend trains. From `fit`, if a gate watches a validation metric and
-            there is no validation, or the held-out data are missing.
+        ValueError: if another model has, or had, the blend's state; or if `held_out` is given, and nothing in the gate
+            trains. From `compile`, if a loss is given, or a `gate_optimizer`, and nothing in the blend trains. From
+            `fit`, if a gate watches a validation metric and there is no validation, or the held-out data are missing.
 
     Example:
         >>> import numpy as np, keras, blendloss as bl
@@ -99,6 +101,7 @@ class BlendedModel(keras.Model):
         self._readings = Readings(blend.names, blend.gate.has_cost)
         if network.built:
             self.built = True
+        take(blend)
 
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:
         if not isinstance(held_out, HeldOut):

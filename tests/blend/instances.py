@@ -47,6 +47,7 @@ MODES = {
 
 GATES = {
     "fixed": lambda: bl.gates.Fixed(WEIGHTS),
+    "manual": lambda: bl.gates.Manual(WEIGHTS),
     "scheduled": lambda: bl.gates.Scheduled(bl.schedules.linear(0.0, 2.0, steps=1000)),
     "scheduled-weights": lambda: bl.gates.Scheduled(bl.schedules.cosine([1, 0, 0], [0, 1, 1], steps=1000)),
     "learned": lambda: bl.gates.Learned(),

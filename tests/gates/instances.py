@@ -35,6 +35,7 @@ STATISTICS: list[tuple[str, statistics.Statistic]] = [
 
 GATES: list[tuple[str, int, Callable[[], gates.Gate]]] = [  # id, K, factory
     ("fixed", 2, lambda: gates.Fixed([1.0, 10.0])),
+    ("manual", 3, lambda: gates.Manual([3.0, 0.0, 0.5])),
     ("scheduled-position", 3, lambda: gates.Scheduled(schedules.linear(0.0, 2.0, steps=1000))),
     ("scheduled-vector", 2, lambda: gates.Scheduled(schedules.linear([3.0, 0.0], [0.0, 5.0], steps=1000))),
     ("learned", 3, lambda: gates.Learned()),

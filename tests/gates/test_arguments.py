@@ -20,6 +20,12 @@ _UNORDERED = st.one_of(st.just([]), st.just([1.0, 1.0]), st.just([1.0, 3.0, 2.0]
 _MEAN = statistics.MeanAbsolute()
 ARGUMENTS = [  # factory, argument, wrong types, wrong values
     (gates.Fixed, "weights", _NO_NUMBERS, st.one_of(st.lists(_NEGATIVE, min_size=1, max_size=3), st.just([0.0, 0]))),
+    (
+        gates.Manual,
+        "initial",
+        _NO_NUMBERS.filter(lambda x: x is not None),
+        st.one_of(st.lists(_NEGATIVE, min_size=1, max_size=3), st.just([0.0, 0])),
+    ),
     (gates.Learned, "initial", _NO_NUMBERS.filter(lambda x: x is not None), _NOT_FINITE.map(lambda x: [1, x])),
     (gates.Learned, "normalize", st.one_of(st.booleans(), st.complex_numbers(), st.binary()), st.text()),
     (gates.Learned, "regularizers", st.one_of(_NO_NUMBER, st.lists(_NO_NUMBER, min_size=1)), None),

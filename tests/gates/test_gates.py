@@ -71,7 +71,9 @@ def test_logits_are_a_vector_of_k(k, make):
 @pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
 def test_every_mode_keeps_the_total(k, make, mode):
     gate = make()
-    total = {gates.Fixed: 11.0, gates.ExponentialFamily: 3.5, gates.Uncertainty: 2.0}.get(type(gate), 1.0)
+    total = {gates.Fixed: 11.0, gates.Manual: 3.5, gates.ExponentialFamily: 3.5, gates.Uncertainty: 2.0}.get(
+        type(gate), 1.0
+    )
     if "vector" in str(GATES[[m for _, _, m in GATES].index(make)][0]):
         total = 3.0 + 0.25 * (5.0 - 3.0)
     training = not gate.needs_gradients  # which outside training are those of the last step, 1 at first
@@ -131,6 +133,7 @@ KEPT = {
     gates.PCGrad: ["last", "skipped"],
     gates.GradVac: ["last", "skipped", "targets"],
     gates.UPGrad: ["last", "skipped"],
+    gates.Manual: ["assigned"],
     gates.Plateau: ["stage", "waited", "cooling", "best"],
     gates.Threshold: ["stage", "waited", "cooling"],
     gates.ResidualState: ["means", "weight", "skipped"],
@@ -223,6 +226,7 @@ def test_a_gate_of_no_blend_says_so(k, make):
     ("argument", "make"),
     [
         ("weights", lambda: gates.Fixed([1, 2])),
+        ("initial", lambda: gates.Manual([1, 2])),
         ("schedule", lambda: gates.Scheduled([1.0, 2.0])),
         ("initial", lambda: gates.Learned([1, 2])),
         ("form", lambda: gates.Uncertainty(["regression", "classification"])),
@@ -231,7 +235,17 @@ def test_a_gate_of_no_blend_says_so(k, make):
         ("initial_losses", lambda: gates.GradNorm(initial_losses=[1.0, 2.0])),
         ("leak", lambda: gates.GradDrop([0.5, 0.0], seed=0)),
     ],
-    ids=["fixed", "scheduled", "learned", "uncertainty", "threshold", "residual-state", "grad-norm", "grad-drop"],
+    ids=[
+        "fixed",
+        "manual",
+        "scheduled",
+        "learned",
+        "uncertainty",
+        "threshold",
+        "residual-state",
+        "grad-norm",
+        "grad-drop",
+    ],
 )
 def test_a_gate_for_two_losses_names_what_does_not_fit_three_and_still_fits_two(argument, make):
     gate = make()
@@ -314,4 +328,4 @@ def test_a_thousand_changes_are_one_trace():
                 values.add(tuple(weights.numpy().tolist()))
     assert every.experimental_get_tracing_count() == 1
     for (name, _, _), values in zip(GATES, seen, strict=True):
-        assert (len(values) > 1) == (name not in ("fixed", "grad-drop")), name
+        assert (len(values) > 1) == (name not in ("fixed", "manual", "grad-drop")), name

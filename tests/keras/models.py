@@ -13,6 +13,7 @@ STATISTICS = bl.gates.statistics
 
 GATES = {
     "fixed": lambda: bl.gates.Fixed([1.0, 2.0, 3.0]),
+    "manual": lambda: bl.gates.Manual([1.0, 2.0, 3.0]),
     "scheduled": lambda: bl.gates.Scheduled(bl.schedules.linear(0.0, 2.0, steps=20)),
     "learned": lambda: bl.gates.Learned(),
     "learned-initial": lambda: bl.gates.Learned(

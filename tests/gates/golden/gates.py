@@ -38,6 +38,8 @@ GATES = [
     Row("fixed", lambda: gates.Fixed([0.25, 0.75]), [0.25, 0.75]),
     Row("fixed-total-of-11", lambda: gates.Fixed([1, 10]), [1, 10]),
     Row("fixed-zero", lambda: gates.Fixed([0, 3, 0]), [0, 3, 0]),
+    Row("manual", lambda: gates.Manual(), [1, 1, 1]),
+    Row("manual-initial", lambda: gates.Manual([0.25, 0, 3]), [0.25, 0, 3]),
     Row("scheduled-start", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [1, 0, 0], step=0),
     Row("scheduled-quarter", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [0.75, 0.25, 0], step=1),
     Row("scheduled-between", lambda: gates.Scheduled(schedules.linear(0, 2, steps=8)), [0, 0.5, 0.5], step=6),
