@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from blendloss.losses import Head
+from blendloss.losses import Columns, Head
 from blendloss.losses._penalty import of_rank
 
 
@@ -32,10 +32,19 @@ NOTHING = Batch(None, None, None, None)
 def batches_of(losses: Sequence[Any], y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Batch, ...]:
     """The batch that each of `losses` reads: one for all, or that of its head."""
     if not isinstance(losses[0], Head):
-        return (batch_of(y_true, y_pred, sample_weight),) * len(losses)
+        batch = batch_of(y_true, y_pred, sample_weight)
+        return tuple(_of_columns(loss, batch) for loss in losses)
     _check_weights(sample_weight, y_pred)
     read = [(*head.read(y_true, y_pred), head.weights(sample_weight)) for head in losses]
-    return tuple(batch_of(target, output, weights) for target, output, weights in read)
+    return tuple(_of_columns(head.loss, batch_of(*one)) for head, one in zip(losses, read, strict=True))
+
+
+def _of_columns(loss: Any, batch: Batch) -> Batch:
+    """The columns of `batch` that `loss` reads, if it does not read all."""
+    while isinstance(loss, Columns):
+        y_true, y_pred = loss.read(batch.y_true, batch.y_pred)
+        batch, loss = batch._replace(y_true=y_true, y_pred=y_pred), loss.loss
+    return batch
 
 
 def _check_weights(sample_weight: Any, y_pred: Any) -> None:
@@ -58,7 +67,7 @@ def _listed(structure: Any) -> bool:
 def common(batches: tuple[Batch, ...], sample_weight: Any, y_pred: Any) -> Batch:
     """The batch by which a cost of all examples alike is weighted and reduced: of heads, the first's examples."""
     first = batches[0]
-    if first is NOTHING or all(batch is first for batch in batches):
+    if all(batch.mask is first.mask and batch.sample_weight is first.sample_weight for batch in batches):
         return first
     by_output = isinstance(sample_weight, Mapping) or (_listed(sample_weight) and _listed(y_pred))
     return first._replace(mask=None, sample_weight=None if by_output else first.sample_weight)

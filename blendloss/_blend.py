@@ -21,7 +21,8 @@ from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import Context, Gate, Gating
-from blendloss.losses import Head, Penalty
+from blendloss.losses import Columns, Head, Penalty
+from blendloss.losses._columns import innermost
 from blendloss.losses._penalty import aligned
 from blendloss.modes import Mode, Soft
 
@@ -94,11 +95,12 @@ class Blend(keras.Layer, keras.losses.Loss):
         self.mode = mode
         self._given = given
         self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
-        self._of_heads = [head.loss for head in self._heads]  # what trains in a head is tracked, saved and resumed here
+        parts = [loss for loss in given.values() if isinstance(loss, (Head, Columns))]
+        self._of_heads = [innermost(part) for part in parts]  # what trains in these is tracked, saved and resumed here
         self._evaluation = Evaluation(given, gate.elementwise, self.reduction)
-        if self._heads and gate.needs_residual:
+        if parts and gate.needs_residual:
             raise ValueError(
-                f"The gate {gate.name!r} needs one residual that all losses share, which heads have not. "
+                f"The gate {gate.name!r} needs one residual that all losses share, which heads and columns have not. "
                 f"Received: losses={losses!r}"
             )
         if self._heads and reduction in ("none", None):
@@ -183,7 +185,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         """What each loss reads, and the batch by which a cost of all examples alike is counted."""
         if not self._evaluation.losses:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
-        batches = batches_of(self._heads or list(self.names), y_true, y_pred, sample_weight)
+        batches = batches_of(list(self._given.values()), y_true, y_pred, sample_weight)
         return batches, common(batches, sample_weight, y_pred)
 
     def values(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:

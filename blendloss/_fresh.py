@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from blendloss.losses import Head
+from blendloss.losses._columns import innermost
 
 if TYPE_CHECKING:
     from blendloss._blend import Blend
@@ -34,8 +34,7 @@ def fresh(blend: Blend) -> Blend:
 
 def _fresh(name: str, part: Any) -> Any:
     """`part` itself, if it keeps nothing; else another, made from its configuration."""
-    holder = part.loss if isinstance(part, Head) else part
-    if not getattr(holder, "variables", ()):
+    if not getattr(innermost(part), "variables", ()):
         return part
     try:
         return type(part).from_config(part.get_config())

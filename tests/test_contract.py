@@ -67,7 +67,12 @@ HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]
 def _golden_rows():
     for room in ("losses", "modes", "gates", "schedules"):
         golden = importlib.import_module(f"tests.{room}.golden")
-        for row in [*golden.ROWS, *getattr(golden, "TRAINED", []), *getattr(golden, "HEADS", [])]:
+        for row in [
+            *golden.ROWS,
+            *getattr(golden, "TRAINED", []),
+            *getattr(golden, "HEADS", []),
+            *getattr(golden, "COLUMNS", []),
+        ]:
             yield room, row
 
 

@@ -13,7 +13,8 @@ from blendloss._reduction import reduce, weights_of_elements
 from blendloss._replicas import sum_over_replicas
 from blendloss._step import as_step
 from blendloss.keras._log_loss import log_loss
-from blendloss.losses import Head
+from blendloss.losses._adapter import as_loss
+from blendloss.losses._columns import innermost
 
 
 def held_out_step(model: Any, data: Any) -> Any:
@@ -70,7 +71,7 @@ def _held_out_direction(
             y_pred = model(x, training=False)
             loss = model.held_out.loss
             (batch,) = batches_of([loss], y, y_pred, sample_weight)
-            evaluate = loss.evaluate if isinstance(loss, Head) else loss
+            evaluate = as_loss("target", innermost(loss))
             values = computable(evaluate(batch.y_true, batch.y_pred))
         weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
         scaled = model.optimizer.scale_loss(reduce(values, weights, "mean"))

@@ -1,9 +1,10 @@
-"""Losses: penalties of the residual, each with its slope; and `Head`, a loss of one output of several."""
+"""Losses: penalties of the residual, each with its slope; and `Head` and `Columns`, losses of a part of the outputs."""
 
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._adaptive_barron import AdaptiveBarron
 from blendloss.losses._barron import Barron
 from blendloss.losses._cauchy import Cauchy
+from blendloss.losses._columns import Columns
 from blendloss.losses._epsilon_insensitive import EpsilonInsensitive
 from blendloss.losses._fair import Fair
 from blendloss.losses._geman_mcclure import GemanMcClure
@@ -22,6 +23,7 @@ __all__ = [
     "AdaptiveBarron",
     "Barron",
     "Cauchy",
+    "Columns",
     "EpsilonInsensitive",
     "Fair",
     "GemanMcClure",

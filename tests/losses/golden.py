@@ -255,3 +255,28 @@ HEADS: list[tuple[str, losses.Head, Any, Any, list[float]]] = [
         [2.25, 1.0],
     ),
 ]
+
+# Losses of some columns: (id, loss, targets, outputs, values), by hand.
+COLUMNS: list[tuple[str, losses.Columns, Any, Any, list[float]]] = [
+    (
+        "columns-one-target",
+        losses.Columns(losses.Quantile(0.25), 1),
+        [[1.0], [3.0]],
+        [[9.0, 0.0, 9.0], [9.0, 4.0, 9.0]],
+        [0.25, 0.75],  # q (y - p) below y, (1 - q) (p - y) above
+    ),
+    (
+        "columns-the-same-of-both",
+        losses.Columns("mse", [-1, 0]),
+        [[1.0, 9.0, 2.0]],
+        [[2.0, 0.0, 5.0]],
+        [5.0],  # (3^2 + 1^2) / 2
+    ),
+    (
+        "columns-and-targets",
+        losses.Columns(losses.AbsoluteError(), [0, 1], targets=[2, 2]),
+        [[0.0, 0.0, 4.0]],
+        [[1.0, 6.0]],
+        [2.5],
+    ),
+]

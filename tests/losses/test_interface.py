@@ -52,8 +52,8 @@ def test_the_dtype_is_that_of_the_predictions():
             losses.Huber()([1.0, 2.0], bad)
 
 
-# AdaptiveBarron, which trains, and Head, a loss of one output of several, have files of their own.
-ELSEWHERE = ("Penalty", "AdaptiveBarron", "Head")
+# AdaptiveBarron, which trains, and losses of parts of the outputs have files of their own.
+ELSEWHERE = ("Penalty", "AdaptiveBarron", "Columns", "Head")
 CLASSES = [getattr(losses, name) for name in losses.__all__ if name not in ELSEWHERE]
 BOUNDARIES = {
     "epsilon": st.floats(max_value=-1e-300),
