@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from blendloss._cli._contaminated import Contaminated, normal_log_density
+from blendloss._cli._numbers import require_finite
 from blendloss._cli._screen import screen
 
 _CONTAMINATED = Contaminated(share=0.1, width=10.0)
@@ -122,6 +123,8 @@ def recover(n: int, seed: int, progress: Callable[[str], None] = lambda done: No
         alone = {name: fitter.fit(residuals) for name, fitter in singles.items()}
         fitted = blend.fit(residuals)
         weights, scale = (np.array(value) for value in blend.gate.weights_and_scale())
+        named = dict(zip(blended, weights.tolist(), strict=True))
+        require_finite(f"the fit to the {law.name} residuals", {"NLL": fitted, "c": float(scale), **named, **alone})
         low, high = (float(end) for end in blend.gate.interval(np.float64(0), _LEVEL))
         best = min(alone, key=alone.__getitem__)
         found.append(
@@ -131,7 +134,7 @@ def recover(n: int, seed: int, progress: Callable[[str], None] = lambda done: No
                 true=float(-law.log_density(residuals).mean()),
                 single=best,
                 single_fitted=alone[best],
-                weights=dict(zip(blended, weights.tolist(), strict=True)),
+                weights=named,
                 scale=float(scale),
                 coverage=float(((low <= fresh) & (fresh <= high)).mean()),
             )

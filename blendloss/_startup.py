@@ -46,7 +46,7 @@ def _is_quiet() -> bool:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keeps back what is written to the file descriptor of stderr, and shows it only if the block raises.
+    """Keeps back what is written to the file descriptor of stderr, and shows it only if the block fails.
 
     TensorFlow writes some notes whatever `TF_CPP_MIN_LOG_LEVEL` says (tensorflow/tensorflow#100442): as it is imported,
     and, up to 2.18, when XLA first compiles.
@@ -60,7 +60,7 @@ def without_notes() -> Iterator[None]:
         os.dup2(kept.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             os.lseek(kept.fileno(), 0, os.SEEK_SET)
             os.write(stderr, kept.read())
             raise

@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from blendloss import __version__
-from blendloss._cli._arguments import positive
-from blendloss._cli._errors import UserError
+from blendloss._cli._arguments import Parser, number, path, seeds, whole
+from blendloss._cli._guard import guarded
 from blendloss._startup import import_tensorflow
-
-# Conventions of shells: 128 + the signal's number.
-_INTERRUPTED = 130
-_BROKEN_PIPE = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command with the arguments `argv`, by default the process's; returns the exit status.
 
-    0 is success, 2 a mistake in what was asked for, 130 an interruption.
+    0 is success, 2 a mistake in what was asked for or an output that cannot be written, 128 + n signal n.
     """
+    return guarded("blendloss", lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> None:
     parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.run is None:
         parser.print_help()
-        return 0
-    try:
+    else:
         arguments.run(arguments)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"blendloss: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as interruption:
-        print(f"blendloss: {interruption}" if interruption.args else "blendloss: interrupted", file=sys.stderr)
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader has gone (`blendloss info | head -1`); Python would complain once more as it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="blendloss", description="Differentiable loss blending for TensorFlow.")
+    parser = Parser(prog="blendloss", description="Differentiable loss blending for TensorFlow.")
     parser.add_argument("--version", action="version", version=f"blendloss {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -66,8 +50,10 @@ def _add_recover(commands: Any) -> None:
         "near it came to the truth and to the best single loss.",
     )
     recover.set_defaults(run=_run_recover)
-    recover.add_argument("--residuals", type=positive, metavar="N", default=100_000, help="of each law (100,000)")
-    recover.add_argument("--seed", type=int, metavar="N", default=0, help="of the residuals (0)")
+    recover.add_argument(
+        "--residuals", type=whole(100, 10_000_000), metavar="N", default=100_000, help="of each law (100,000)"
+    )
+    recover.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="of the residuals (0)")
 
 
 def _add_noise(commands: Any) -> None:
@@ -78,10 +64,10 @@ def _add_noise(commands: Any) -> None:
         "gates; then shows how near each came to the function, and what it took the noise for.",
     )
     noise.set_defaults(run=_run_noise)
-    noise.add_argument("--seeds", type=positive, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
-    noise.add_argument("--share", type=float, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
-    noise.add_argument("--width", type=float, default=10.0, help="how many times as broad that part is (10)")
-    noise.add_argument("--output", type=Path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
+    noise.add_argument("--seeds", type=seeds, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
+    noise.add_argument("--share", type=number, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
+    noise.add_argument("--width", type=number, default=10.0, help="how many times as broad that part is (10)")
+    noise.add_argument("--output", type=path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
     noise.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
 
 
@@ -96,17 +82,21 @@ def _add_demo(commands: Any) -> None:
     )
     demo.set_defaults(run=_run_demo)
     table = demo.add_argument_group("your own table")
-    table.add_argument("--data", type=Path, metavar="FILE.csv", help="a CSV file with a header")
+    table.add_argument("--data", type=path, metavar="FILE.csv", help="a CSV file with a header")
     table.add_argument("--target", metavar="COLUMN", help="the column to predict: numbers, none missing")
     table.add_argument("--drop", metavar="COLUMN", action="append", help="a column to leave out (may be repeated)")
     run = demo.add_argument_group("the run")
-    run.add_argument("--seeds", type=positive, metavar="N", help="repeat with the seeds 0 to N - 1 (default: 1)")
-    run.add_argument("--epochs", type=positive, metavar="N", help="epochs of each arm (default: what the data needs)")
-    run.add_argument("--rows", type=positive, help=argparse.SUPPRESS)  # for tests: so many flights, evenly spread
+    run.add_argument("--seeds", type=seeds, metavar="N", help="repeat with the seeds 0 to N - 1 (default: 1)")
+    run.add_argument(
+        "--epochs", type=whole(1, 1_000_000), metavar="N", help="epochs of each arm (default: what the data needs)"
+    )
+    run.add_argument(
+        "--rows", type=whole(1, 1_000_000), help=argparse.SUPPRESS
+    )  # for tests: so many flights, evenly spread
     place = demo.add_argument_group("the results: demo.json and demo.png")
-    place.add_argument("--output", type=Path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
+    place.add_argument("--output", type=path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
     place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
-    place.add_argument("--resume", type=Path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
+    place.add_argument("--resume", type=path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
 
 
 def _run_info(arguments: argparse.Namespace) -> None:

@@ -1,16 +1,60 @@
-"""Types of arguments of the command line."""
+"""The command line: a parser that tells a mistake in one line, and types of arguments."""
 
 from __future__ import annotations
 
 import argparse
+import math
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+MOST_SEEDS = 1000
+_SHOWN = 40
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
-    return number
+class Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, without the whole usage, and does not hide that help cannot be written."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with 2."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        (file or sys.stderr).write(message)
 
 
-positive.__name__ = "whole number"  # argparse: "invalid whole number value: 'x'"
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """A whole number from `least` to `most`, in plain digits."""
+
+    def read(text: str) -> int:
+        # `int` also takes underscores, spaces and the digits of every script.
+        if not re.fullmatch(r"[+-]?[0-9]{1,30}", text):
+            raise argparse.ArgumentTypeError(f"must be a whole number. Received: {text[:_SHOWN]!r}")
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be from {least} to {most}. Received: {text}")
+        return int(text)
+
+    return read
+
+
+def number(text: str) -> float:
+    """A finite number, in plain digits."""
+    try:
+        value = float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a number. Received: {text[:_SHOWN]!r}")
+    return value
+
+
+def path(text: str) -> Path:
+    """A path; an empty one would be the working directory."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError(f"must be a path. Received: {text[:_SHOWN]!r}")
+    return Path(text)
+
+
+seeds = whole(1, MOST_SEEDS)

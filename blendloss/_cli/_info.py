@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from blendloss._cli._environment import devices, versions
+from blendloss._cli._screen import screen
 from blendloss._startup import import_tensorflow, without_notes
 
 
@@ -19,7 +19,7 @@ def info() -> None:
         table.add_row("device", device)
     with without_notes():
         table.add_row("XLA", _xla())
-    Console(highlight=False, soft_wrap=True).print(table)
+    screen(soft_wrap=True).print(table)
 
 
 def _xla() -> str:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
+
+from blendloss._cli._errors import UserError
 
 STANDARD_ERRORS = 2.0
 ENOUGH_SEEDS = 3
 """Two standard errors of a paired difference over seeds; with fewer seeds than this its spread is itself a guess."""
+
+
+def require_finite(what: str, numbers: Mapping[str, float]) -> None:
+    """Raises unless all `numbers` are finite: NaN compares with nothing, and is no result."""
+    for name, value in numbers.items():
+        if not math.isfinite(value):
+            raise UserError(f"{what}: {name} is {value}, which is no result")
 
 
 def significant(value: float) -> str:

@@ -6,19 +6,25 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from blendloss._cli._errors import UserError
+from ._errors import UserError
+from ._strict_json import Form, check, parse, read_text
 
 
 class Results(NamedTuple):
-    """Where the command `command` writes: `<command>.json`, of format `format`, and `<command>.png`."""
+    """Where the command `command` writes: `<command>.json`, of format `format`, and `<command>.png`.
+
+    `form` is that of a record which can be continued.
+    """
 
     command: str
     format: int
-    resumable: bool
+    form: Form = None
 
     @property
     def record(self) -> str:
@@ -44,7 +50,7 @@ class Results(NamedTuple):
             held = [name for name in (self.record, self.picture) if (output / name).exists()]
             if held and not overwrite:
                 choices = ["choose another --output", "replace it with --overwrite"]
-                if self.resumable:
+                if self.form is not None:
                     choices.append(f"continue it with --resume {output}")
                 ways = f"{', '.join(choices[:-1])}, or {choices[-1]}" if choices[2:] else " or ".join(choices)
                 raise UserError(f"{output} already holds {' and '.join(held)}: {ways}")
@@ -68,19 +74,34 @@ class Results(NamedTuple):
                 number += 1
 
     def load(self, folder: Path) -> dict[str, Any]:
-        """The record in `folder`."""
+        """The record in `folder`, of which every part has its form."""
         path = folder / self.record
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record: dict[str, Any] = parse(read_text(path))
+            if not isinstance(record, dict) or record.get("format") != self.format:
+                raise ValueError(f"its format is not {self.format}")
+            check(record, self.form, "the record")
         except FileNotFoundError as error:
             raise UserError(f"{folder} holds no {self.record} to continue") from error
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
         except ValueError as error:
             raise UserError(f"{path} is not a record of this {self.command}: {error}") from error
-        if not isinstance(record, dict) or record.get("format") != self.format:
-            raise UserError(f"{path} is not a record of this version's {self.command}")
         return record
+
+    def check_runs(self, folder: Path, record: dict[str, Any], arms: Collection[str]) -> None:
+        """Raises unless the record's runs are of `arms`, with its seeds, each once."""
+        found = Counter((run["arm"], run["seed"]) for run in record["runs"])
+        for (arm, seed), times in found.items():
+            if arm not in arms:
+                wrong = f"there is no arm {arm!r}"
+            elif seed >= record["seeds"]:
+                wrong = f"seed {seed} of {arm} is not below {record['seeds']}, its number of seeds"
+            elif times > 1:
+                wrong = f"seed {seed} of {arm} is there twice"
+            else:
+                continue
+            raise UserError(f"{folder / self.record} is not a record of this {self.command}: {wrong}")
 
     def save(self, folder: Path, record: dict[str, Any]) -> None:
         """Writes the record; NaN, which JSON has not, becomes null."""
@@ -88,18 +109,32 @@ class Results(NamedTuple):
         replace(folder / self.record, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Within, what was read from `path` is computed with: what cannot be, though its form is right, is a mistake."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UserError(f"{path} holds what nothing can be made of: {type(error).__name__}: {error}") from error
+
+
 def replace(path: Path, write: Callable[[Path], object]) -> None:
     """Has `write` write a file beside `path`, and puts it in its place in one step."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
+    beside: Path | None = None
     try:
-        write(Path(name))
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        beside = Path(name)
+        write(beside)
+        with beside.open("rb") as written:
+            os.fsync(written)
+        os.chmod(beside, 0o644)
+        os.replace(beside, path)
     except BaseException as error:
-        Path(name).unlink(missing_ok=True)
+        if beside is not None:
+            beside.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
+            raise UserError(f"cannot write {path}: {error.strerror or error}") from error
         raise
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -10,9 +11,17 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _PIPED_WIDTH = 110
 
 
-def screen() -> Console:
+class Screen(Console):
+    """A console that leaves it to the command how a closed pipe ends it; rich ends the process itself."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        """Raises what was raised."""
+        raise
+
+
+def screen(soft_wrap: bool = False) -> Console:
     """The terminal, or a wide page where the output is piped."""
-    console = Console(highlight=False)
+    console = Screen(highlight=False, soft_wrap=soft_wrap)
     if not console.is_terminal:
         console.width = max(console.width, _PIPED_WIDTH)
     return console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from blendloss._cli._environment import devices, versions
 from blendloss._cli._errors import UserError
-from blendloss._cli._numbers import significant
+from blendloss._cli._numbers import require_finite, significant
 from blendloss._cli._screen import bar, screen
 from blendloss._demo import _extras, _record
 from blendloss._demo._flights import read_flights
@@ -30,24 +31,37 @@ def demo(request: Request) -> Path:
     """
     started = time.perf_counter()
     request.check()
-    record = None if request.resume is None else _record.load(request.resume)
-    settings = None if record is None else Settings.from_json(record["settings"])
+    held = None if request.resume is None else _record.load(request.resume)
+    settings = None if held is None else Settings.from_json(held["settings"])
     problem = prepare(_table(request if settings is None else _request(settings)))
-    if record is None or settings is None:
-        settings = settle(request, len(problem.parts[TRAIN].target))
-        record = _new_record(problem, settings)
-        folder = _record.new_folder(request.output, request.overwrite)
-    else:
-        folder = request.resume or Path()
-        _check_same(record, problem)
-    seeds = request.seeds or record["seeds"]
-    if seeds < record["seeds"]:
-        raise UserError(f"the run has {record['seeds']} seeds: give --seeds at least as many, or none")
-    record["seeds"] = seeds
+    if held is not None:
+        _check_same(held, problem)
+    settings = _settled(request, settings, len(problem.parts[TRAIN].target))
+    record = _new_record(problem, settings)
+    record["seeds"] = request.seeds or (1 if held is None else held["seeds"])
+    if held is not None:
+        if record["seeds"] < held["seeds"]:
+            raise UserError(f"the run has {held['seeds']} seeds: give --seeds at least as many, or none")
+        # What data and settings give is not taken from the file.
+        record |= {name: held[name] for name in ("created", "runs")}
+    folder = request.resume or _record.new_folder(request.output, request.overwrite)
 
     import_tensorflow()
     _run(record, problem, settings, folder, started)
     return folder
+
+
+def _settled(request: Request, held: Settings | None, rows: int) -> Settings:
+    """The settings of the run that was asked for, or of the one that is continued: its data must give the same."""
+    if held is None:
+        return settle(request, rows)
+    settings = settle(dataclasses.replace(_request(held), epochs=held.epochs), rows)
+    if (settings.batch, settings.steps_per_epoch) != (held.batch, held.steps_per_epoch):
+        raise UserError(
+            f"the run has batches of {held.batch}, {held.steps_per_epoch} an epoch, and its data give "
+            f"{settings.steps_per_epoch} of {settings.batch}: start a new run"
+        )
+    return held
 
 
 def _table(request: Request) -> Any:
@@ -90,14 +104,14 @@ def _new_record(problem: Problem, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _check_same(record: dict[str, Any], problem: Problem) -> None:
+def _check_same(held: dict[str, Any], problem: Problem) -> None:
     """Raises where going on would mix numbers of different data or different versions."""
-    if record["data"]["sha256"] != problem.table.digest:
+    if held["data"].get("sha256") != problem.table.digest:
         raise UserError("the data have changed since the run began: start a new run")
-    changed = [name for name, version in versions().items() if record["versions"].get(name) != version]
+    changed = [name for name, version in versions().items() if held["versions"].get(name) != version]
     if changed:
         name = changed[0]
-        then, now = record["versions"].get(name), versions()[name]
+        then, now = held["versions"].get(name), versions()[name]
         raise UserError(f"the run was made with {name} {then}, and this is {now}: start a new run")
 
 
@@ -106,6 +120,7 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     from blendloss._demo import _arms, _plot, _report, _summary, _train
     from blendloss._serialization import serialize
 
+    _record.RESULTS.check_runs(folder, record, [arm.name for arm in _arms.ARMS])
     record["devices"] = devices()
     record["arms"] = {
         arm.name: {"about": arm.about, "blend": serialize(arm.blend(settings.steps))} for arm in _arms.ARMS
@@ -130,6 +145,8 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
                     settings,
                     lambda steps, loss: shown.update(task, advance=steps, loss=f"loss {loss:.3f}"),
                 )
+                for what in ("weights", "validation", "test"):
+                    require_finite(f"{what} of {arm.name}, seed {seed}", run[what])
                 record["runs"].append(run)
                 _record.save(folder, record)
                 shown.update(task, completed=number * settings.steps)

@@ -9,9 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from blendloss._cli._errors import UserError
+
 TRAIN, VALIDATION, TEST = range(3)
 # The median absolute deviation times this estimates the standard deviation of a normal: 1 / Phi^{-1}(3/4).
 _CONSISTENCY = 1.482602218505602
+# Of standardised numbers: their squares, and sums of a batch of those, are within float32.
+_FARTHEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ class Problem:
 def prepare(table: RawTable) -> Problem:
     """The problem that `table` poses."""
     train = table.part == TRAIN
-    numbers = _stacked([_standardised(column, train) for column in table.numbers.values()], len(train), np.float32)
+    numbers = [_in_reach(name, _standardised(column, train)) for name, column in table.numbers.items()]
     indexed, vocabulary = _indexed(table.texts, train)
     centre, scale = _robust(table.target[train])
-    target = ((table.target - centre) / scale).astype(np.float32)[:, np.newaxis]
-    parts = [Part(numbers[rows], indexed[rows], target[rows]) for rows in (table.part == part for part in range(3))]
+    with np.errstate(over="ignore"):
+        target = _in_reach(table.predicts, (table.target - centre) / scale).astype(np.float32)[:, np.newaxis]
+    stacked = _stacked(numbers, len(train), np.float32)
+    parts = [Part(stacked[rows], indexed[rows], target[rows]) for rows in (table.part == part for part in range(3))]
     return Problem((parts[0], parts[1], parts[2]), vocabulary, centre, scale, table)
 
 
@@ -94,10 +100,27 @@ def digest(path: Path) -> str:
 
 
 def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
-    column = column.astype(np.float64)
-    spread = column[train].std()
+    # A power of 2 changes no digit, and keeps sums and squares of the largest numbers from overflowing.
+    _, exponent = np.frexp(np.abs(column[train]).max())
+    with np.errstate(over="ignore"):
+        column = np.ldexp(column.astype(np.float64), -exponent)
+    known = column[train]
     # A column that is constant in training says nothing there: it becomes 0 everywhere.
-    return (column - column[train].mean()) / spread if spread > 0 else np.zeros_like(column)
+    if np.ptp(known) == 0:
+        return np.zeros_like(column)
+    with np.errstate(over="ignore"):
+        return (column - known.mean()) / known.std()
+
+
+def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
+    """Raises for a number so far from those of the training part that float32 has no room for its square."""
+    row = int(np.argmax(np.abs(standardised)))
+    if not abs(standardised[row]) <= _FARTHEST:
+        raise UserError(
+            f"the column {name!r} is {abs(standardised[row]):.2g} standard deviations of the training rows from their "
+            f"centre in row {row + 1}, and at most {_FARTHEST:g} can be computed with: mend the row or leave it out"
+        )
+    return standardised
 
 
 def _indexed(texts: dict[str, np.ndarray], train: np.ndarray) -> tuple[np.ndarray, int]:

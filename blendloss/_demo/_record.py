@@ -2,11 +2,59 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from blendloss._cli._arguments import MOST_SEEDS
+from blendloss._cli._errors import UserError
 from blendloss._cli._results import Results, replace
+from blendloss._cli._strict_json import ANYTHING, NUMBER, TEXT, optional, whole
 
 FORMAT = 1
-RESULTS = Results("demo", format=FORMAT, resumable=True)
+_COUNT = whole(0, 2**53)
+_POSITIVE = whole(1, 2**53)
+_ERRORS = {"mae": NUMBER, "rmse": NUMBER, "median": NUMBER}
+_RUN = {
+    "arm": TEXT,
+    "seed": _COUNT,
+    "test": _ERRORS,
+    "validation": _ERRORS,
+    "weights": {"mse": NUMBER, "huber": NUMBER},
+    "seconds": NUMBER,
+    "traces": _COUNT,
+    "history": {...: [optional(NUMBER)]},
+    "trajectory": {"step": [_COUNT], "mse": [NUMBER], "huber": [NUMBER]},
+}
+_FORM = {
+    "format": whole(FORMAT, FORMAT),
+    "created": TEXT,
+    "versions": {...: TEXT},
+    "seeds": whole(1, MOST_SEEDS),
+    "settings": {
+        "data": optional(TEXT),
+        "target": optional(TEXT),
+        "drop": [TEXT],
+        "rows": optional(_POSITIVE),
+        "epochs": _POSITIVE,
+        "batch": _POSITIVE,
+        "steps_per_epoch": _POSITIVE,
+    },
+    "data": {...: ANYTHING},
+    "runs": [_RUN],
+    # What is computed anew when a run is continued.
+    **dict.fromkeys(("baseline", "devices?", "arms?", "summary?", "findings?", "seconds?"), ANYTHING),
+}
+RESULTS = Results("demo", FORMAT, _FORM)
 RECORD, PICTURE = RESULTS.record, RESULTS.picture
-new_folder, load, save = RESULTS.new_folder, RESULTS.load, RESULTS.save
+new_folder, save = RESULTS.new_folder, RESULTS.save
 
 __all__ = ["FORMAT", "PICTURE", "RECORD", "RESULTS", "load", "new_folder", "replace", "save"]
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The record in `folder`, whose trajectories can be drawn."""
+    record = RESULTS.load(folder)
+    for run in record["runs"]:
+        if len({len(values) for values in run["trajectory"].values()} | {0}) != 2:
+            raise UserError(f"{folder / RECORD} is not a record of this demo: a trajectory is empty or cut short")
+    return record

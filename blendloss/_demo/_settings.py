@@ -13,6 +13,8 @@ _EPOCHS = 5
 # A small table is gone through more often, for about as many updates as it takes the arms to part.
 _UPDATES = 1000
 _MOST_EPOCHS = 30
+# The rows of every batch are drawn in advance: 100 times as many as usual still fit into memory.
+_MOST_UPDATES = 100_000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ def settle(request: Request, rows: int) -> Settings:
     # At least 8 updates an epoch; a power of 2.
     batch = min(_BATCH, 1 << max(3, (rows // 8).bit_length() - 1))
     steps = rows // batch
+    most = max(1, _MOST_UPDATES // steps)
+    if request.epochs is not None and request.epochs > most:
+        raise UserError(f"--epochs must be at most {most} with {rows:,} rows to train on. Received: {request.epochs}")
     return Settings(
         data=None if request.data is None else str(request.data.resolve()),
         target=request.target,

@@ -35,7 +35,8 @@ def read_table(path: Path, target: str, drop: tuple[str, ...] = ()) -> RawTable:
     rows = len(frame)
     if rows < _MIN_ROWS:
         raise UserError(f"{path} has {rows} rows: at least {_MIN_ROWS} are needed to train, validate and test")
-    numbers = {name: _finite(name, frame[name]) for name in features if _is_number(frame[name])}
+    read = {name: _numbers(frame[name]) for name in features}
+    numbers = {name: _finite(name, values) for name, values in read.items() if values is not None}
     texts = {name: _categories(name, frame[name]) for name in features if name not in numbers}
     part = _random_split(rows)
     counts = [f"{np.count_nonzero(part == which):,}" for which in (TRAIN, VALIDATION, TEST)]
@@ -138,14 +139,19 @@ def _read(path: Path, names: list[str]) -> Any:
         raise UserError(f"{path} is not a CSV file: {' '.join(str(error).split())}") from error
 
 
-def _is_number(column: Any) -> bool:
-    return column.dtype.kind in "biuf"
+def _numbers(column: Any) -> np.ndarray | None:
+    """A column of numbers, float64; None for text. What pandas takes for text may be whole numbers beyond 64 bits."""
+    if column.dtype.kind in "biuf":
+        return np.asarray(column.to_numpy(np.float64))
+    given = column.dropna().astype(str)
+    if len(given) and given.str.fullmatch(r"\s*[+-]?[0-9]+\s*").all():
+        return np.array([float(str(value)) for value in column])  # `float` of too large an int would raise
+    return None
 
 
-def _finite(name: str, column: Any, advice: str | None = None) -> np.ndarray:
-    """A column of numbers, float64; all of them finite."""
+def _finite(name: str, values: np.ndarray, advice: str | None = None) -> np.ndarray:
+    """Raises unless all numbers of a column are finite."""
     advice = advice or f"fill them in, or leave the column out with --drop {name}"
-    values = column.to_numpy(np.float64)
     for what, bad in (("missing (empty or NaN)", np.isnan(values)), ("infinite", np.isinf(values))):
         if bad.any():
             raise UserError(f"the column {name!r} is {what} in {_rows(bad)}: {advice}")
@@ -166,32 +172,34 @@ def _categories(name: str, column: Any) -> np.ndarray:
             f"the column {name!r} is text ({example!r}, ...) with {number:,} different values, and at most "
             f"{_MAX_CATEGORIES} are taken as categories: leave it out with --drop {name}"
         )
-    return column.to_numpy(dtype=str)
+    # Numbers in the order of the texts, of which NumPy would make each as long as the longest.
+    return np.unique(column.astype(str).to_numpy(dtype=object), return_inverse=True)[1]
 
 
 def _target(name: str, column: Any, part: np.ndarray) -> np.ndarray:
-    if not _is_number(column):
-        numbers = [_as_number(value) for value in column]
-        index = numbers.index(None)
+    numbers = _numbers(column)
+    if numbers is None:
+        index = next((row for row, value in enumerate(column) if not _is_number(value)), 0)
         raise UserError(
             f"the target {name!r} must be numbers; row {index + 1} holds {str(column.iloc[index])[:30]!r}: "
             "choose another --target, or mend it"
         )
-    values = _finite(name, column, "remove or mend these rows")
+    values = _finite(name, numbers, "remove or mend these rows")
+    if np.abs(values).max() > 1e30:
+        raise UserError(f"the target {name!r} goes up to {np.abs(values).max():.2g}: scale it to less than 1e30")
     if np.ptp(values[part == TRAIN]) == 0:
         raise UserError(
             f"the target {name!r} is {values[part == TRAIN][0]:g} in every training row: nothing to predict"
         )
-    if np.abs(values).max() > 1e30:
-        raise UserError(f"the target {name!r} goes up to {np.abs(values).max():.2g}: scale it to less than 1e30")
     return values
 
 
-def _as_number(value: Any) -> float | None:
+def _is_number(value: Any) -> bool:
     try:
-        return float(value)
+        float(value)
     except (TypeError, ValueError):
-        return None
+        return False
+    return True
 
 
 def _rows(bad: np.ndarray) -> str:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from blendloss._cli._results import Results
 
-RESULTS = Results("noise", format=1, resumable=False)
+RESULTS = Results("noise", format=1)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from blendloss._cli._environment import devices, versions
 from blendloss._cli._extras import require
-from blendloss._cli._numbers import significant
+from blendloss._cli._numbers import require_finite, significant
 from blendloss._cli._results import replace
 from blendloss._cli._screen import bar, screen
 from blendloss._noise_study._record import RESULTS
@@ -60,10 +60,9 @@ def _train_all(console: Console, record: dict[str, Any], settings: Settings, fol
     """Trains every arm with every seed; the record is saved after each."""
     from blendloss._noise_study._arms import ARMS
     from blendloss._noise_study._data import draw
-    from blendloss._noise_study._train import Trainer
+    from blendloss._noise_study._train import Trainer, numbers_of
 
     number = len(ARMS) * settings.seeds
-    data = [draw(settings, seed) for seed in range(settings.seeds)]
     with bar(console, show=console.is_terminal) as shown:
         task = shown.add_task("", total=number * settings.steps, loss="")
 
@@ -76,7 +75,8 @@ def _train_all(console: Console, record: dict[str, Any], settings: Settings, fol
             for seed in range(settings.seeds):
                 label = f"{len(record['runs']) + 1:>2}/{number}  {arm.name:<18}  seed {seed}"
                 shown.update(task, description=label)
-                run = trainer.train(data[seed], seed, progress)
+                run = trainer.train(draw(settings, seed), seed, progress)
+                require_finite(f"{arm.name}, seed {seed}", numbers_of(run))
                 record["runs"].append(run)
                 RESULTS.save(folder, record)
                 console.print(f"  {label}  test RMSE {significant(run['rmse'])}  {run['seconds']:5.1f} s", markup=False)

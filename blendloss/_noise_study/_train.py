@@ -128,6 +128,13 @@ class Trainer:
         return {"collapsed": found.collapsed, "sentence": found.sentence}
 
 
+def numbers_of(run: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a training that are compared, by name."""
+    noise = run["noise"] or {}
+    measured = {name: noise[name] for name in ("divergence", "beyond") if name in noise}
+    return {"test RMSE": run["rmse"], **run["found"]["weights"], **measured}
+
+
 def drawn_at(noise: Contaminated) -> np.ndarray:
     """Where densities are drawn: to 7 standard deviations of the narrow part or 3.5 of the broad, densest at 0."""
     reach = max(7.0, 3.5 * noise.width if noise.share > 0 else 0.0)

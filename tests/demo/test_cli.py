@@ -64,13 +64,27 @@ def test_help_and_version(arguments: list[str], capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize(
-    "arguments", [["nonsense"], ["demo", "--seeds", "0"], ["demo", "--seeds", "two"], ["demo", "--epochs", "-1"]]
+    "arguments",
+    [
+        ["nonsense"],
+        *(["demo", "--seeds", text] for text in ("0", "two", "1.0", "1_0", "\u0663", "1001", "9" * 20, "9" * 5000, "")),
+        ["demo", "--epochs", "-1"],
+        ["demo", "--epochs", "1000001"],
+        ["noise", "--seeds", "9" * 20],
+        *(["noise", "--width", text] for text in ("nan", "inf", "1e400", "1_0", "\u0663", "ten", "")),
+        *(["recover", "--seed", text] for text in ("-1", "0.5", "9" * 400)),
+        ["recover", "--residuals", "99"],
+        ["recover", "--residuals", "99999999999"],
+        *(["demo", option, text] for option in ("--data", "--output", "--resume") for text in ("", "a\0b")),
+    ],
 )
 def test_unknown_words_and_numbers(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
         main(arguments)
     assert end.value.code == 2
-    assert "error" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert "error" in err
 
 
 def test_info(capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,6 +178,14 @@ def test_limits(
         (with_cells("y", {0: "inf"}), "'y' is infinite"),
         (with_cells("y", {5: "cheap"}), "row 6 holds 'cheap'"),
         (with_cells("y", dict.fromkeys(range(ROWS), "4")), "is 4 in every training row"),
+        (with_cells("y", {5: "9" * 400}), "'y' is infinite in 1 of 240 rows (first: row 6)"),
+        (with_cells("y", {5: "9" * 5000}), "'y' is infinite in 1 of 240 rows (first: row 6)"),
+        (with_cells("y", {5: "9" * 40}), "'y' goes up to 1e+40: scale it"),
+        (with_cells("y", dict.fromkeys(range(ROWS), "1_0")), "must be numbers; row 1 holds '1_0'"),
+        (with_cells("y", dict.fromkeys(range(ROWS), "\u0663")), "must be numbers; row 1 holds '\u0663'"),
+        (with_cells("y", {i: f"{i}e-20" for i in range(0, ROWS, 2)} | {7: "1e29"}), "'y' is "),
+        (with_cells("x", {1: "1e40"}), "'x' is 2.1e+39 standard deviations of the training rows"),
+        (with_cells("x", {1: "-1e308"}), "'x' is 2.1e+307 standard deviations of the training rows"),
     ],
 )
 def test_columns(

