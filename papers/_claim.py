@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from blendloss._cli._errors import UserError
+
 #: What is below is rounding.
 ROUNDING = 1e-12
 REPRODUCED, WITHIN, NOT, PENDING = "reproduced", "within tolerance", "not reproduced", "not run"
+#: An error, and no verdict on the claim.
+FAILED = "no finite number"
 
 
 class Runs:
@@ -44,12 +48,23 @@ class Runs:
         return [run["seed"] for run in self._runs if run["arm"] == arm]
 
     def numbers(self, arm: str, key: str) -> np.ndarray:
-        """The numbers `key` of `arm`, one a seed; NaN where a run gave none that is finite."""
-        return np.array([math.nan if result[key] is None else result[key] for result in self.of(arm)], float)
+        """The numbers `key` of `arm`, one a seed.
+
+        Raises:
+            NotFinite: if a run gave none that is finite.
+        """
+        found = np.array([math.nan if result[key] is None else result[key] for result in self.of(arm)], float)
+        if not np.isfinite(found).all():
+            raise NotFinite(f"{arm}: {key}")
+        return found
 
 
 class Missing(LookupError):
     """An arm that has not been run."""
+
+
+class NotFinite(ArithmeticError):
+    """A result that is NaN or infinite."""
 
 
 class Ours(NamedTuple):
@@ -119,10 +134,14 @@ class Claim:
             ours = self.measure(runs)
         except Missing:
             return Judged(self, None, PENDING)
+        except NotFinite:
+            return Judged(self, None, FAILED)
         if ours.holds is not None:
             return Judged(self, ours, REPRODUCED if ours.holds else NOT)
         if isinstance(self.published, str):
             raise TypeError(f"The claim {self.name!r} is in words: its measure must give `holds(...)`.")
+        if not np.isfinite(ours.values).all():
+            return Judged(self, ours, FAILED)
         off = abs(float(np.mean(ours.values)) - self.published)
         return Judged(self, ours, REPRODUCED if off <= self.digits else WITHIN if off <= self.tolerance else NOT)
 
@@ -140,3 +159,10 @@ class Judged(NamedTuple):
         published = self.claim.published
         shown = published if isinstance(published, str) else f"{published:.8g}"
         return self.claim.name, shown, "" if self.ours is None else str(self.ours), self.verdict
+
+
+def require_numbers(judged: list[Judged]) -> None:
+    """Raises if a claim's numbers are not finite."""
+    failed = [one.claim.name for one in judged if one.verdict == FAILED]
+    if failed:
+        raise UserError(f"there is no finite number for: {'; '.join(failed)}")

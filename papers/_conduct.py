@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from benchmarks.harness.surroundings import commit, processor
+from blendloss._cli._results import readable
 from blendloss._cli._screen import screen
-from papers._claim import NOT, PENDING, REPRODUCED
+from papers._claim import FAILED, NOT, PENDING, REPRODUCED, Judged, require_numbers
 from papers._paper import Paper
 from papers._pool import Finished, Task, run_all
 from papers._record import RESULTS, opened, runs_of
 
-COLOURS = {REPRODUCED: "green", NOT: "red", PENDING: "dim"}
+COLOURS = {REPRODUCED: "green", NOT: "red", PENDING: "dim", FAILED: "red"}
 
 
 def conduct(
@@ -42,12 +44,16 @@ def conduct(
     except KeyboardInterrupt as interruption:
         kept = f"{len(record['runs'])} runs are kept in {folder}; the same command goes on"
         raise KeyboardInterrupt(f"interrupted: {kept}") from interruption
+    with readable(folder / RESULTS.record) if there or only else nullcontext():
+        judged = [] if smoke else [claim.judged(runs_of(record)) for claim in paper.claims]
+        pictures = paper.plot(runs_of(record), folder)
     if smoke:
         console.print("  Smoke sizes: too short to judge a claim by.")
     else:
-        report(console, paper, record)
-    for picture in paper.plot(runs_of(record), folder):
+        report(console, judged)
+    for picture in pictures:
         console.print(f"  {picture}")
+    require_numbers(judged)
     return record
 
 
@@ -64,10 +70,13 @@ def _run(
         TimeRemainingColumn(),
     )
     started = time.perf_counter()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+    with (
+        closing(run_all(paper.name, config, tasks, jobs)) as results,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown,
+    ):
         bar = shown.add_task(f"0/{len(tasks)} runs", total=len(tasks))
         finished, parts = 0, {}
-        for one in run_all(paper.name, config, tasks, jobs):
+        for one in results:
             if isinstance(one, Finished):
                 finished += 1
                 parts.pop(one.task, None)
@@ -86,12 +95,12 @@ def _run(
             shown.update(bar, description=f"{finished}/{len(tasks)} runs", completed=finished + sum(parts.values()))
 
 
-def report(console: Console, paper: Paper, record: dict[str, Any]) -> None:
+def report(console: Console, judged: list[Judged]) -> None:
     """Prints each claim with its verdict."""
     table = Table(box=None, padding=(0, 2))
     for title in ("claim", "published", "ours", "verdict"):
         table.add_column(title, overflow="fold")
-    for claim in paper.claims:
-        *cells, verdict = claim.judged(runs_of(record)).row
+    for one in judged:
+        *cells, verdict = one.row
         table.add_row(*cells, f"[{COLOURS.get(verdict, 'yellow')}]{verdict}[/]")
     console.print(table)

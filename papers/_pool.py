@@ -6,12 +6,15 @@ import multiprocessing
 import os
 import queue
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
+from blendloss._cli._errors import UserError
 from papers._paper import load
 
 _REPORTS: Any = None
@@ -54,11 +57,15 @@ def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Iterator[Fi
                 yield from _drained(reports)
                 for future in done:
                     yield future.result()
-        except BaseException:
+        except BaseException as error:
             workers = list(pool._processes.values())
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in workers:  # what runs would go on to its end
-                worker.terminate()
+                worker.kill()
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    "a worker process has ended, perhaps for want of memory: the same command goes on; try fewer --jobs"
+                ) from error
             raise
 
 
@@ -71,15 +78,26 @@ def _drained(reports: Any) -> Iterator[Part]:
 
 
 def _start(jobs: int, reports: Any) -> None:
-    """In a worker: TensorFlow on its share of the cores."""
+    """In a worker: it ends with its parent, and has TensorFlow on its share of the cores."""
     global _REPORTS
     _REPORTS = reports
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the workers
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # which may be for the group: the parent ends the workers
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import tensorflow as tf
 
     threads = max(1, len(os.sched_getaffinity(0)) // jobs) if hasattr(os, "sched_getaffinity") else 1
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def _end_with_parent() -> None:
+    # Waits at a pipe of which the parent alone holds the other end: it closes however the parent ends.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(name: str, config: Any, task: Task) -> Finished:

@@ -8,7 +8,9 @@ import os
 def import_tensorflow() -> None:
     """Imports TensorFlow; what it writes to stderr as it starts, whatever its log level, is dropped."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # in place of a standard stream that is closed
+    stderr = os.dup(2)
     os.dup2(nowhere, 2)
     try:
         import tensorflow  # noqa: F401

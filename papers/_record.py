@@ -7,14 +7,36 @@ import json
 from pathlib import Path
 from typing import Any
 
+from blendloss._cli._arguments import MOST_SEEDS
 from blendloss._cli._environment import versions
 from blendloss._cli._errors import UserError
 from blendloss._cli._results import Results
+from blendloss._cli._strict_json import ANYTHING, NUMBER, TEXT, one_of, optional, whole
 from papers._claim import Runs
 from papers._paper import Paper, settings
 
 FORMAT = 1
-RESULTS = Results("results", format=FORMAT, resumable=True)
+_FORM = {
+    "format": whole(FORMAT, FORMAT),
+    "paper": TEXT,
+    "size": one_of("smoke", "paper"),
+    "settings": {...: ANYTHING},
+    "seeds": whole(1, MOST_SEEDS),
+    "versions": {...: TEXT},
+    "created": TEXT,
+    "runs": [
+        {
+            "arm": TEXT,
+            "seed": whole(0, MOST_SEEDS),
+            "seconds": NUMBER,
+            "commit": optional(TEXT),
+            "device": TEXT,
+            "result": {...: ANYTHING},
+        }
+    ],
+    "seconds?": NUMBER,
+}
+RESULTS = Results("results", FORMAT, _FORM)
 #: The folder, in a paper's own, with what is published of ours.
 COMMITTED = "results"
 
@@ -26,8 +48,8 @@ def opened(paper: Paper, config: Any, smoke: bool, folder: Path, overwrite: bool
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from error
     if (folder / RESULTS.record).exists() and not overwrite:
-        record = RESULTS.load(folder)
-        for what, now in (("paper", paper.name), ("settings", plain(settings(config))), ("versions", versions())):
+        record = of_paper(paper, folder)
+        for what, now in (("settings", plain(settings(config))), ("versions", versions())):
             if record.get(what) != now:
                 raise UserError(
                     f"{folder / RESULTS.record} has other {what}: choose another --output, or start again with "
@@ -46,6 +68,15 @@ def opened(paper: Paper, config: Any, smoke: bool, folder: Path, overwrite: bool
     }
 
 
+def of_paper(paper: Paper, folder: Path) -> dict[str, Any]:
+    """The record in `folder`, which must be of `paper`."""
+    record = RESULTS.load(folder)
+    if record["paper"] != paper.name:
+        raise UserError(f"{folder / RESULTS.record} has another paper, {record['paper']}: choose another folder")
+    RESULTS.check_runs(folder, record, paper.arms(paper.config(record["size"] == "smoke")))
+    return record
+
+
 def plain(value: Any) -> Any:
     """`value` as JSON gives it back."""
     return json.loads(json.dumps(value))
@@ -59,4 +90,4 @@ def runs_of(record: dict[str, Any]) -> Runs:
 def committed(paper: Paper) -> dict[str, Any] | None:
     """The record that stands in the paper's own folder."""
     folder = paper.folder / COMMITTED
-    return RESULTS.load(folder) if (folder / RESULTS.record).exists() else None
+    return of_paper(paper, folder) if (folder / RESULTS.record).exists() else None

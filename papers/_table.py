@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from papers._claim import NOT, PENDING, REPRODUCED, WITHIN
+from papers._claim import NOT, PENDING, REPRODUCED, WITHIN, require_numbers
 from papers._paper import ROOT, Paper, load, names
 from papers._record import committed, runs_of
 
@@ -55,7 +55,9 @@ def _claims(paper: Paper) -> Iterator[str]:
     yield f"{about}; commit {', '.join(commits)}.\n"
     yield "| claim | published | ours | verdict | source |"
     yield "|---|---|---|---|---|"
-    for claim in paper.claims:
-        judged = claim.judged(runs_of(record))
-        cells = (*judged.row, claim.source + (f"; tolerance: {claim.why}" if claim.why else ""))
+    judged = [claim.judged(runs_of(record)) for claim in paper.claims]
+    require_numbers(judged)
+    for one in judged:
+        claim = one.claim
+        cells = (*one.row, claim.source + (f"; tolerance: {claim.why}" if claim.why else ""))
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

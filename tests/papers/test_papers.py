@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
 import pathlib
 import signal
@@ -13,9 +14,11 @@ import time
 
 import pytest
 
+from blendloss._cli._environment import versions
+from blendloss._cli._errors import UserError
 from papers import _paper, _table
 from papers.__main__ import main
-from papers._claim import NOT, PENDING, REPRODUCED, WITHIN, Claim, Runs, holds, number
+from papers._claim import FAILED, NOT, PENDING, REPRODUCED, WITHIN, Claim, Runs, holds, number, require_numbers
 from papers._pool import Task, run_all
 from papers._record import COMMITTED, RESULTS, committed
 
@@ -39,12 +42,23 @@ def measured(found: Runs):
         ((1.4,), WITHIN),
         ((0.5, 1.0), WITHIN),
         ((2.0,), NOT),
-        ((1.1, None), NOT),  # a run that gave nothing finite is no success
+        ((1.1, None), FAILED),  # an error, not a verdict
+        ((1.1, math.inf), FAILED),
     ],
 )
 def test_a_number_is_judged_by_the_mean_over_seeds(values, verdict):
     claim = Claim("x", 1.1, "a table", measured, digits=0.1, tolerance=0.4, why="spread")
     assert claim.judged(runs(*values)).verdict == verdict
+
+
+def test_a_claim_in_words_is_not_judged_by_nan():
+    claim = Claim("x", "it falls", "a figure", lambda found: holds(not found.numbers("a", "x").mean() > 0, "seen"))
+    assert claim.judged(runs(-1.0)).verdict == REPRODUCED
+    judged = [claim.judged(runs(math.nan)), claim.judged(runs(-1.0))]
+    assert [one.verdict for one in judged] == [FAILED, REPRODUCED]
+    require_numbers(judged[1:])
+    with pytest.raises(UserError, match="no finite number for: x"):
+        require_numbers(judged)
 
 
 def test_rounding_is_not_told_in_digits():
@@ -134,20 +148,29 @@ def test_the_table_is_that_of_the_committed_results():
     assert _table.with_table(text, _table.table()) == text, "python -m papers table"
 
 
-def test_a_killed_run_goes_on(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 128 + 15)])
+def test_an_ended_run_ends_its_workers_and_goes_on(number, status, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     given = [sys.executable, "-m", "papers", "run", CONTINUES]
     record = tmp_path / "paper-results" / CONTINUES / RESULTS.record
+    # The parent alone is told. The workers hold its outputs too, which therefore end when the last of them has ended.
     with subprocess.Popen(
-        given, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+        given, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         deadline = time.monotonic() + 240
         while not (record.exists() and json.loads(record.read_text())["runs"]):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
+        process.send_signal(number)
+        told = process.communicate(timeout=240)[1]
+    assert process.returncode == status
     kept = json.loads(record.read_text())["runs"]
+    if number == signal.SIGTERM:
+        assert told == f"papers: interrupted: {len(kept)} runs are kept in paper-results/{CONTINUES}; " + (
+            "the same command goes on\n"
+        )
+        return
     done = command("run", CONTINUES, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     after = json.loads(record.read_text())["runs"]
@@ -157,6 +180,18 @@ def test_a_killed_run_goes_on(tmp_path):
     assert done.stdout.count(REPRODUCED) >= 6
 
 
+class Dying:
+    """Settings that end the process that receives them."""
+
+    def __reduce__(self):
+        return os._exit, (3,)
+
+
+def test_a_worker_that_dies_is_a_line():
+    with pytest.raises(UserError, match="a worker process has ended"):
+        list(run_all(CONTINUES, Dying(), [Task("xi = 0", 0)], jobs=1))
+
+
 def test_a_run_that_fails_ends_the_others(capfd):
     config = _paper.load(CONTINUES).config(smoke=True)
     with pytest.raises(ValueError, match="could not convert"):
@@ -164,10 +199,85 @@ def test_a_run_that_fails_ends_the_others(capfd):
     assert not capfd.readouterr().err  # no second traceback
 
 
-def test_another_size_does_not_continue_a_record(tmp_path, capsys):
-    RESULTS.save(tmp_path, {"format": 1, "paper": CONTINUES, "settings": {"steps": 3}, "runs": [], "seeds": 1})
-    assert main(["run", CONTINUES, "--output", str(tmp_path)]) == 2
-    assert "other settings" in capsys.readouterr().err
+RECORD = {
+    "format": 1,
+    "paper": CONTINUES,
+    "size": "smoke",
+    "settings": _paper.settings(_paper.load(CONTINUES).config(smoke=True)),
+    "seeds": 1,
+    "versions": versions(),
+    "created": "2026-01-01T00:00:00+00:00",
+    "runs": [
+        {"arm": "xi = 0", "seed": 0, "seconds": 1.0, "commit": None, "device": "CPU", "result": {"alpha": 1.0}},
+    ],
+}
+
+
+def told_of(record, folder, capsys):
+    """The one line that continuing and drawing the record end with."""
+    (folder / RESULTS.record).write_text(record if isinstance(record, str) else json.dumps(record))
+    said = []
+    for given in (
+        ["run", CONTINUES, "--smoke", "--output", str(folder)],
+        ["plot", CONTINUES, "--results", str(folder)],
+    ):
+        assert main([*given, str(folder)]) == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        said.append(err)
+    return said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"paper": "huber1964_location"},
+        {"size": "big"},
+        {"size": []},
+        {"seeds": -1},
+        {"seeds": 10**20},
+        {"settings": []},
+        {"versions": []},
+        {"runs": [1]},
+        {"runs": [{}]},
+        {"runs": RECORD["runs"] * 2},
+        {"runs": [{**RECORD["runs"][0], "arm": "xi = x"}]},
+        {"runs": [{**RECORD["runs"][0], "seed": 1}]},
+        {"runs": [{**RECORD["runs"][0], "result": None}]},
+        {"runs": [{**RECORD["runs"][0], "device": 3}]},
+        {"more": 1},
+    ],
+    ids=repr,
+)
+def test_a_record_that_was_changed_is_one_line(change, tmp_path, capsys):
+    assert all(RESULTS.record in said for said in told_of({**RECORD, **change}, tmp_path, capsys))
+
+
+@pytest.mark.parametrize("text", ["", "[" * 100_000, '{"format": 1}', "NaN"], ids=lambda text: text[:9])
+def test_what_is_no_record_is_one_line(text, tmp_path, capsys):
+    assert all("is not a record" in said for said in told_of(text, tmp_path, capsys))
+
+
+@pytest.mark.parametrize("change", [{"settings": {"steps": 3}}, {"versions": {"python": "2.7"}}])
+def test_another_size_does_not_continue_a_record(change, tmp_path, capsys):
+    RESULTS.save(tmp_path, {**RECORD, **change})
+    assert main(["run", CONTINUES, "--smoke", "--output", str(tmp_path)]) == 2
+    assert f"other {next(iter(change))}" in capsys.readouterr().err
+
+
+def test_results_that_nothing_can_be_made_of_are_one_line(tmp_path, capsys):
+    RESULTS.save(tmp_path, RECORD)  # without the path that is drawn
+    assert main(["plot", CONTINUES, "--results", str(tmp_path)]) == 2
+    assert "KeyError: 'path'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [["--seeds", "0"], ["--seeds", "9" * 20], ["--jobs", "1000"], ["--output", ""]])
+def test_numbers_and_paths_that_are_none(given, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["run", CONTINUES, *given])
+    assert end.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
