@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks import SUITE
+from benchmarks.cli._arguments import Parser, path, whole
+from benchmarks.cli._guard import guarded
 from benchmarks.harness.benchmark import Axis, Benchmark, load
 from benchmarks.harness.conduct import Plan, arms_of, cases, run
-from benchmarks.harness.files import UserError
 from benchmarks.harness.report import write
 
-SUITE = ("throughput", "step", "switch", "compile", "peers", "designs", "gates", "replay")
 RESULTS = Path("benchmark-results")
+#: The most of a number on the command line: 2^40 residuals are 4 TiB.
+MOST = 1 << 40
+DAY = 86_400
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command; returns 0, 1 where an arm failed, 2 for a mistake in what was asked, 130 if interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Timings of blendloss.")
+    """Runs the command; returns 0, 1 where an arm failed, 2 for a mistake in what was asked, 128 + n for signal n."""
+    return guarded("benchmarks", lambda: do(argv))
+
+
+def do(argv: list[str] | None) -> int:
+    parser = Parser(prog="python -m benchmarks", description="Timings of blendloss.")
     commands = parser.add_subparsers(title="benchmarks", metavar="NAME", required=True)
     for name in SUITE:
         add(commands, load(name))
     report = commands.add_parser("report", help="the table and the plots of runs that are there")
-    report.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="what a run wrote, or samples.jsonl in it")
+    report.add_argument("folders", type=path, nargs="+", metavar="DIR", help="what a run wrote, or samples.jsonl in it")
     report.set_defaults(do=lambda given: [print(write(folder)) for folder in given.folders] and 0)
     arguments = parser.parse_args(argv)
     try:
         return arguments.do(arguments)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("interrupted: the finished processes are kept; go on with --resume", file=sys.stderr)
-        return 130
+        kept = "interrupted: the finished processes are kept; go on with --resume"
+        raise KeyboardInterrupt(kept) from None
 
 
 def add(commands: Any, benchmark: Benchmark) -> None:
@@ -42,7 +48,7 @@ def add(commands: Any, benchmark: Benchmark) -> None:
     for axis in benchmark.axes:
         command.add_argument(
             f"--{axis.name}",
-            type=integer if isinstance(axis.values[0], int) else str,
+            type=power(MOST) if isinstance(axis.values[0], int) else str,
             nargs="+",
             choices=axis.choices,
             metavar=axis.name[0].upper(),
@@ -53,17 +59,19 @@ def add(commands: Any, benchmark: Benchmark) -> None:
     )
     command.add_argument(
         "--processes",
-        type=positive,
+        type=power(1000),
         default=benchmark.processes,
         help=f"fresh processes for each case ({benchmark.processes})",
     )
-    command.add_argument("--blocks", type=positive, help=f"times that an arm is timed in each ({benchmark.blocks})")
-    command.add_argument("--milliseconds", type=positive, default=50, help="of a block, about (50)")
-    command.add_argument("--timeout", type=positive, default=600, help="seconds that one answer may take (600)")
+    command.add_argument(
+        "--blocks", type=power(10_000), help=f"times that an arm is timed in each ({benchmark.blocks})"
+    )
+    command.add_argument("--milliseconds", type=power(60_000), default=50, help="of a block, about (50)")
+    command.add_argument("--timeout", type=power(DAY), default=600, help="seconds that one answer may take (600)")
     command.add_argument("--quick", action="store_true", help="few cases, one process: under a minute")
     command.add_argument("--list", action="store_true", help="name the arms and stop")
     command.add_argument(
-        "--output", "--export", type=Path, metavar="DIR", help=f"({RESULTS / benchmark.name}, or ...-quick)"
+        "--output", "--export", type=path, metavar="DIR", help=f"({RESULTS / benchmark.name}, or ...-quick)"
     )
     command.add_argument("--resume", action="store_true", help="go on with the samples that --output holds")
     command.set_defaults(do=lambda given: measured(benchmark, given))
@@ -100,17 +108,14 @@ def shown(values: tuple[Any, ...]) -> str:
     return " ".join(map(str, values))
 
 
-def integer(text: str) -> int:
-    """A whole number, such as 256 or 2^22."""
-    base, _, exponent = text.partition("^")
-    return int(base) ** int(exponent or 1)
+def power(most: int) -> Callable[[str], int]:
+    """A whole number from 1 to `most`, such as 256 or 2^22."""
 
+    def read(text: str) -> int:
+        base, caret, exponent = text.partition("^")
+        return whole(1, most)(str(whole(1, most)(base) ** whole(0, 99)(exponent)) if caret else base)
 
-def positive(text: str) -> int:
-    number = integer(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
+    return read
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks import SUITE
+from benchmarks.cli._errors import UserError
+
 ROOT_PACKAGE = "benchmarks"
 #: The arm that is the base once more: what differs between the two is noise.
 AGAIN = " (A/A)"
@@ -99,4 +102,6 @@ MILLISECONDS = Quantity("ms", lambda facts, seconds: 1e3 * seconds)
 
 def load(name: str) -> Benchmark:
     """The benchmark of the module `benchmarks.<name>`."""
+    if name not in SUITE:
+        raise UserError(f"there is no benchmark {name!r}; there are: {', '.join(SUITE)}")
     return importlib.import_module(f"{ROOT_PACKAGE}.{name}").BENCHMARK

@@ -15,8 +15,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
+from benchmarks.cli._results import replace
 from benchmarks.harness.benchmark import AGAIN, Benchmark, Plot, Quantity
-from benchmarks.harness.files import replace
 from benchmarks.harness.results import Case, Results, power
 
 COLUMNS = 3

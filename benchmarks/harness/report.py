@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.cli._results import readable, replace
 from benchmarks.harness.benchmark import AGAIN, Benchmark, load
-from benchmarks.harness.files import replace
 from benchmarks.harness.results import Case, Results, gather, power
 from benchmarks.harness.statistics import spread
 from benchmarks.harness.store import SAMPLES, read
@@ -20,7 +20,27 @@ def write(folder: Path) -> str:
     path = folder if folder.is_file() else folder / SAMPLES
     records = read(path)
     benchmark = load(records[0]["benchmark"])
-    results = gather(benchmark, records)
+    with readable(path):
+        _check_cases(benchmark, records)
+        results = gather(benchmark, records)
+        text = _text(benchmark, records, results)
+    replace(path.parent / "report.md", lambda place: place.write_text(text, encoding="utf-8"))
+    from benchmarks.harness import plots
+
+    with readable(path):
+        plots.draw(benchmark, results, path.parent)
+    return text
+
+
+def _check_cases(benchmark: Benchmark, records: list[dict[str, Any]]) -> None:
+    axes = {axis.name: axis for axis in benchmark.axes}
+    for record in records:
+        for name, value in record["case"].items():
+            if name not in axes or type(value) is not type(axes[name].values[0]):
+                raise ValueError(f"{benchmark.name} has no {name} {value!r}")
+
+
+def _text(benchmark: Benchmark, records: list[dict[str, Any]], results: Results) -> str:
     lines = [f"# {benchmark.name}: {benchmark.about}", "", *_conditions(records, results), ""]
     for quantity in benchmark.quantities:
         cells = {
@@ -46,12 +66,7 @@ def write(folder: Path) -> str:
     lines += _failures(results)
     if results.times:
         lines += ["<details><summary>All times of a call, ms</summary>", "", *_times(results), "", "</details>"]
-    text = "\n".join(lines).rstrip() + "\n"
-    replace(path.parent / "report.md", lambda place: place.write_text(text, encoding="utf-8"))
-    from benchmarks.harness import plots
-
-    plots.draw(benchmark, results, path.parent)
-    return text
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _conditions(records: list[dict[str, Any]], results: Results) -> Iterator[str]:

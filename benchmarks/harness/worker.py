@@ -10,8 +10,11 @@ import importlib
 import importlib.metadata
 import json
 import os
+import queue
 import sys
+import threading
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -93,19 +96,34 @@ def _version(package: str) -> str | None:
         return None
 
 
-def serve(requests: TextIO, answers: TextIO) -> None:
+def serve(requests: Iterable[str], answers: TextIO) -> None:
     worker = Worker()
     for line in requests:
         request = json.loads(line)
         try:
-            answer = getattr(worker, request.pop("do"))(**request)
+            # What is NaN or infinite is an error, not a figure.
+            answer = json.dumps(getattr(worker, request.pop("do"))(**request), allow_nan=False)
         except Exception as error:  # an arm that fails is a line of the report, not the end of it
-            answer = {"error": f"{type(error).__name__}: {error}"[:500]}
-        answers.write(json.dumps(answer) + "\n")
+            answer = json.dumps({"error": f"{type(error).__name__}: {error}"[:500]})
+        answers.write(answer + "\n")
         answers.flush()
+
+
+def until_the_parent_ends(requests: TextIO) -> Iterator[str]:
+    """The requests; the parent alone holds their pipe's other end: when it closes, this process ends at once."""
+    waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in requests:
+            waiting.put(line)
+        os._exit(1)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield waiting.get()
 
 
 if __name__ == "__main__":
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever else is printed joins stderr, which the parent keeps in a file
-    serve(sys.stdin, answers)
+    serve(until_the_parent_ends(sys.stdin), answers)

@@ -14,6 +14,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from importlib import metadata
 from pathlib import Path
@@ -26,54 +27,78 @@ TOLERANCES = {"float64": 1e-4, "float32": 1e-4, "bfloat16": 2e-2, "float16": 2e-
 SMALLEST = 1 << 28
 
 
+def count(text: str) -> int:
+    """A whole number from 1 to 100,000."""
+    if not (text.isascii() and text.isdigit() and len(text) < 7 and 1 <= int(text) <= 100_000):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 100000. Received: {text[:40]!r}")
+    return int(text)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path(__file__).parent, help="what was exported")
     parser.add_argument("--output", type=Path, help="folder for samples.jsonl (FOLDER/times, or counts)")
-    parser.add_argument("--processes", type=int, default=3, help="fresh processes for each case (3)")
-    parser.add_argument("--blocks", type=int, default=12, help="times that each program is timed in a process (12)")
-    parser.add_argument("--milliseconds", type=int, default=50, help="of a block, about (50)")
+    parser.add_argument("--processes", type=count, default=3, help="fresh processes for each case (3)")
+    parser.add_argument("--blocks", type=count, default=12, help="times that each program is timed in a process (12)")
+    parser.add_argument("--milliseconds", type=count, default=50, help="of a block, about (50)")
     parser.add_argument("--target", type=Path, help="of a GPU that need not be here: count, do not run")
     parser.add_argument("--resume", action="store_true", help="go on with the samples that --output holds")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
     sys.path.insert(0, str(given.folder))
+    from cli._guard import guarded
+
     if given.job:
-        print(json.dumps(measure(given.folder, given, **json.loads(given.job))))
+        threading.Thread(target=end_with_parent, daemon=True).start()
+        print(json.dumps(measure(given.folder, given, **json.loads(given.job)), allow_nan=False))
         return 0
-    return conduct(given)
+    return guarded("replay", lambda: conduct(given))
+
+
+def end_with_parent() -> None:
+    """Ends this process when its stdin closes, of which the parent alone holds the other end."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def conduct(given: argparse.Namespace) -> int:
     """A fresh process for each case and repetition."""
+    from cli._errors import UserError
+    from cli._results import replace
+
     counting = given.target is not None
     path = (given.output or given.folder / ("counts" if counting else "times")) / "samples.jsonl"
     if path.exists() and not given.resume:
-        print(f"{path} is there already: go on with --resume, or choose another --output", file=sys.stderr)
-        return 2
+        raise UserError(f"{path} is there already: go on with --resume, or choose another --output")
     path.parent.mkdir(parents=True, exist_ok=True)
-    held = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    held = kept(path) if path.exists() else []
     found = [program["case"] for program, _ in programs(given.folder)]
     cases = {json.dumps(case): None for case in sorted(found, key=lambda case: list(case.values()))}
     if not cases:
-        print(f"{given.folder} holds no programs", file=sys.stderr)
-        return 2
+        raise UserError(f"{given.folder} holds no programs")
     jobs = [(json.loads(case), process) for process in range(1 if counting else given.processes) for case in cases]
     failed = 0
     for number, (case, process) in enumerate(jobs, 1):
         if not any(record["case"] == case and record["process"] == process for record in held):
             print(f"{number}/{len(jobs)}", *(f"{name} {value}" for name, value in case.items()), file=sys.stderr)
             job = json.dumps({"case": case, "process": process})
-            ran = subprocess.run(
-                [sys.executable, __file__, *sys.argv[1:], "--job", job], capture_output=True, text=True
-            )
+            lifeline, held_here = os.pipe()  # closed however this process ends
+            try:
+                ran = subprocess.run(
+                    [sys.executable, __file__, *sys.argv[1:], "--job", job],
+                    stdin=lifeline,
+                    capture_output=True,
+                    text=True,
+                )
+            finally:
+                os.close(lifeline)
+                os.close(held_here)
             if ran.returncode:
                 print(f"the process ended with {ran.returncode}: {ran.stderr[-1000:]}", file=sys.stderr)
                 return 1
             held.append(json.loads(ran.stdout.splitlines()[-1]))
-            beside = path.with_suffix(".part")
-            beside.write_text("".join(json.dumps(record) + "\n" for record in held))
-            os.replace(beside, path)
+            lines = "".join(json.dumps(record) + "\n" for record in held)
+            replace(path, lambda place, lines=lines: place.write_text(lines))
     for record in held:
         for sample in record["samples"]:
             if sample["event"] == "failed":
@@ -81,6 +106,26 @@ def conduct(given: argparse.Namespace) -> int:
                 print(f"failed: {sample['arm']} {record['case']}: {sample['error']}", file=sys.stderr)
     print(path)
     return int(failed > 0)
+
+
+def kept(path: Path) -> list[dict[str, Any]]:
+    """The records in the file, as far as they are read here: `python -m benchmarks report` reads them whole."""
+    from cli._errors import UserError
+    from cli._strict_json import ANYTHING, TEXT, check, parse, read_text, whole
+
+    form = {"case": {...: ANYTHING}, "process": whole(0, 1 << 53), "samples": [{...: ANYTHING}]}
+    try:
+        records = [parse(line) for line in read_text(path).splitlines()]
+        for number, record in enumerate(records, 1):
+            check(record, {...: ANYTHING}, f"line {number}")
+            check({name: record.get(name) for name in form}, form, f"line {number}")
+            for sample in record["samples"]:
+                failed = {"arm": TEXT, "error": TEXT} if sample.get("event") == "failed" else {"arm": TEXT}
+                check({name: sample.get(name) for name in failed}, failed, f"line {number}: a sample")
+                check(sample.get("event"), TEXT, f"line {number}: an event")
+    except ValueError as error:
+        raise UserError(f"{path} holds no samples: {error}") from error
+    return records
 
 
 def programs(folder: Path) -> list[tuple[dict[str, Any], Path]]:

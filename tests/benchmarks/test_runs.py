@@ -10,10 +10,11 @@ import sys
 from typing import Any
 
 import pytest
+from benchmarks.cli._errors import UserError
+from benchmarks.cli._results import replace
 
 from benchmarks import __main__ as command
 from benchmarks.harness import conduct, report
-from benchmarks.harness.files import UserError, replace
 from benchmarks.harness.remote import ROOT, Remote, WorkerError
 from benchmarks.harness.store import SAMPLES, Store, read
 from tests.benchmarks import fake
@@ -173,8 +174,8 @@ def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> Non
     [
         (["--arms", "lang"], "Received: ['lang']"),
         (["--kind", "c"], "invalid choice: 'c'"),
-        (["--size", "2^x"], "invalid integer value"),
-        (["--blocks", "0"], "at least 1"),
+        (["--size", "2^x"], "must be a whole number"),
+        (["--blocks", "0"], "must be from 1 to 10000"),
     ],
 )
 def test_mistakes_are_said_in_a_line(
@@ -197,8 +198,8 @@ def test_a_report_of_nothing_is_a_line(tmp_path: pathlib.Path, capsys: pytest.Ca
 
 
 def test_numbers_may_be_powers() -> None:
-    assert command.integer("2^22") == 1 << 22
-    assert command.integer("256") == 256
+    assert command.power(1 << 22)("2^22") == 1 << 22
+    assert command.power(256)("256") == 256
 
 
 def test_arms_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
