@@ -221,7 +221,7 @@ def told_of(record, folder, capsys):
         ["run", CONTINUES, "--smoke", "--output", str(folder)],
         ["plot", CONTINUES, "--results", str(folder)],
     ):
-        assert main([*given, str(folder)]) == 2
+        assert main(given) == 2
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         said.append(err)
