@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from blendloss import _inputs
 from blendloss.losses import Columns, Head
 from blendloss.losses._penalty import of_rank
 
@@ -107,20 +108,18 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
             f"Received: y_pred of type {type(y_pred).__name__}"
         )
     mask = getattr(y_pred, "_keras_mask", None)
-    y_pred = computable(y_pred)
-    y_true = tf.convert_to_tensor(y_true)
-    if y_true.dtype != tf.string:
-        y_true = tf.cast(y_true, y_pred.dtype)  # as Keras does; losses of classes cast back
+    y_pred = computable(y_pred, "y_pred")
+    y_true = _inputs.tensor("y_true", y_true)
+    if y_true.dtype != tf.string:  # which a function of one's own may take
+        y_true = tf.cast(_inputs.numbers("y_true", y_true), y_pred.dtype)  # as Keras does; losses of classes cast back
     if y_true.shape.rank is not None and y_pred.shape.rank is not None:
         y_true = of_rank(y_true, y_pred)
     if sample_weight is not None:
-        sample_weight = tf.cast(tf.convert_to_tensor(sample_weight), y_pred.dtype)
+        sample_weight = tf.cast(_inputs.numbers("sample_weight", sample_weight), y_pred.dtype)
     return Batch(y_true, y_pred, sample_weight, mask)
 
 
-def computable(values: Any) -> tf.Tensor:
+def computable(values: Any, name: str = "values") -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
-    values = tf.convert_to_tensor(values)
-    if not (values.dtype.is_floating or values.dtype.is_integer):
-        raise TypeError(f"Predictions and values of losses must be real numbers. Received: dtype={values.dtype.name}")
+    values = _inputs.real(name, values)
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._at import _At
 from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
 from blendloss._combine import weighted_sum
@@ -253,8 +253,10 @@ class Blend(keras.Layer, keras.losses.Loss):
             ValueError: if a value is no scalar; the tape is not persistent, and the gate looks at each gradient; the
                 gate trains and none of its variables are among `variables`; or as of `combine`.
         """
-        given = [tf.convert_to_tensor(value) for value in self._by_name("values", values)]
-        named_residuals = None if residuals is None else self._by_name("residuals", residuals)
+        given = [_inputs.real("values", value) for value in self._by_name("values", values)]
+        named_residuals = None
+        if residuals is not None:
+            named_residuals = [_inputs.floating("residuals", one) for one in self._by_name("residuals", residuals)]
         return gradients_of(self, tape, given, list(variables), step, features, named_residuals, scale)
 
     def combine(
@@ -287,6 +289,11 @@ class Blend(keras.Layer, keras.losses.Loss):
 
     def _by_name(self, argument: str, values: Mapping[str, Any]) -> list[Any]:
         """`values` in the order of the losses."""
+        if not isinstance(values, Mapping):
+            raise TypeError(
+                f"`{argument}` must be a dict with a value for each of {list(self.names)}. "
+                f"{_checks.received(argument, values)}"
+            )
         if set(values) != set(self.names):
             raise ValueError(f"`{argument}` must have exactly the names {list(self.names)}. Received: {list(values)}")
         return [values[name] for name in self.names]

@@ -9,26 +9,65 @@ from typing import Any
 
 import numpy as np
 
+#: The numbers that float32 holds with all their digits; what is computed with a constant is float32, if not told
+#: otherwise.
+SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
+_RECIPROCAL = 1 / SMALLEST
+
+_SHOWN = 200  # characters of a value in a message
+
+
+def shown(value: Any) -> str:
+    """`repr(value)`, shortened; the type alone, where it has no `repr`, as an integer of 5,000 digits has none."""
+    try:
+        text = repr(value)
+    except Exception:  # a message must not fail, whatever it is about
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def received(name: str, value: Any, tensor: Any = None) -> str:
+    """The end of a message: what was received as `name`; of a tensor, its dtype and shape."""
+    if tensor is None and not (hasattr(value, "dtype") and hasattr(value, "shape")):
+        return f"Received: {name}={shown(value)} of type {type(value).__name__}"
+    array = value if tensor is None else tensor
+    dtype = getattr(array.dtype, "name", array.dtype)
+    return f"Received: {name} of dtype {dtype} and shape {array.shape}, a {type(value).__name__}"
+
 
 def real(name: str, value: Any) -> float:
     """`value` as a float; any real number but NaN (infinities pass)."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"`{name}` must be a real number. Received: {name}={value!r} of type {type(value).__name__}")
-    number = float(value)
+        raise TypeError(f"`{name}` must be a real number. {received(name, value)}")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"`{name}` must be at most 1.8e308 in size. Received: {name}={shown(value)}") from None
     if math.isnan(number):
-        raise ValueError(f"`{name}` must not be NaN. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must not be NaN. Received: {name}={shown(value)}")
     return number
 
 
 def finite(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> float:
-    """`value` as a finite float of at least `minimum` and at most `maximum`."""
+    """`value` as a finite float of at least `minimum` and at most `maximum`, which is 0 or a number of float32."""
     number = real(name, value)
     if math.isinf(number):
-        raise ValueError(f"`{name}` must be finite. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be finite. Received: {name}={shown(value)}")
     if minimum is not None and number < minimum:
-        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={shown(value)}")
     if maximum is not None and number > maximum:
-        raise ValueError(f"`{name}` must be at most {maximum}. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be at most {maximum}. Received: {name}={shown(value)}")
+    return held(name, value, number)
+
+
+def held(name: str, value: Any, number: float) -> float:
+    """`number`, made of `value`, if it is 0 or one that float32 holds: others would be read as 0 or infinity."""
+    if number and not SMALLEST <= abs(number) <= LARGEST:
+        raise ValueError(
+            f"`{name}` must be between 1.2e-38 and 3.4e38 in size, the numbers that float32 holds, or 0. "
+            f"Received: {name}={shown(value)}"
+        )
     return number
 
 
@@ -36,7 +75,7 @@ def positive(name: str, value: Any, maximum: float | None = None) -> float:
     """`value` as a finite float above 0 and at most `maximum`."""
     number = finite(name, value, maximum=maximum)
     if number <= 0:
-        raise ValueError(f"`{name}` must be positive. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be positive. Received: {name}={shown(value)}")
     return number
 
 
@@ -44,7 +83,23 @@ def non_negative(name: str, value: Any, maximum: float | None = None) -> float:
     """`value` as a finite float of at least 0 and at most `maximum`."""
     number = finite(name, value, maximum=maximum)
     if number < 0:
-        raise ValueError(f"`{name}` must not be negative. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must not be negative. Received: {name}={shown(value)}")
+    return number
+
+
+def divisor(name: str, value: Any) -> float:
+    """`value` as a positive float whose reciprocal, by which XLA multiplies, is a number of float32, too."""
+    return positive(name, value, maximum=_RECIPROCAL)
+
+
+def squared_divisor(name: str, value: Any) -> float:
+    """`value` as a positive float whose square, and the reciprocal of that, are numbers of float32."""
+    number = positive(name, value)
+    if not SMALLEST <= number * number <= _RECIPROCAL:
+        raise ValueError(
+            f"`{name}` must be between 1.1e-19 and 9.2e18, as what is divided by its square must be in float32. "
+            f"Received: {name}={shown(value)}"
+        )
     return number
 
 
@@ -52,7 +107,7 @@ def momentum(name: str, value: Any) -> float:
     """`value`, the part of the old that a running mean keeps, as a float of at least 0 and below 1."""
     number = non_negative(name, value)
     if number >= 1:
-        raise ValueError(f"`{name}` must be below 1. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be below 1. Received: {name}={shown(value)}")
     return number
 
 
@@ -60,40 +115,45 @@ def between(name: str, value: Any, low: float, high: float) -> float:
     """`value` as a float strictly between `low` and `high`."""
     number = real(name, value)
     if not low < number < high:
-        raise ValueError(f"`{name}` must lie strictly between {low} and {high}. Received: {name}={value!r}")
-    return number
+        raise ValueError(f"`{name}` must lie strictly between {low} and {high}. Received: {name}={shown(value)}")
+    return held(name, value, number)
 
 
-def integer(name: str, value: Any, minimum: int | None = None) -> int:
-    """`value` as an int of at least `minimum`."""
+def integer(name: str, value: Any, minimum: int | None = None, maximum: int = 2**63 - 1) -> int:
+    """`value` as an int of at least `minimum` and at most `maximum`, of 64 bits."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"`{name}` must be an integer. Received: {name}={value!r} of type {type(value).__name__}")
+        raise TypeError(f"`{name}` must be an integer. {received(name, value)}")
     number = int(value)
+    if not -(2**63) <= number <= maximum:
+        raise ValueError(f"`{name}` must fit in 64 bits. Received: {name}={shown(value)}")
     if minimum is not None and number < minimum:
-        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={shown(value)}")
     return number
 
 
 def boolean(name: str, value: Any) -> bool:
     """`value` as a bool."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"`{name}` must be True or False. Received: {name}={value!r} of type {type(value).__name__}")
+        raise TypeError(f"`{name}` must be True or False. {received(name, value)}")
     return bool(value)
 
 
 def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     """`value`, which must be one of `allowed`."""
     if not any(value is option or (type(value) is type(option) and value == option) for option in allowed):
-        raise ValueError(f"`{name}` must be one of {list(allowed)}. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must be one of {list(allowed)}. Received: {name}={shown(value)}")
     return value
 
 
 def finites(name: str, values: Any, check: Callable[[str, Any], float] = finite) -> list[float]:
     """`values`, a non-empty sequence of finite numbers that each pass `check`, as a list of floats."""
-    if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):
-        raise TypeError(f"`{name}` must be a list of numbers. Received: {name}={values!r}")
+    listed = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if not listed and not (
+        isinstance(values, np.ndarray) and values.ndim and not isinstance(values, np.ma.MaskedArray)
+    ):
+        raise TypeError(f"`{name}` must be a list of numbers. {received(name, values)}")
     if len(values) == 0:
-        raise ValueError(f"`{name}` must not be empty. Received: {name}={values!r}")
+        raise ValueError(f"`{name}` must not be empty. Received: {name}={shown(values)}")
     return [check(f"{name}[{i}]", value) for i, value in enumerate(values)]
 
 
@@ -110,7 +170,7 @@ def for_each(name: str, value: float | list[float], k: int) -> list[float]:
     """`value`, one number for all of `k` losses or one for each, as a list of `k`."""
     values = value if isinstance(value, list) else [value] * k
     if len(values) != k:
-        raise ValueError(f"`{name}` must have one number for each of the {k} losses. Received: {name}={value!r}")
+        raise ValueError(f"`{name}` must have one number for each of the {k} losses. Received: {name}={shown(value)}")
     return values
 
 
@@ -120,5 +180,5 @@ def ordered(name: str, values: Any, direction: str = "rising") -> list[float]:
     sign = 1 if direction == "rising" else -1
     if any(sign * b <= sign * a for a, b in zip(given, given[1:], strict=False)):
         change = "increase" if direction == "rising" else "decrease"
-        raise ValueError(f"`{name}` must {change} strictly. Received: {name}={values!r}")
+        raise ValueError(f"`{name}` must {change} strictly. Received: {name}={shown(values)}")
     return given

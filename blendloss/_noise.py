@@ -20,10 +20,7 @@ GUMBEL, POSTERIOR, ROWS, BANDIT, RESERVOIR, LOOK_BACK, WEIGHTS, LAW, PROBES, DRO
 
 def checked_seed(seed: Any) -> int:
     """`seed`, which must be an integer of 64 bits, signed or not."""
-    seed = _checks.integer("seed", seed)
-    if not -(2**63) <= seed < 2**64:
-        raise ValueError(f"`seed` must fit in 64 bits. Received: seed={seed!r}")
-    return seed
+    return _checks.integer("seed", seed, maximum=2**64 - 1)
 
 
 def uniform(shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, stream: int = GUMBEL) -> tf.Tensor:

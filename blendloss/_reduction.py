@@ -69,23 +69,30 @@ def weights_of_elements(values: tf.Tensor, sample_weight: Any, mask: Any, reduct
         if reduction in ("sum_over_batch_size", "mean"):
             total = tf.cast(tf.size(factor), values.dtype)
             factor = factor * tf.math.divide_no_nan(total, tf.reduce_sum(factor))
-        factor = _same_rank(factor, values)
+        factor = _same_rank("A mask of the predictions", factor, values)
     if sample_weight is not None:
-        sample_weight = _same_rank(tf.cast(sample_weight, values.dtype), values)
+        sample_weight = _same_rank("`sample_weight`", tf.cast(sample_weight, values.dtype), values)
         factor = sample_weight if factor is None else factor * sample_weight
     return factor
 
 
-def _same_rank(factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+def _same_rank(name: str, factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    given = factor.shape
     if factor.shape.rank == values.shape.rank + 1 and factor.shape[-1] == 1:
-        return tf.squeeze(factor, -1)
+        factor = tf.squeeze(factor, -1)
     if factor.shape.rank > values.shape.rank:
         raise ValueError(
-            "Sample weights and masks must not have more axes than the values of the losses. "
-            f"Received: shape {factor.shape} for values of shape {values.shape}"
+            f"{name} must not have more axes than the values of the losses. "
+            f"Received: shape {given} for values of shape {values.shape}"
         )
     while factor.shape.rank < values.shape.rank:
         factor = factor[..., tf.newaxis]
+    pairs = zip(factor.shape, values.shape, strict=True)
+    if any(None not in pair and 1 not in pair and pair[0] != pair[1] for pair in pairs):
+        raise ValueError(
+            f"{name} must broadcast to the values of the losses, one for each example. "
+            f"Received: shape {given} for values of shape {values.shape}"
+        )
     return factor
 
 

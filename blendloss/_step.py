@@ -6,14 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _checks, _inputs
+
 
 def as_step(step: Any) -> tf.Tensor:
     """`step`, an integer, an integer scalar tensor or a variable, as an int64 tensor."""
-    if isinstance(step, int):
-        return tf.constant(step, tf.int64)  # TensorFlow itself would make an int32 of it
-    tensor = tf.convert_to_tensor(step)
+    if isinstance(step, int):  # of which TensorFlow itself would make an int32
+        return tf.constant(_checks.integer("step", step), tf.int64)
+    tensor = _inputs.tensor("step", step)
     if not tensor.dtype.is_integer or tensor.shape.rank not in (None, 0):
-        raise TypeError(
-            f"`step` must be an integer or an integer scalar. Received: {tensor.dtype.name} of shape {tensor.shape}"
-        )
+        raise TypeError(f"`step` must be an integer or an integer scalar. {_checks.received('step', step, tensor)}")
     return tf.cast(tensor, tf.int64)

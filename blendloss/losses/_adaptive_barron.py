@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._reduction import accurate_mean, accurate_sum
 from blendloss._serialization import register
 from blendloss.losses._barron_of_tensors import Shape, log_partition, values
@@ -92,8 +92,8 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         self.initial_alpha = initial_alpha
         if initial_alpha is not None:
             self.initial_alpha = _checks.between("initial_alpha", initial_alpha, self.low, self.high)
-        self.initial_scale = _checks.positive("initial_scale", initial_scale)
-        self.floor = _checks.positive("floor", floor)
+        self.initial_scale = _checks.squared_divisor("initial_scale", initial_scale)
+        self.floor = _checks.squared_divisor("floor", floor)
         if not self.floor < self.initial_scale:
             raise ValueError(
                 f"`floor` must be below `initial_scale`. Received: floor={floor!r}, initial_scale={initial_scale!r}"
@@ -120,7 +120,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The values, `[batch, ...]`."""
         y_pred = as_floating("y_pred", y_pred)
-        y_true, y_pred = aligned(tf.cast(tf.convert_to_tensor(y_true), y_pred.dtype), y_pred)
+        y_true, y_pred = aligned(tf.cast(_inputs.numbers("y_true", y_true), y_pred.dtype), y_pred)
         width = y_pred.shape[-1] if y_pred.shape.rank > 1 else 1
         if self.channels is not None and width not in (None, self.channels):
             raise ValueError(

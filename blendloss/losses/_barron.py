@@ -21,6 +21,10 @@ from blendloss.losses._penalty import Penalty
 
 # Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
 _ZERO = {tf.float32: 1e-10, tf.float64: 1e-19}
+# Farther from 0 than this, the general form is that of an infinite alpha wherever it is neither 0 nor infinite.
+_INFINITE = {tf.float32: 1e11, tf.float64: 1e22}
+# Exponents from which a power's base, 1 + u^2 / b, has lost more digits to rounding than its logarithm would.
+_STEEP = 64.0
 
 
 @register
@@ -42,8 +46,8 @@ class Barron(Penalty):
         Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
 
     Raises:
-        TypeError, ValueError: if `alpha` is not a number or `scale` not a positive finite one; on calling, if the
-            shapes differ.
+        TypeError, ValueError: if `alpha` is not a number or `scale` not a positive one, of which float32 holds the
+            square and its reciprocal; on calling, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -64,7 +68,7 @@ class Barron(Penalty):
 
     def __init__(self, alpha: float = 1.0, scale: float = 1.0) -> None:
         self.alpha = _checks.real("alpha", alpha)
-        self.scale = _checks.positive("scale", scale)
+        self.scale = _checks.squared_divisor("scale", scale)
 
     def get_config(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "scale": self.scale}
@@ -73,7 +77,7 @@ class Barron(Penalty):
         u = residual / self.scale
         if self.alpha == 2.0:
             return 0.5 * u * u, u / self.scale
-        if math.isinf(self.alpha):
+        if abs(self.alpha) > _INFINITE[residual.dtype]:
             return self._exponential(residual, u)
         return self._power(residual, u)
 
@@ -148,6 +152,8 @@ def _far_power(far: tf.Tensor, w: tf.Tensor, v: tf.Tensor, log_v: tf.Tensor, exp
 
 def _power(base: tf.Tensor, log: tf.Tensor, exponent: float) -> tf.Tensor:
     """base^exponent; `log` = log(base) makes up for the exponent's rounding to the dtype, up to 70 ulp in float32."""
+    if abs(exponent) > _STEEP:
+        return tf.exp(exponent * log)
     rounded = float(base.dtype.as_numpy_dtype(exponent))
     return tf.pow(base, tf.constant(rounded, base.dtype)) * (1.0 + (exponent - rounded) * log)
 

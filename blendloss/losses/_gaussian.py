@@ -27,7 +27,7 @@ def gaussian(residual: tf.Tensor, scale: float, rate: float) -> tuple[tf.Tensor,
     """
     dtype = residual.dtype
     integer, mask = _UPPER_HALF[dtype]
-    deepest = scale * math.sqrt(_DEEPEST[dtype] / abs(rate))
+    deepest = min(scale * math.sqrt(_DEEPEST[dtype] / abs(rate)), float(dtype.max))
     residual = tf.clip_by_value(residual, -deepest, deepest)
     bits = tf.bitwise.bitwise_and(tf.bitcast(residual / scale, integer), tf.constant(mask, integer))
     # A constant to autodiff: the derivative, -2 rate u / scale, arrives in full through `rest`.

@@ -37,7 +37,7 @@ def in_unit(residual: tf.Tensor, scale: float, order: int) -> tuple[tf.Tensor, t
     overflow. 1 + (r / s)^2 is better taken from them, as ((s / p)^2 + (r / p)^2) / (s / p)^2: the only rounding is that
     of the sum, and of a quotient of which it is a part.
     """
-    far = tf.abs(residual) > scale * 2.0 ** (_DIGITS[residual.dtype] // order)
+    far = tf.abs(residual) > min(scale * 2.0 ** (_DIGITS[residual.dtype] // order), float(residual.dtype.max))
     unit = 2.0 ** math.floor(math.log2(scale))
     return far, where(far, 0.0, residual) / unit, scale / unit
 
@@ -60,7 +60,7 @@ def polynomial(coefficients: Sequence[float], x: tf.Tensor) -> tf.Tensor:
 
 def over_self(function_of_x: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """f(x) / x for a `function_of_x` f with f(x) = x + O(x^2), x >= 0: 1 where f may be flushed to 0."""
-    small = x < 1e-24
+    small = x < (1e-24 if x.dtype == tf.float32 else 1e-200)
     return where(small, 1.0, function_of_x / where(small, 1.0, x))
 
 

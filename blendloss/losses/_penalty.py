@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._reduction import accurate_mean
 from blendloss._serialization import Configured
 from blendloss.losses._efficiency import efficiency_at_normal, tuning_constant
@@ -101,7 +101,7 @@ class Penalty(Configured, abc.ABC):
             ValueError: if the shapes differ otherwise; nothing is broadcast.
         """
         y_pred = as_floating("y_pred", y_pred)
-        y_true = tf.cast(tf.convert_to_tensor(y_true), y_pred.dtype)
+        y_true = tf.cast(_inputs.numbers("y_true", y_true), y_pred.dtype)
         y_true, y_pred = aligned(y_true, y_pred)
         values = self.value(y_pred - y_true)
         if values.shape.rank < 2:
@@ -142,7 +142,7 @@ class ScaledPenalty(Penalty):
     """A penalty whose one argument is a positive scale."""
 
     def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.positive("scale", scale)
+        self.scale = _checks.divisor("scale", scale)
 
     def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale}
@@ -150,16 +150,13 @@ class ScaledPenalty(Penalty):
 
 def as_floating(name: str, value: Any) -> tf.Tensor:
     """`value` as a floating tensor; integers and Python numbers become float32."""
-    tensor = tf.convert_to_tensor(value)
-    if tensor.dtype.is_floating:
-        return tensor
-    if tensor.dtype.is_integer:
-        return tf.cast(tensor, tf.float32)
-    raise TypeError(f"`{name}` must be numeric. Received: dtype={tensor.dtype.name}")
+    tensor = _inputs.real(name, value)
+    return tensor if tensor.dtype.is_floating else tf.cast(tensor, tf.float32)
 
 
 def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Both tensors at one rank, by Keras's rule; differing shapes raise instead of broadcasting."""
+    _inputs.numbers("y_true", y_true)  # of a blend, they may be strings
     y_true = of_rank(y_true, y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(

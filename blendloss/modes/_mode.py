@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _checks, _inputs
 from blendloss._serialization import Configured
 from blendloss._step import as_step
 
@@ -65,11 +66,8 @@ class Mode(Configured, abc.ABC):
         Returns:
             Weights on the simplex, the shape and dtype of `logits`.
         """
-        logits = tf.convert_to_tensor(logits)
-        if not logits.dtype.is_floating:
-            raise TypeError(f"`logits` must be floating. Received: dtype={logits.dtype.name}")
-        if logits.shape.rank is None or logits.shape.rank < 1:
-            raise ValueError(f"`logits` must have shape [K] or [batch, K]. Received: shape {logits.shape}")
+        logits = _inputs.floating("logits", logits, axes="[K] or [batch, K]")
+        training = _checks.boolean("training", training)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
         step = None if step is None else as_step(step)

@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _inputs
 from blendloss._over_losses import largest, total
 
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
@@ -15,9 +16,7 @@ Relaxation = Callable[[tf.Tensor], tf.Tensor]
 
 def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
     """`relaxation(logits)` in at least float32, rounded back to the dtype of `logits`."""
-    logits = tf.convert_to_tensor(logits)
-    if not logits.dtype.is_floating:
-        raise TypeError(f"`{name}` must be floating. Received: dtype={logits.dtype.name}")
+    logits = _inputs.floating(name, logits, axes="[..., K]")
     if logits.dtype.size < 4:
         return tf.cast(relaxation(tf.cast(logits, tf.float32)), logits.dtype)
     return relaxation(logits)

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _checks, _inputs
 from blendloss._serialization import Configured, deserialize, register, serialize
 
 
@@ -100,13 +101,11 @@ class Schedule(Configured):
 
 def as_step(step: Any) -> tf.Tensor:
     """`step` as a float64 scalar, which is exact up to 2^53."""
-    if isinstance(step, numbers.Real) and not isinstance(step, bool):
-        return tf.constant(float(step), tf.float64)  # TensorFlow itself would make an int32 of a Python int
+    if isinstance(step, numbers.Real) and not isinstance(step, bool):  # TensorFlow would make an int32 of a Python int
+        return tf.constant(step if isinstance(step, float) else _checks.real("step", step), tf.float64)
     if step is None:
         raise TypeError("`step` must be a real number. Received: step=None")
-    tensor = tf.convert_to_tensor(step)
-    if not (tensor.dtype.is_integer or tensor.dtype.is_floating):
-        raise TypeError(f"`step` must be a real number. Received: step={step!r} of dtype {tensor.dtype.name}")
+    tensor = _inputs.real("step", step, "must be a real number")
     if tensor.shape.rank not in (None, 0):
         raise ValueError(f"`step` must be a scalar. Received: step of shape {tensor.shape}")
     return tf.ensure_shape(tf.cast(tensor, tf.float64), [])

@@ -13,8 +13,6 @@ from blendloss import _checks
 Value: TypeAlias = float | Sequence[float] | np.ndarray
 Kept: TypeAlias = float | list[float]
 
-_LARGEST = float(np.finfo(np.float32).max)
-
 
 def value(name: str, given: Any) -> Kept:
     """`given` as a float or a list of floats, each finite in float32."""
@@ -25,8 +23,6 @@ def value(name: str, given: Any) -> Kept:
         kept = _checks.finites(name, given)
     else:
         kept = _checks.finite(name, given)
-    if any(abs(number) > _LARGEST for number in numbers(kept)):
-        raise ValueError(f"`{name}` must be finite in float32. Received: {name}={given!r}")
     return kept
 
 

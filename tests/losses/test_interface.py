@@ -48,7 +48,7 @@ def test_the_dtype_is_that_of_the_predictions():
     assert losses.Huber()([1, 2], np.array([1.0, 2.0])).dtype == tf.float64
     assert losses.Huber()([1, 2], [1, 2]).dtype == tf.float32
     for bad in (["a", "b"], [True, False], [1j]):
-        with pytest.raises(TypeError, match="`y_pred` must be numeric"):
+        with pytest.raises(TypeError, match="`y_pred` must be real numbers"):
             losses.Huber()([1.0, 2.0], bad)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from blendloss import _inputs
 from blendloss._reduction import accurate_sum
 from blendloss._replicas import sum_over_replicas
 from blendloss._serialization import Configured, deserialize, serialize
@@ -72,10 +73,8 @@ class Regularizer(Configured, abc.ABC):
             shares: on the simplex along the last axis: `[K]`, `[batch, K]` or `[..., K]`.
             step: the training step; needed where `needs_step`.
         """
-        shares = tf.convert_to_tensor(shares)
-        if not shares.dtype.is_floating:
-            raise TypeError(f"`shares` must be floating. Received: dtype={shares.dtype.name}")
-        if shares.shape.rank is None or shares.shape.rank < 1 or shares.shape[-1] is None:
+        shares = _inputs.floating("shares", shares, axes="[..., K] with K known")
+        if shares.shape[-1] is None:
             raise ValueError(f"`shares` must have shape [..., K] with K known. Received: shape {shares.shape}")
         self.check(shares.shape[-1])
         if shares.dtype != tf.float64:  # sums of half-precision shares are inexact

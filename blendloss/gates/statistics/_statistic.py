@@ -7,6 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _inputs
 from blendloss._reduction import accurate_sum
 from blendloss._serialization import Configured
 
@@ -62,11 +63,15 @@ class Statistic(Configured, abc.ABC):
 
     def __call__(self, residual: Any, counted: Any = None) -> tf.Tensor:
         """The statistic of a batch: `residual` of any shape, `counted` of the same shape or None for all."""
-        residual = tf.convert_to_tensor(residual)
-        if not residual.dtype.is_floating:
-            raise TypeError(f"`residual` must be floating. Received: dtype={residual.dtype.name}")
-        residual = tf.reshape(residual, [-1])
-        counted = tf.ones_like(residual, tf.bool) if counted is None else tf.reshape(tf.cast(counted, tf.bool), [-1])
+        residual = _inputs.floating("residual", residual)
+        if counted is None:
+            counted = tf.ones_like(residual, tf.bool)
+        counted = tf.cast(_inputs.numbers("counted", counted), tf.bool)
+        if not counted.shape.is_compatible_with(residual.shape):
+            raise ValueError(
+                f"`counted` must have the shape of `residual`, {residual.shape}. Received: shape {counted.shape}"
+            )
+        residual, counted = tf.reshape(residual, [-1]), tf.reshape(counted, [-1])
         return self.of_batch(residual, counted)
 
 
