@@ -9,11 +9,8 @@ from typing import Any
 
 import numpy as np
 
-#: The numbers that float32 holds with all their digits; what is computed with a constant is float32, if not told
-#: otherwise.
-SMALLEST, LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-
-_RECIPROCAL = 1 / SMALLEST
+#: The largest number whose reciprocal float32 holds with all its digits.
+_RECIPROCAL = 1 / float(np.finfo(np.float32).tiny)
 
 _SHOWN = 200  # characters of a value in a message
 
@@ -49,8 +46,10 @@ def real(name: str, value: Any) -> float:
     return number
 
 
-def finite(name: str, value: Any, minimum: float | None = None, maximum: float | None = None) -> float:
-    """`value` as a finite float of at least `minimum` and at most `maximum`, which is 0 or a number of float32."""
+def finite(
+    name: str, value: Any, minimum: float | None = None, maximum: float | None = None, dtype: str = "float32"
+) -> float:
+    """`value` as a finite float of at least `minimum` and at most `maximum`, which is 0 or a number of `dtype`."""
     number = real(name, value)
     if math.isinf(number):
         raise ValueError(f"`{name}` must be finite. Received: {name}={shown(value)}")
@@ -58,30 +57,36 @@ def finite(name: str, value: Any, minimum: float | None = None, maximum: float |
         raise ValueError(f"`{name}` must be at least {minimum}. Received: {name}={shown(value)}")
     if maximum is not None and number > maximum:
         raise ValueError(f"`{name}` must be at most {maximum}. Received: {name}={shown(value)}")
-    return held(name, value, number)
+    return held(name, value, number, dtype)
 
 
-def held(name: str, value: Any, number: float) -> float:
-    """`number`, made of `value`, if it is 0 or one that float32 holds: others would be read as 0 or infinity."""
-    if number and not SMALLEST <= abs(number) <= LARGEST:
+def held(name: str, value: Any, number: float, dtype: str = "float32") -> float:
+    """`number`, made of `value`, if the dtype that computes with it holds it: others would be 0 or infinity there.
+
+    What has a `dtype` of less digits than float32 computes in float32.
+    """
+    dtype = "float64" if dtype == "float64" else "float32"
+    ends = np.finfo(dtype)
+    if number and not float(ends.tiny) <= abs(number) <= float(ends.max):
+        low, high = (f"{float(end):.2g}".replace("+", "") for end in (ends.tiny, ends.max))
         raise ValueError(
-            f"`{name}` must be between 1.2e-38 and 3.4e38 in size, the numbers that float32 holds, or 0. "
+            f"`{name}` must be between {low} and {high} in size, the numbers that {dtype} holds, or 0. "
             f"Received: {name}={shown(value)}"
         )
     return number
 
 
-def positive(name: str, value: Any, maximum: float | None = None) -> float:
+def positive(name: str, value: Any, maximum: float | None = None, dtype: str = "float32") -> float:
     """`value` as a finite float above 0 and at most `maximum`."""
-    number = finite(name, value, maximum=maximum)
+    number = finite(name, value, maximum=maximum, dtype=dtype)
     if number <= 0:
         raise ValueError(f"`{name}` must be positive. Received: {name}={shown(value)}")
     return number
 
 
-def non_negative(name: str, value: Any, maximum: float | None = None) -> float:
+def non_negative(name: str, value: Any, maximum: float | None = None, dtype: str = "float32") -> float:
     """`value` as a finite float of at least 0 and at most `maximum`."""
-    number = finite(name, value, maximum=maximum)
+    number = finite(name, value, maximum=maximum, dtype=dtype)
     if number < 0:
         raise ValueError(f"`{name}` must not be negative. Received: {name}={shown(value)}")
     return number
@@ -95,7 +100,7 @@ def divisor(name: str, value: Any) -> float:
 def squared_divisor(name: str, value: Any) -> float:
     """`value` as a positive float whose square, and the reciprocal of that, are numbers of float32."""
     number = positive(name, value)
-    if not SMALLEST <= number * number <= _RECIPROCAL:
+    if not 1 / _RECIPROCAL <= number * number <= _RECIPROCAL:
         raise ValueError(
             f"`{name}` must be between 1.1e-19 and 9.2e18, as what is divided by its square must be in float32. "
             f"Received: {name}={shown(value)}"

@@ -115,7 +115,9 @@ class Manual(Gate):
 
     def _scalar(self, name: str, weight: Any) -> tf.Tensor:
         if not isinstance(weight, (*_TENSORS, np.ndarray)):
-            return tf.constant(_checks.non_negative(f"weights[{name!r}]", weight), self.variable_dtype)
+            return tf.constant(
+                _checks.non_negative(f"weights[{name!r}]", weight, dtype=self.variable_dtype), self.variable_dtype
+            )
         tensor = tf.convert_to_tensor(weight)
         if tensor.shape.rank not in (None, 0) or not (tensor.dtype.is_floating or tensor.dtype.is_integer):
             raise ValueError(f"`weights[{name!r}]` must be a real scalar. Received: {weight!r}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
 from blendloss._serialization import register
@@ -45,6 +47,7 @@ class GemanMcClure(ScaledPenalty):
         far, r, s = in_unit(residual, self.scale, order=2)
         quotient = lorentzian(residual, self.scale, far, r, s)
         near = 0.5 * residual * (residual * quotient)
-        value = where(far, 0.5 * self.scale * self.scale, near)
+        most = 0.5 * self.scale * self.scale
+        value = where(far, most if most < float(r.dtype.max) else math.inf, near)
         slope = where(far, tf.sign(residual) * (self.scale * quotient), residual) * quotient * quotient
         return value, slope
