@@ -15,7 +15,7 @@ from blendloss._serialization import deserialize, register, serialize
 from blendloss._step import as_step
 from blendloss.gates import MetricGate
 from blendloss.keras._build import build_before_tracing, build_by_call
-from blendloss.keras._gate_optimizer import pair_of, paired
+from blendloss.keras._gate_optimizer import assign_optimizers
 from blendloss.keras._gradient_step import gradient_step
 from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
@@ -23,6 +23,8 @@ from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
 from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
+
+_OF_GATE = "gate_optimizer_variables"
 
 
 @register
@@ -96,6 +98,7 @@ class BlendedModel(keras.Model):
         self.blend = blend
         self.held_out = held_out
         self.held_out_data: HeldOutData | None = None
+        self.gate_optimizer: Any = None  # of what trains in the blend, where it has one of its own
         self.step = self._count("step")
         self.read_at = self._count("read_at")  # the step of the last reading in training
         self._readings = Readings(blend.names, blend.gate.has_cost)
@@ -138,21 +141,35 @@ class BlendedModel(keras.Model):
         for name in ("loss", "loss_weights"):
             if given.get(name) is not None:
                 raise ValueError(f"`{name}` is the blend's business: compile without it. Received: {given[name]!r}")
+        if gate_optimizer is not None and not self.blend.trainable_variables:
+            raise ValueError(_nothing_trains("gate_optimizer", "blend", self.blend))
         optimizer = keras.optimizers.get(given.get("optimizer", "rmsprop"))
-        if gate_optimizer is not None:
-            if not self.blend.trainable_variables:
-                raise ValueError(_nothing_trains("gate_optimizer", "blend", self.blend))
-            optimizer = paired(optimizer, gate_optimizer)
-        pair = pair_of(optimizer)
-        if pair is not None:
-            pair.gate_variables = lambda: self.blend.trainable_variables
+        gate_optimizer = keras.optimizers.get(gate_optimizer)
+        if optimizer is not None:
+            assign_optimizers(optimizer, gate_optimizer, lambda: self.blend.trainable_variables)
         super().compile(**{**given, "optimizer": optimizer})
+        self.gate_optimizer = gate_optimizer
 
-    @property
-    def gate_optimizer(self) -> Any:
-        """The optimizer of what trains in the blend, if it has one of its own; else None."""
-        pair = pair_of(self.optimizer)
-        return None if pair is None else pair.gate
+    def get_compile_config(self) -> dict[str, Any]:
+        """As Keras's, with the optimizer of what trains in the blend, if it has one of its own."""
+        config: dict[str, Any] = super().get_compile_config()
+        if self.gate_optimizer is not None:
+            config["gate_optimizer"] = serialize(self.gate_optimizer)
+        return config
+
+    def get_state_tree(self, value_format: str = "backend_tensor") -> dict[str, Any]:
+        """As Keras's, with the variables of `gate_optimizer`, if there is one."""
+        tree: dict[str, Any] = super().get_state_tree(value_format)
+        if self.gate_optimizer is not None:
+            tree[_OF_GATE] = self._create_nested_dict(self.gate_optimizer.variables, value_format)
+        return tree
+
+    def set_state_tree(self, state_tree: dict[str, Any]) -> None:
+        """Assigns what `get_state_tree` gave."""
+        if self.gate_optimizer is not None and _OF_GATE in state_tree:
+            self._assign_variable_values(self.gate_optimizer.variables, self._flatten_nested_dict(state_tree[_OF_GATE]))
+            state_tree = {name: part for name, part in state_tree.items() if name != _OF_GATE}
+        super().set_state_tree(state_tree)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was; Keras leaves this to models with a `compile` of their own."""
@@ -294,11 +311,12 @@ class BlendedModel(keras.Model):
 
 def _updates_each_call(optimizer: Any) -> bool:
     """Whether each call of the optimizer is one update: nothing is skipped, nothing only accumulated."""
-    pair = pair_of(optimizer)
-    counting = optimizer if pair is None or optimizer is not pair else pair.network
-    kind = type(counting)
-    usual = kind.apply is keras.optimizers.Optimizer.apply and kind.iterations is keras.optimizers.Optimizer.iterations
-    return usual and not counting.gradient_accumulation_steps
+    kind = type(optimizer)
+    usual = all(
+        getattr(kind, name) is getattr(keras.optimizers.Optimizer, name)
+        for name in ("apply", "apply_gradients", "iterations")
+    )
+    return usual and not optimizer.gradient_accumulation_steps
 
 
 def _nothing_trains(argument: str, part: str, subject: Any) -> str:

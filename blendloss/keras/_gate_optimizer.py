@@ -1,124 +1,145 @@
-"""An optimizer of their own for what trains in a blend."""
+"""Which optimizer updates what trains in a blend: one of its own, or the network's.
+
+The network's optimizer stays the object that the user gave, so that everything that is read from it or set on it is its
+own. Four of its methods are replaced on this one object: they hand the blend's variables to the gate's optimizer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from blendloss._serialization import deserialize, register, serialize
+_DIVIDED = ("build", "apply", "apply_gradients", "finalize_variable_values")
+_DECAYS = "_use_weight_decay"
 
 
-@register
-class NetworkAndGate(keras.optimizers.Optimizer):
-    """Two optimizers as one: the network's, and one for what trains in the blend.
+def assign_optimizers(optimizer: Any, gate_optimizer: Any, of_blend: Callable[[], list[Any]]) -> None:
+    """Lets `gate_optimizer` train the variables `of_blend()`, and `optimizer` the others; or `optimizer` all, if None.
 
-    Keras's training step, loss scaling and saving see one optimizer. Everything that they ask it for (learning rate,
-    iterations, loss scale) is the network's.
+    Weight decay of a single optimizer leaves `of_blend()` out: it would pull weights of losses to be equal.
     """
-
-    def __init__(self, network: Any, gate: Any, name: str | None = None) -> None:
-        super().__init__(learning_rate=0.0, name=name)
-        self.network = network
-        self.gate = gate
-        self._of_gate: frozenset[Any] = frozenset()
-        self.gate_variables: Callable[[], list[Any]] = list
-
-    def build(self, variables: list[Any]) -> None:
-        """Builds each for its own part of `variables`."""
-        super().build(variables)
-        self._of_gate = frozenset(map(self._var_key, self.gate_variables()))
-        for optimizer, part in zip(self._both, self._parted(variables), strict=True):
-            optimizer.build([variables[i] for i in part])
-
-    def apply(self, grads: list[Any], trainable_variables: Any = None) -> None:
-        """Updates each part by its own optimizer."""
-        variables = list(self._trainable_variables if trainable_variables is None else trainable_variables)
-        if not self.built:
-            self.build(variables)
-        scale = self.loss_scale_factor
-        for optimizer, part in zip(self._both, self._parted(variables), strict=True):
-            of_part = [grads[i] for i in part]
-            if scale is not None and optimizer is self.gate:  # the network's divides by it itself
-                of_part = [None if grad is None else grad / scale for grad in of_part]
-            optimizer.apply(of_part, [variables[i] for i in part])
-
-    def finalize_variable_values(self, var_list: list[Any]) -> None:
-        """Puts moving averages, where an optimizer keeps them, in the place of its variables."""
-        for optimizer, part in zip(self._both, self._parted(var_list), strict=True):
-            optimizer.finalize_variable_values([var_list[i] for i in part])
-
-    @property
-    def _both(self) -> tuple[Any, Any]:
-        return self.network, self.gate
-
-    def _parted(self, variables: list[Any]) -> tuple[list[int], list[int]]:
-        gated = [self._var_key(variable) in self._of_gate for variable in variables]
-        return [i for i, own in enumerate(gated) if not own], [i for i, own in enumerate(gated) if own]
-
-    @property
-    def variables(self) -> list[Any]:
-        return self._variables + self.network.variables + self.gate.variables
-
-    @property
-    def iterations(self) -> Any:
-        return self.network.iterations
-
-    @property
-    def learning_rate(self) -> Any:
-        return self.network.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        self.network.learning_rate = value
-
-    @property
-    def loss_scale_factor(self) -> Any:
-        return self.network.loss_scale_factor
-
-    @loss_scale_factor.setter
-    def loss_scale_factor(self, value: Any) -> None:
-        if "network" in vars(self):  # the base class sets its own before there is one; `LossScaleOptimizer` sets None
-            self.network.loss_scale_factor = value
-
-    def save_own_variables(self, store: Any) -> None:
-        """Saves nothing: Keras saves the two optimizers by themselves."""
-
-    def load_own_variables(self, store: Any) -> None:
-        """Loads nothing, as nothing was saved."""
-
-    def get_config(self) -> dict[str, Any]:
-        return {"network": serialize(self.network), "gate": serialize(self.gate), "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NetworkAndGate:
-        return cls(deserialize(config["network"]), deserialize(config["gate"]), name=config["name"])
-
-
-def pair_of(optimizer: Any) -> NetworkAndGate | None:
-    """The two optimizers in `optimizer`, if it is made of two; a loss scale may be wrapped around them."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    return inner if isinstance(inner, NetworkAndGate) else None
-
-
-def paired(optimizer: Any, gate_optimizer: Any) -> Any:
-    """`optimizer` with `gate_optimizer` beside it; a loss scale stays around both."""
-    gate = keras.optimizers.get(gate_optimizer)
-    if pair_of(optimizer) is not None:
-        raise ValueError(f"`optimizer` has a gate's optimizer already. Received: gate_optimizer={gate_optimizer!r}")
-    scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    network = optimizer.inner_optimizer if scaled else optimizer
-    if gate is network:
+    network = optimizer.inner_optimizer if _scales(optimizer) else optimizer
+    for name in (*_DIVIDED, _DECAYS):
+        vars(network).pop(name, None)  # of an earlier `compile`
+    if gate_optimizer is None:
+        _spare_from_decay(network, of_blend)
+        return
+    if gate_optimizer is network:
         raise ValueError("`gate_optimizer` must be another object than `optimizer`. Received: the same one twice")
-    if isinstance(gate, keras.optimizers.LossScaleOptimizer) or gate.loss_scale_factor is not None:
+    blended = _among(network, of_blend())
+    if network.built and network.use_ema and any(map(blended, network._trainable_variables)):
         raise ValueError(
-            "`gate_optimizer` must not scale the loss: the scale of `optimizer` holds for both. "
-            f"Received: gate_optimizer={gate_optimizer!r}"
+            "`optimizer` must not keep averages of what `gate_optimizer` is to train, but was built for the whole "
+            f"model. Received: optimizer={optimizer!r}, use_ema=True"
         )
-    pair = NetworkAndGate(network, gate)
-    if not scaled:
-        return pair
-    return keras.optimizers.LossScaleOptimizer(
-        pair, initial_scale=optimizer.initial_scale, dynamic_growth_steps=optimizer.dynamic_growth_steps
-    )
+    divided = _Divided(network, gate_optimizer, of_blend)
+    if network.built and not gate_optimizer.built:
+        gate_optimizer.build(of_blend())  # nobody else does, before the step is traced
+    for name in _DIVIDED:
+        setattr(network, name, getattr(divided, name))
+
+
+def _scales(optimizer: Any) -> bool:
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+class _Divided:
+    """The methods of the network's optimizer that are given the variables of the whole model."""
+
+    def __init__(self, network: Any, gate: Any, of_blend: Callable[[], list[Any]]) -> None:
+        self._network, self._gate, self._of_blend = network, gate, of_blend
+        self._variables: list[Any] = []
+        self._check_scale()
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Builds each optimizer for its own part of `variables`."""
+        self._variables = list(variables)
+        of_network, of_gate = self._parts(self._variables)
+        self._own("build")([self._variables[i] for i in of_network])
+        if of_gate:
+            self._gate.build([self._variables[i] for i in of_gate])
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Any = None) -> None:
+        """Updates each part by its own optimizer."""
+        if trainable_variables is None and len(grads) != len(self._variables):
+            raise ValueError(
+                "`grads` must be as many as the variables that the optimizers were built for. "
+                f"Received: {len(grads)} gradients for {len(self._variables)} variables"
+            )
+        variables = self._variables if trainable_variables is None else list(trainable_variables)
+        self._update("apply", list(grads), variables)
+
+    def apply_gradients(self, grads_and_vars: Any) -> Any:
+        """As `apply`, of pairs; gives the network's count, as Keras does."""
+        grads, variables = zip(*grads_and_vars, strict=True)
+        self._update("apply_gradients", list(grads), list(variables))
+        return self._network._iterations
+
+    def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
+        """Puts moving averages, where an optimizer keeps them, in the place of its variables."""
+        of_network, of_gate = self._parts(var_list)
+        self._own("finalize_variable_values")([var_list[i] for i in of_network])
+        if of_gate:
+            self._gate.finalize_variable_values([var_list[i] for i in of_gate])
+
+    def _update(self, method: str, grads: list[Any], variables: list[Any]) -> None:
+        self._check_scale()
+        if not self._network.built:
+            self.build(variables)
+        of_network, of_gate = self._parts(variables)
+        scale = self._network.loss_scale_factor  # by which the network's optimizer divides its part itself
+        if of_network:
+            part = [grads[i] for i in of_network], [variables[i] for i in of_network]
+            if method == "apply":
+                self._own(method)(*part)
+            else:
+                self._own(method)(list(zip(*part, strict=True)))
+        if of_gate:
+            unscaled = [grads[i] if scale is None or grads[i] is None else grads[i] / scale for i in of_gate]
+            self._gate.apply(unscaled, [variables[i] for i in of_gate])
+
+    def _own(self, method: str) -> Callable[..., Any]:
+        """The method of the optimizer's class."""
+        own: Callable[..., Any] = getattr(type(self._network), method).__get__(self._network)
+        return own
+
+    def _parts(self, variables: Sequence[Any]) -> tuple[list[int], list[int]]:
+        blended = _among(self._network, self._of_blend())
+        of_gate = [blended(variable) for variable in variables]
+        return [i for i, own in enumerate(of_gate) if not own], [i for i, own in enumerate(of_gate) if own]
+
+    def _check_scale(self) -> None:
+        if _scales(self._gate) or self._gate.loss_scale_factor is not None:
+            raise ValueError(
+                "`gate_optimizer` must not scale the loss: the scale of `optimizer` holds for both. "
+                f"Received: gate_optimizer={self._gate!r}"
+            )
+
+
+def _spare_from_decay(optimizer: Any, of_blend: Callable[[], list[Any]]) -> None:
+    """Keeps weight decay off the blend's variables, whatever the user excludes besides, and whenever."""
+    kind = type(optimizer)
+
+    def decays(variable: Any) -> bool:
+        return not _among(optimizer, of_blend())(variable) and kind._use_weight_decay(optimizer, variable)
+
+    def build(variables: Sequence[Any]) -> None:
+        kind.build(optimizer, variables)
+        blended = _among(optimizer, of_blend())
+        for part in optimizer.optimizers:
+            # One that has the blend's variables alone was chosen for them.
+            if not all(blended(variable) for variable in part._trainable_variables):
+                _spare_from_decay(part, of_blend)
+
+    if hasattr(optimizer, "optimizers"):  # Keras's `MultiOptimizer`, which makes some of them while it is built
+        optimizer.build = build
+    elif hasattr(kind, _DECAYS):
+        setattr(optimizer, _DECAYS, decays)
+
+
+def _among(optimizer: Any, variables: list[Any]) -> Callable[[Any], bool]:
+    """Whether a variable is one of `variables`; that of a replica is."""
+    keys = frozenset(map(optimizer._var_key, variables))
+    return lambda variable: optimizer._var_key(variable) in keys

@@ -33,7 +33,8 @@ def logits_of(model):
 
 def assert_same_state(one, other):
     pairs = [*zip(one.weights, other.weights, strict=True)]
-    pairs += zip(one.optimizer.variables, other.optimizer.variables, strict=True)
+    for optimizers in (one.optimizer, other.optimizer), (one.gate_optimizer, other.gate_optimizer):
+        pairs += zip(*(optimizer.variables for optimizer in optimizers), strict=True)
     for a, b in pairs:
         np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
 
@@ -64,18 +65,6 @@ def test_each_takes_its_own_step():
         if weight.trainable:
             ratio = 4.0 if weight is base.blend.gate.logits else 0.5  # learning rates 2.0 and 0.25, over 0.5
             np.testing.assert_allclose(found - old, ratio * (one - old), rtol=2e-5, atol=1e-6)
-
-
-def test_decay_of_the_network_leaves_the_gate_alone():
-    def logit(**named):
-        blend = bl.Blend({"mse": "mse"}, bl.gates.Learned([2.0]))  # one loss: its logit has no gradient
-        model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), blend)
-        model.compile(keras.optimizers.AdamW(0.01, weight_decay=0.5), **named)
-        fit(model)
-        return logits_of(model)[0]
-
-    assert logit() < 2.0
-    assert logit(gate_optimizer="adam") == 2.0
 
 
 def test_what_asks_the_optimizer_is_told_of_the_network():
@@ -224,6 +213,26 @@ def test_weights_file_and_checkpoint_hold_both_optimizers(tmp_path):
         assert_same_state(straight, model)
 
 
+def test_state_tree_holds_both_optimizers():
+    straight, stopped, resumed = (model_of("adam", "adam") for _ in range(3))
+    fit(straight, epochs=4)
+    fit(stopped, epochs=2)
+    fit(resumed, epochs=1)
+    tree = stopped.get_state_tree("numpy_array")
+    # Keras numbers the names that paths are made of.
+    for optimizers in ("optimizer", "gate_optimizer"):
+        (state,) = tree[f"{optimizers}_variables"].values()
+        (name,) = resumed.get_state_tree()[f"{optimizers}_variables"]
+        own = [v.path.removeprefix(f"{name}/") for v in getattr(resumed, optimizers).variables]
+        tree[f"{optimizers}_variables"] = {name: dict(zip(own, state.values(), strict=True))}
+    for of_weights in ("trainable_variables", "non_trainable_variables", "metrics_variables"):
+        del tree[of_weights]
+    resumed.set_weights(stopped.get_weights())
+    resumed.set_state_tree(tree)
+    fit(resumed, epochs=4, initial_epoch=2)
+    assert_same_state(straight, resumed)
+
+
 def test_frozen_after_compiling_still_loads(tmp_path):
     model = model_of()
     fit(model, epochs=1)
@@ -271,8 +280,3 @@ def test_one_object_for_both():
     adam = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="must be another object"):
         model_of(adam, adam)
-
-
-def test_third_optimizer():
-    with pytest.raises(ValueError, match="has a gate's optimizer already"):
-        model_of(model_of().optimizer, "adam")
