@@ -39,7 +39,9 @@ class GradientGate(Gate):
     Returns:
         `gating(context)` gives logits log |g_k| and the total sign(g_k) sum_j |g_j|, `[K]`. A step whose weights are
         not finite leaves the kept ones as they were and is counted in the variable `skipped`; the blend of that step
-        is not finite either, unless a scaling of the loss may be the reason, which its optimizer finds out by itself.
+        is not finite either. Under a scaling of the loss the kept weights are used, and its optimizer sees gradients
+        that are not finite. A loss that overflows half precision only because of that scale is measured with a
+        smaller one; the optimizer skips a step where the blended loss overflows.
 
     Raises:
         TypeError: if an argument has the wrong type.

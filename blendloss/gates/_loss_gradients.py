@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._half_precision import finite, within_range
 from blendloss._replicas import sum_over_replicas
 
 #: Which variables the gradients are measured in, where they are not named.
@@ -70,6 +71,7 @@ class LossGradients:
         self._tape, self._losses, self._variables = tape, list(losses), list(variables)
         self._measured, self._share, self._scale = measured, share, scale
         self._each: list[list[tf.Tensor | None]] | None = None
+        self._overflow: list[tf.Tensor] = []
         self._matrices: list[tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -84,6 +86,7 @@ class LossGradients:
         """The same gradients, computed anew: for a branch of `tf.cond`, whose tensors live in it alone."""
         again = copy.copy(self)
         again._each = again._matrices = None
+        again._overflow = []
         return again
 
     def of(self, targets: Sequence[tf.Tensor], seeds: Sequence[tf.Tensor]) -> list[tf.Tensor | None]:
@@ -93,16 +96,29 @@ class LossGradients:
 
     @property
     def each(self) -> list[list[tf.Tensor | None]]:
-        """The gradient of each loss in each variable, K lists, on this replica and times the scale."""
+        """The gradient of each loss in each variable, K lists, on this replica and times the scale.
+
+        Weights may be small, and gradients cancel in their sum. So a scale that fits the blended loss may be too large
+        for one loss alone: then its pass is repeated with a smaller one, and the result scaled up.
+        """
         if self._each is None:
-            self._each = [self.of([loss], [self._seed(1.0, loss)]) for loss in self._losses]
+            self._each = [self._of_one(loss) for loss in self._losses]
             if not any(gradient is not None for gradients in self._each for gradient in gradients):
                 raise ValueError("The losses must act on at least one of the variables. Received: gradients all None")
         return self._each
 
-    def _seed(self, weight: Any, loss: tf.Tensor) -> tf.Tensor:
+    def _of_one(self, loss: tf.Tensor) -> list[tf.Tensor | None]:
+        if self._scale is None:
+            return self.of([loss], [self._seed(1.0, loss)])
+        found, overflow = within_range(
+            lambda factor: self.of([loss], [self._seed(1.0, loss, factor)]), tf.math.is_finite(loss)
+        )
+        self._overflow.append(overflow)
+        return found
+
+    def _seed(self, weight: Any, loss: tf.Tensor, factor: Any = 1.0) -> tf.Tensor:
         weight = tf.cast(weight, loss.dtype) * tf.cast(self._share, loss.dtype)
-        return weight if self._scale is None else weight * tf.cast(self._scale, loss.dtype)
+        return weight if self._scale is None else weight * tf.cast(self._scale * factor, loss.dtype)
 
     @property
     def shared(self) -> list[bool]:
@@ -155,7 +171,7 @@ class LossGradients:
 
     def finite(self) -> tf.Tensor:
         """Whether every measured gradient is finite, a bool scalar."""
-        return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(rows)) for rows in self.matrices()]))
+        return finite(self.matrices())
 
     def gram(self) -> tf.Tensor:
         """G G^T, `[K, K]`, float64 throughout: float32's squares overflow at 1e19, and GPUs may round its products."""
@@ -187,22 +203,36 @@ class LossGradients:
             own: whether a variable that one loss alone acts on follows that loss with weight 1.
         """
         weights = tf.stop_gradient(tf.convert_to_tensor(weights))
-        in_one_pass = None
-        if self._each is None:
-            parts = tf.unstack(weights, len(self))
-            seeds = [self._seed(part, loss) for part, loss in zip(parts, self._losses, strict=True)]
-            in_one_pass = self.of(self._losses, seeds)
-            if not own:
-                return in_one_pass
+        known = self._each is not None
+        blended = self._added_up(weights) if known else self._in_one_pass(weights)
+        if not own:
+            return blended
         # With `own` after one pass, a graph computes no more of `each` than the heads' part.
-        alone = [own and not shared for shared in self.shared]
-        of_variables = list(zip(*self.each, strict=True))
-        return [
-            _weighed(of_variables[i], None if alone[i] else weights)
-            if in_one_pass is None or alone[i]
-            else in_one_pass[i]
-            for i in range(len(self._variables))
-        ]
+        of_variables = zip(blended, self.shared, zip(*self.each, strict=True), strict=True)
+        return [found if shared else _weighed(of_losses, None) for found, shared, of_losses in of_variables]
+
+    def _in_one_pass(self, weights: tf.Tensor) -> list[tf.Tensor | None]:
+        parts = tf.unstack(weights, len(self))
+        return self.of(self._losses, [self._seed(part, loss) for part, loss in zip(parts, self._losses, strict=True)])
+
+    def _added_up(self, weights: tf.Tensor) -> list[tf.Tensor | None]:
+        """The sums of known gradients; one pass where a loss alone overflows, so that the blended loss decides.
+
+        Else a scale could grow for ever: its optimizer would never be told that it is too large.
+        """
+        sums: list[Any] = [_weighed(of_losses, weights) for of_losses in zip(*self.each, strict=True)]
+        if self._scale is None:
+            return sums
+        places = [i for i, found in enumerate(sums) if found is not None]
+
+        def in_one_pass() -> list[tf.Tensor]:
+            found = self._in_one_pass(weights)
+            return [tf.ensure_shape(found[i], sums[i].shape) for i in places]
+
+        chosen = tf.cond(tf.reduce_any(self._overflow), in_one_pass, lambda: [sums[i] for i in places])
+        for place, found in zip(places, chosen, strict=True):
+            sums[place] = found
+        return sums
 
 
 def _weighed(gradients: Sequence[tf.Tensor | None], weights: tf.Tensor | None) -> tf.Tensor | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from blendloss._batch import batches_of, computable
+from blendloss._half_precision import within_range
 from blendloss._look_ahead import dense, pulled_back, step_along
 from blendloss._reduction import reduce, weights_of_elements
 from blendloss._replicas import sum_over_replicas
@@ -32,11 +34,13 @@ def held_out_step(model: Any, data: Any) -> Any:
         scaled_once = model.optimizer.scale_loss(once)
     log_loss(model, loss, x)
 
-    scale = model.optimizer.scale_loss(tf.ones([]))
+    one = tf.ones([])
+    scale = model.optimizer.scale_loss(one)
+    scale = None if scale is one else scale
     rate = model.optimizer.learning_rate if model.held_out.rate is None else model.held_out.rate
     rate = tf.convert_to_tensor(rate)
     direction, length = _held_out_direction(model, trained, densely, rate, scale)
-    through = pulled_back(outer, densely, direction, gate)
+    through = _pulled_in_range(outer, densely, direction, gate, scale)
     if all(part is None for part in through):
         raise ValueError(
             "Nothing that trains in the gate acts on the training loss, so that the held-out loss cannot train it. "
@@ -53,7 +57,7 @@ def held_out_step(model: Any, data: Any) -> Any:
 
 
 def _held_out_direction(
-    model: Any, trained: list[Any], slopes: list[Any], rate: tf.Tensor, scale: tf.Tensor
+    model: Any, trained: list[Any], slopes: list[Any], rate: tf.Tensor, scale: tf.Tensor | None
 ) -> tuple[list[Any], tf.Tensor]:
     """dT/dw at the look-ahead step (or at w, for order 1), as a unit direction and its length.
 
@@ -62,10 +66,10 @@ def _held_out_direction(
     """
     at = [tf.convert_to_tensor(variable.value) for variable in trained]
     if model.held_out.order == 2:
-        total = _summed_over_replicas(slopes)
-        at = [w if s is None else step_along(w, s / scale, rate) for w, s in zip(at, total, strict=True)]
+        total = _times(_summed_over_replicas(slopes), 1.0 if scale is None else 1 / scale)
+        at = [w if s is None else step_along(w, s, rate) for w, s in zip(at, total, strict=True)]
     x, y, sample_weight = model.held_out_data.batch(as_step(model.step), model.held_out.batch_size, model.held_out.seed)
-    with tf.GradientTape(watch_accessed_variables=False) as probe:
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as probe:
         probe.watch(at)
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
             y_pred = model(x, training=False)
@@ -74,8 +78,13 @@ def _held_out_direction(
             evaluate = as_loss("target", innermost(loss))
             values = computable(evaluate(batch.y_true, batch.y_pred))
         weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
-        scaled = model.optimizer.scale_loss(reduce(values, weights, "mean"))
-    towards = [dense(slope) for slope in probe.gradient(scaled, at)]
+        aim = reduce(values, weights, "mean")
+
+    def backward(factor: Any) -> list[tf.Tensor | None]:
+        seed = tf.cast(factor if scale is None else factor * scale, aim.dtype)
+        return [dense(slope) for slope in probe.gradient(aim, at, output_gradients=seed)]
+
+    towards = _in_range(backward, scale)
     if all(slope is None for slope in towards):
         raise ValueError(
             "The held-out target must depend on the network's trainable weights. "
@@ -83,7 +92,22 @@ def _held_out_direction(
         )
     length = tf.linalg.global_norm([slope for slope in towards if slope is not None])
     unit = [None if s is None else tf.math.divide_no_nan(s, tf.cast(length, s.dtype)) for s in towards]
-    return unit, length / tf.cast(scale, length.dtype)
+    return unit, length if scale is None else length / tf.cast(scale, length.dtype)
+
+
+def _pulled_in_range(
+    tape: tf.GradientTape, slopes: list[Any], directions: list[Any], gate: list[Any], scale: tf.Tensor | None
+) -> list[Any]:
+    return _in_range(lambda factor: pulled_back(tape, slopes, _times(directions, factor), gate), scale)
+
+
+def _in_range(backward: Callable[[Any], list[Any]], scale: tf.Tensor | None) -> list[Any]:
+    """`backward(1.0)`; by a smaller factor where a loss scale, which is chosen for the blended loss, overflows."""
+    return backward(1.0) if scale is None else within_range(backward)[0]
+
+
+def _times(gradients: list[Any], factor: Any) -> list[Any]:
+    return [None if gradient is None else gradient * tf.cast(factor, gradient.dtype) for gradient in gradients]
 
 
 def _summed_over_replicas(slopes: list[Any]) -> list[Any]:

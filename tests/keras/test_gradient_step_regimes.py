@@ -173,15 +173,14 @@ def test_mixed_precision(gate, policy):
 
 
 def test_a_scale_that_overflows_is_lowered():
-    """Weights of 1 / (1 + inf) = 0 would hide it from the optimizer."""
+    """Weights of 1 / (1 + inf) = 0 would hide it from the optimizer; each loss is measured all the same."""
     keras.config.set_dtype_policy("mixed_float16")
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.05), initial_scale=2.0**30)
     model = model_of("inverse", optimizer=optimizer)
     fit(model, epochs=8)
     assert float(optimizer.dynamic_scale) < 2.0**30
-    skipped = int(model.blend.gate.skipped)
-    assert skipped > 0
-    assert 0 < int(model.step) <= 32 - skipped  # a head's gradient, which is not measured, overflows too
+    assert int(model.blend.gate.skipped) == 0
+    assert 0 < int(model.step) < 32
     assert np.isfinite(np.concatenate([weights.ravel() for weights in model.get_weights()])).all()
 
 

@@ -120,13 +120,16 @@ class GradDrop(GradientGate):
             # The rows are of the whole batch, so that the replicas choose the same signs.
             weighed = tf.where(weights == 0, tf.zeros([], tf.float64), weights * tf.cast(rows, tf.float64))
             factors = tf.unstack(weights * kept(weighed, tf.cast(uniforms, tf.float64), leaks))
-            found[place] = tf.add_n(
+            total = tf.add_n(
                 [
                     _times(of_loss[place], factor, weight)
                     for of_loss, factor, weight in zip(each, factors, tf.unstack(weights[:, 0]), strict=True)
                     if of_loss[place] is not None
                 ]
             )
+            if gradients.scaled:  # a scale that is too large for the sum of the losses must be seen
+                total += tf.where(tf.math.is_finite(found[place]), tf.zeros_like(total), found[place])
+            found[place] = total
         return found
 
     def get_config(self) -> dict[str, Any]:
