@@ -213,6 +213,21 @@ def test_weights_file_and_checkpoint_hold_both_optimizers(tmp_path):
         assert_same_state(straight, model)
 
 
+class Killed(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise InterruptedError
+
+
+def test_killed_run_is_continued(tmp_path):
+    straight, killed, resumed = (model_of(keras.optimizers.AdamW(0.01), "adam") for _ in range(3))
+    fit(straight, epochs=3)
+    with pytest.raises(InterruptedError):
+        fit(killed, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Killed()])
+    fit(resumed, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+    assert_same_state(straight, resumed)
+
+
 def test_state_tree_holds_both_optimizers():
     straight, stopped, resumed = (model_of("adam", "adam") for _ in range(3))
     fit(straight, epochs=4)
