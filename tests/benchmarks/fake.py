@@ -33,7 +33,7 @@ def arms(case: dict[str, Any]) -> list[str]:
     return ["roof", "short", "long", *FAILING]
 
 
-FAILING = ("raises as it is built", "raises as it runs", "differs", "dies", "hangs")
+FAILING = ("raises as it is built", "raises as it runs", "differs", "gives NaN", "has a NaN fact", "dies", "hangs")
 
 
 def _sleeps(milliseconds: float) -> Any:
@@ -62,7 +62,7 @@ def build(case: dict[str, Any], arm: str) -> Subject:
         "roof": lambda: _sleeps(size / 2),
         "short": lambda: _sleeps(size),
         "long": lambda: _sleeps(3 * size),
-        "differs": lambda: _sleeps(1),
+        **dict.fromkeys(("differs", "gives NaN", "has a NaN fact"), lambda: _sleeps(1)),
         "raises as it is built": _raises,
         "raises as it runs": _raises_later,
         "dies": lambda: os._exit(3),
@@ -77,8 +77,8 @@ def build(case: dict[str, Any], arm: str) -> Subject:
 
     return Subject(
         counting,
-        facts={"units": size},
+        facts={"units": float("nan") if arm == "has a NaN fact" else size},
         count={"counted": lambda: len(counted)},
-        outputs=lambda: {"result": [1.0, 2.0 + (arm == "differs")]},
+        outputs=lambda: {"result": [1.0, float("nan") if arm == "gives NaN" else 2.0 + (arm == "differs")]},
         tolerance={"result": 1e-6},
     )

@@ -15,6 +15,7 @@ from benchmarks.cli._results import replace
 
 from benchmarks import __main__ as command
 from benchmarks.harness import conduct, report
+from benchmarks.harness.benchmark import load
 from benchmarks.harness.remote import ROOT, Remote, WorkerError
 from benchmarks.harness.store import SAMPLES, Store, read
 from tests.benchmarks import fake
@@ -139,12 +140,11 @@ def test_samples_of_different_conditions_are_not_mixed(
 
 
 def test_arms_that_fail_are_lines_of_the_report(folder: pathlib.Path) -> None:
-    failing = ("raises as it is built", "raises as it runs", "differs")
+    failing = ("raises as it is built", "raises as it runs", "differs", "gives NaN", "has a NaN fact")
     assert run(folder, "--size", "1", arms=("long", *failing)) == 1
     text = (folder / "report.md").read_text()
-    for arm, error in zip(
-        failing, ("ValueError: not today", "tired", "result differs from the base's by 5.0e-01"), strict=True
-    ):
+    errors = ("ValueError: not today", "tired", "differs from the base's by 5.0e-01", "is not finite", "Out of range")
+    for arm, error in zip(failing, errors, strict=True):
         assert f"- {arm} (size 1, kind a; process 0): " in text
         assert error in text
     assert len([one for one in samples(folder, "time") if one["arm"] == "long"]) == 4
@@ -176,6 +176,13 @@ def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> Non
         (["--kind", "c"], "invalid choice: 'c'"),
         (["--size", "2^x"], "must be a whole number"),
         (["--blocks", "0"], "must be from 1 to 10000"),
+        (["--size", "0"], "must be from 1"),
+        (["--size", "2^-1"], "must be from 0 to 99"),
+        (["--size", "9^99"], "must be a whole number"),
+        (["--size", "2^41"], "must be from 1 to 1099511627776"),
+        (["--timeout", "9" * 400], "must be a whole number"),
+        (["--processes", "1.5"], "must be a whole number"),
+        (["--output", ""], "must be a path"),
     ],
 )
 def test_mistakes_are_said_in_a_line(
@@ -195,6 +202,126 @@ def test_a_report_of_nothing_is_a_line(tmp_path: pathlib.Path, capsys: pytest.Ca
     (tmp_path / SAMPLES).write_text('{"format":')
     assert command.main(["report", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+RECORD = {
+    "format": 1,
+    "benchmark": "fake",
+    "processor": "a clock",
+    "usable cores": 1,
+    "platform": "here",
+    "commit": None,
+    "flags": {"XLA_FLAGS": None},
+    "settings": {"blocks": 2, "milliseconds": 2, "arms": "all"},
+    "case": {"size": 1, "kind": "a"},
+    "process": 0,
+    "load": 0.5,
+    "workers": {"fake": {"versions": {"python": "3"}, "device": None}},
+    "samples": [
+        {"event": "built", "arm": "short", "seconds": 0.1, "facts": {"units": 1}, "timed": True},
+        {"event": "time", "arm": "short", "block": 0, "calls": 3, "seconds": 0.5, "counted": 3},
+        {"event": "failed", "arm": "long", "error": "not today"},
+    ],
+}
+BUILT, TIME, FAILED = RECORD["samples"]
+ALLOWED = [("commit", None), ("load", -1)]
+
+
+def reported(folder: pathlib.Path, text: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a report of the samples `text` ends with; continuing them does not begin, either."""
+    (folder / SAMPLES).write_text(text)
+    assert command.main(["report", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    return err
+
+
+def test_a_record_as_it_was_written_is_reported(tmp_path: pathlib.Path) -> None:
+    (tmp_path / SAMPLES).write_text(json.dumps(RECORD) + "\n")
+    assert command.main(["report", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({name: value} for name in RECORD for value in (None, [1], -1) if (name, value) not in ALLOWED),
+        {"case": {"size": "1", "kind": "a"}},
+        {"case": {"size": 1, "other": "a"}},
+        {"settings": {}},
+        {"more": 1},
+        {"samples": [{}]},
+        {"samples": [{**BUILT, "event": "sold"}]},
+        {"samples": [{**BUILT, "facts": {"units": [1]}}]},
+        {"samples": [BUILT, {**TIME, "seconds": 0}]},
+        {"samples": [BUILT, {**TIME, "calls": 0}]},
+        {"samples": [BUILT, {**TIME, "block": "0"}]},
+        {"samples": [BUILT, {**TIME, "counted": "3"}]},
+        {"samples": [{**FAILED, "error": None}]},
+        {"samples": [{**BUILT, "facts": {"units": "one"}}, TIME]},
+    ],
+    ids=repr,
+)
+def test_a_record_that_was_changed_is_a_line(
+    change: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert SAMPLES in reported(tmp_path, json.dumps({**RECORD, **change}), capsys)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[" * 100_000,
+        "NaN",
+        json.dumps(RECORD).replace("0.5", "NaN"),
+        json.dumps(RECORD)[:-1],
+        f"{json.dumps(RECORD)}\n{json.dumps(RECORD)}",
+        f"{json.dumps(RECORD)}\n{json.dumps({**RECORD, 'process': 1, 'case': {'kind': 'a', 'size': 2}})}",
+    ],
+    ids=lambda text: repr(text[-9:]),
+)
+def test_what_are_no_samples_is_a_line(text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "holds no samples" in reported(tmp_path, text, capsys)
+    assert run(tmp_path, "--resume") == 2
+
+
+def test_another_module_is_no_benchmark(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("harness.worker", "fake", "os"):
+        with pytest.raises(UserError, match="there is no benchmark"):
+            load(name)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_waited_for(
+    make: Any, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / SAMPLES)
+    assert command.main(["report", str(tmp_path)]) == 2
+    assert "it is not a regular file" in capsys.readouterr().err
+
+
+def test_a_worker_ends_with_its_parent() -> None:
+    # The worker writes to the parent's stderr, which therefore ends when both have ended.
+    program = (
+        "import sys, tempfile; tempfile.TemporaryFile = lambda: sys.stderr; "
+        "from benchmarks.harness.remote import Remote; worker = Remote(sys.executable, 600); "
+        "worker.ask('arms', module='tests.benchmarks.fake', case={}); print('ready', flush=True); "
+        "worker.ask('build', module='tests.benchmarks.fake', case={'size': 1}, arm='hangs', called='', expected='', "
+        "folder='')"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
+        parent.communicate(timeout=50)  # the arm alone would hang for 60 s
+
+
+def test_a_job_of_a_replay_ends_with_its_parent() -> None:
+    program = "from benchmarks.replay.run import end_with_parent; end_with_parent()"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.DEVNULL, timeout=100)
+    assert ran.returncode == 1
 
 
 def test_numbers_may_be_powers() -> None:

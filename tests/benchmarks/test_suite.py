@@ -6,13 +6,14 @@ import importlib.util
 import json
 import pathlib
 import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import problems
+from benchmarks import problems, replay
 from benchmarks.__main__ import SUITE, main
 from benchmarks.harness import conduct
 from benchmarks.harness.benchmark import AGAIN, Benchmark, load
@@ -162,6 +163,28 @@ def test_programs_run_under_jax(tmp_path: pathlib.Path) -> None:
         assert record["commit"]
     assert main(["report", str(times)]) == 0
     assert "| copy | 100% |" in (times / "report.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("null", "line 1 must be an object"),
+        ('{"case": {}, "process": 0}', "samples must be a list"),
+        ('{"case": {}, "process": 0, "samples": [{"arm": "soft"}]}', "event must be a string"),
+        ('{"case": {}, "process": NaN, "samples": []}', "NaN"),
+    ],
+)
+def test_a_replay_goes_on_with_samples_alone(samples: str, said: str, tmp_path: pathlib.Path) -> None:
+    program = {"arm": "soft", "case": {"losses": 2}, "commit": None, "facts": {}}
+    replay.write(tmp_path, program, "module {}", [], [])
+    (tmp_path / "times").mkdir()
+    (tmp_path / "times" / SAMPLES).write_text(samples)
+    given = [sys.executable, str(tmp_path / "run.py")]
+    for options, told in ((["--resume"], said), ([], "is there already"), (["--blocks", "0"], "from 1 to 100000")):
+        ran = subprocess.run([*given, *options], capture_output=True, text=True, timeout=100, check=False)
+        assert ran.returncode == 2
+        assert told in ran.stderr.splitlines()[-1]
 
 
 def test_results_that_differ_are_refused() -> None:
