@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._custom_gradient import custom_gradient
+
 
 def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """sum_k g_k l_k over the last axis, where g_k = 0 keeps an infinite or NaN l_k out of value and gradients.
@@ -25,7 +27,7 @@ def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return _weighted_sum(tf.broadcast_to(losses, tf.shape(weights)), weights)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> Any:
     blend = tf.reduce_sum(tf.where(weights == 0, tf.zeros_like(losses), weights * losses), axis=-1)
 
@@ -38,7 +40,7 @@ def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> Any:
     return blend, gradient
 
 
-@tf.custom_gradient
+@custom_gradient
 def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
     """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
 
@@ -60,7 +62,7 @@ def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
     return tf.identity(values), gradient
 
 
-@tf.custom_gradient
+@custom_gradient
 def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any:
     """factor * slope, for a factor that is 0 where `off`: 0 there, infinite slope or not; as `switched`, once derived.
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from blendloss._batch import Batch
 from blendloss._combine import switched, switched_product
+from blendloss._custom_gradient import custom_gradient
 from blendloss._reduction import number_of, weights_of_elements
 from blendloss._row_sums import one_row, summed_as_they_are, way_to_sum
 from blendloss.losses import Penalty
@@ -113,7 +114,7 @@ def chosen_penalty_mean(
         return tf.math.divide_no_nan(summed_as_they_are([values], by_row=True)[0, 0], number)
     summed = way_to_sum(1, arrays[0], by_row=True)
 
-    @tf.custom_gradient
+    @custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             slope = one(lambda *given: upstream * weighted("slope", *given), arrays)
@@ -181,7 +182,7 @@ def _sums_together(
         return summed_as_they_are(each("value", *arrays), by_row)
     summed = way_to_sum(count, arrays[0], by_row)
 
-    @tf.custom_gradient
+    @custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
             # Scalars, of one row: XLA:GPU's kernel of values and slopes ends where the slopes are reshaped.

@@ -6,6 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._custom_gradient import custom_gradient
+
 # XLA:CPU sums a long float32 vector in a few accumulators (relative error up to 5e-4 at 2^24) and merges a
 # reduction of reductions back into one. Adding a few slices elementwise vectorises and cannot be merged;
 # what is left is summed in float64.
@@ -28,7 +30,7 @@ def accurate_sum(values: tf.Tensor) -> tf.Tensor:
     return _sliced_sum(values)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _sliced_sum(values: tf.Tensor) -> Any:
     shape = tf.shape(values)
     length = shape[-1] // _SLICES

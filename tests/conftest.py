@@ -25,7 +25,6 @@ def quiet():
 with quiet():
     import keras
     import tensorflow as tf
-    from tensorflow.python.framework import ops
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -39,12 +38,9 @@ def replicas():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def forgotten():
-    """TensorFlow registers each traced custom gradient, and with it its graph, for ever: 10 MB with three losses."""
+def collected():
+    """Graphs are cycles of Python objects, of megabytes each: a module's are freed when it ends."""
     yield
-    registry = ops.gradient_registry._registry
-    for name in [name for name in registry if name.startswith("CustomGradient-")]:
-        del registry[name]
     gc.collect()
 
 

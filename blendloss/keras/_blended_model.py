@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss._blend import Blend
+from blendloss._custom_gradient import gradients_freed_with_graph
 from blendloss._reading import Reading
 from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
@@ -221,6 +222,10 @@ class BlendedModel(keras.Model):
     def train_step(self, data: Any) -> Any:
         """One step of training; `step` moves as the optimizer's updates do."""
         self._require_held_out_data()
+        with gradients_freed_with_graph():
+            return self._train_step(data)
+
+    def _train_step(self, data: Any) -> Any:
         one_each = bool(self.trainable_weights) and _updates_each_call(self.optimizer)
         before = None if one_each else self._updates()
         if self.held_out is not None:

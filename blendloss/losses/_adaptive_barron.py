@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._custom_gradient import custom_gradient
 from blendloss._reduction import accurate_mean, accurate_sum
 from blendloss._serialization import register
 from blendloss.losses._barron_of_tensors import Shape, log_partition, values
@@ -186,7 +187,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
 def _spread(parameter: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
     """`parameter`, `[]` or `[D]`, at the shape of `like`; its gradient is summed accurately, whatever compiles it."""
 
-    @tf.custom_gradient
+    @custom_gradient
     def spread(given: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             columns = tf.reshape(upstream, [-1, tf.size(given)])

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from blendloss._custom_gradient import custom_gradient
 from blendloss._partition import cells
 from blendloss.losses._barron import Barron
 from blendloss.losses._numerics import expm1_over_self, over_self, polynomial, where
@@ -67,7 +68,7 @@ def _half_line() -> tuple[np.ndarray, np.ndarray]:
     return found.nodes[keep], found.log_weights[keep]
 
 
-@tf.custom_gradient
+@custom_gradient
 def _with_slopes(
     residual: tf.Tensor,
     alpha: tf.Tensor,

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from blendloss._custom_gradient import custom_gradient
 from blendloss.losses._numerics import coefficients, reused, series, where
 
 # The integer as wide as the type, and where its exponent begins.
@@ -48,7 +49,7 @@ def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     n, f = _halvings(x)
     half = tf.floor(0.5 * n)
 
-    @tf.custom_gradient
+    @custom_gradient
     def first(more: tf.Tensor) -> Any:
         power, rest = _power_of_2(n - half), f + more
         value = power * (rest + rest * rest * series(_EXP, rest, -0.45, 0.45)) + power

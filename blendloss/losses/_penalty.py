@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._custom_gradient import custom_gradient
 from blendloss._reduction import accurate_mean
 from blendloss._serialization import Configured
 from blendloss.losses._efficiency import efficiency_at_normal, tuning_constant
@@ -185,7 +186,7 @@ def of_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return y_true
 
 
-@tf.custom_gradient
+@custom_gradient
 def with_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
     """`value`, whose derivative in `residual` is `slope`; higher orders differentiate `slope` itself."""
 

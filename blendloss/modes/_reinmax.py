@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._custom_gradient import custom_gradient
 from blendloss._noise import checked_seed, gumbel
 from blendloss._serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
@@ -68,7 +69,7 @@ class ReinMax(Estimator):
         return {"seed": self.seed, "temperature": self.temperature}
 
 
-@tf.custom_gradient
+@custom_gradient
 def _reinmax(logits: tf.Tensor, sample: tf.Tensor, probabilities: tf.Tensor, relaxed: tf.Tensor) -> Any:
     middle = (relaxed + sample) / 2
 

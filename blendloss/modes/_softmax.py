@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss._custom_gradient import custom_gradient
 from blendloss._over_losses import largest, total
 from blendloss._serialization import register
 from blendloss.modes._relaxation import in_single
@@ -41,7 +42,7 @@ def softmax(logits: Any) -> tf.Tensor:
     return in_single("logits", logits, _softmax)
 
 
-@tf.custom_gradient
+@custom_gradient
 def _softmax(logits: tf.Tensor) -> Any:
     # TensorFlow's own kernel multiplies by a reciprocal that on some processors is not exact: 1 / 1 came out below 1.
     unscaled = tf.exp(logits - largest(logits))

@@ -1,0 +1,79 @@
+"""Custom gradients that are freed with the graph in which they were traced.
+
+TensorFlow keeps a registry of gradients by name. Each call of `tf.custom_gradient` in a graph adds an entry that is
+never removed, and the entry holds the graph: every model that is traced stays in memory. Here the graph holds the
+gradient instead, and the entry, which refers to it weakly, is removed with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+# Not public, and there is no public way to remove an entry. Without it, entries stay, as TensorFlow's do.
+_REGISTRY: dict[str, dict[str, Any]] = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+_PREFIX = "CustomGradient-"  # of the names that `tf.custom_gradient` makes
+_HELD = "_blendloss_gradients"  # the graph's attribute that holds its gradients
+
+
+def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
+    """As `tf.custom_gradient`; the gradient of a call in a graph is freed with the graph."""
+    differentiable = tf.custom_gradient(function)
+
+    @functools.wraps(function)
+    def call(*arguments: Any) -> Any:
+        if tf.executing_eagerly():  # nothing is registered
+            return differentiable(*arguments)
+        with gradients_freed_with_graph():
+            return differentiable(*arguments)
+
+    return call
+
+
+@contextlib.contextmanager
+def gradients_freed_with_graph() -> Iterator[None]:
+    """Custom gradients that any code registers inside are freed with the graph that is being traced."""
+    before = set(_REGISTRY)
+    try:
+        yield
+    finally:
+        if not tf.executing_eagerly():
+            _give(tf.compat.v1.get_default_graph(), set(_REGISTRY) - before)
+
+
+def _give(graph: Any, names: set[str]) -> None:
+    """Makes `graph` hold the gradients `names`."""
+    gradients = getattr(graph, _HELD, {})
+    setattr(graph, _HELD, gradients)
+    for name in names:
+        if name.startswith(_PREFIX):
+            gradients[name] = _held_weakly(name)
+
+
+def _held_weakly(name: str) -> Any:
+    """The gradient `name`, to which the registry then refers weakly.
+
+    A call inside another, or in another thread, may have done so before: then each graph holds the gradient.
+    """
+    entry = _REGISTRY[name]
+    reference = getattr(entry["type"], "reference", None)
+    if reference is not None:
+        return reference()
+    gradient = entry["type"]
+    reference = weakref.ref(gradient, lambda _: _REGISTRY.pop(name, None))
+
+    def of_graph(op: Any, *upstream: Any) -> Any:
+        gradient = reference()
+        if gradient is None:
+            raise LookupError(f"The graph of the custom gradient {name!r} exists no more.")
+        return gradient(op, *upstream)
+
+    of_graph.reference = reference  # type: ignore[attr-defined]
+    entry["type"] = of_graph
+    return gradient
