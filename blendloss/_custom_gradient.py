@@ -61,7 +61,9 @@ def _held_weakly(name: str) -> Any:
 
     A call inside another, or in another thread, may have done so before: then each graph holds the gradient.
     """
-    entry = _REGISTRY[name]
+    entry = _REGISTRY.get(name)
+    if entry is None:  # of another thread, whose graph is gone
+        return None
     reference = getattr(entry["type"], "reference", None)
     if reference is not None:
         return reference()

@@ -1,4 +1,6 @@
-"""Noise that is a function of seed, step and place, with the same bits in every regime and on every replica.
+"""Noise that is a function of seed, step and place, with the same bits in every regime.
+
+An example's place is that in the batch of all replicas, so that replicas together draw what one device would.
 
 TensorFlow's stateless generators are not that: with a seed that changes from step to step, its Philox gives other
 numbers under XLA than outside it. A counter hashed by SplitMix64 needs only 64-bit integer arithmetic.
@@ -11,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._replicas import first_row_of_replica
 
 _GOLDEN = 0x9E3779B97F4A7C15
 
@@ -23,7 +26,9 @@ def checked_seed(seed: Any) -> int:
     return _checks.integer("seed", seed, maximum=2**64 - 1)
 
 
-def uniform(shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, stream: int = GUMBEL) -> tf.Tensor:
+def uniform(
+    shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, stream: int = GUMBEL, first: Any = 0
+) -> tf.Tensor:
     """Numbers in the open interval (0, 1): odd multiples of 2^-24 in float32, of 2^-53 in float64.
 
     Args:
@@ -32,21 +37,30 @@ def uniform(shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, str
         step: the training step.
         dtype: float32 or float64.
         stream: who draws.
+        first: the place of the first number, int64.
     """
     dtype = tf.as_dtype(dtype)
     size = tf.reduce_prod(tf.cast(shape, tf.int64))
     key = mixed(tf.constant(seed % 2**64, tf.uint64), tf.cast(step, tf.uint64))
-    place = tf.cast(tf.range(size), tf.uint64) + tf.constant(stream << 40, tf.uint64)
+    place = tf.cast(first + tf.range(size), tf.uint64) + tf.constant(stream << 40, tf.uint64)
     bits = mixed(key, place)
     precision = 52 if dtype == tf.float64 else 23
     integer = tf.cast(tf.bitwise.right_shift(bits, tf.constant(64 - precision, tf.uint64)), dtype)
     return tf.reshape((integer + 0.5) * 2.0**-precision, shape)
 
 
+def by_example(shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, stream: int = GUMBEL) -> tf.Tensor:
+    """As `uniform`, for a `shape` whose first axis is a replica's share of the batch."""
+    shape = tf.cast(shape, tf.int64)
+    first = first_row_of_replica(shape[0]) * tf.reduce_prod(shape[1:])
+    return uniform(shape, seed, step, dtype, stream, first)
+
+
 def gumbel(logits: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Standard Gumbel noise of the shape and dtype of `logits`."""
+    """Standard Gumbel noise of the shape and dtype of `logits`, `[K]`, or of each example, `[batch, ..., K]`."""
     dtype = tf.float64 if logits.dtype == tf.float64 else tf.float32
-    drawn = uniform(tf.shape(logits), seed, step, dtype)
+    draw = uniform if logits.shape.rank == 1 else by_example
+    drawn = draw(tf.shape(logits), seed, step, dtype)
     return tf.cast(-tf.math.log(-tf.math.log(drawn)), logits.dtype)
 
 

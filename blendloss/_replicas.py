@@ -29,6 +29,17 @@ def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
     return replica.all_gather(tensor, axis=0)
 
 
+def first_row_of_replica(rows: Any) -> Any:
+    """How many rows the replicas before this one have, if this one has `rows`: int64, scalar; 0 where it is alone."""
+    replica = _replica()
+    if replica is None:
+        return 0
+    number, place = replica.num_replicas_in_sync, replica.replica_id_in_sync_group
+    own = tf.one_hot(place, number, dtype=tf.int64) * tf.cast(rows, tf.int64)
+    of_each = replica.all_reduce(tf.distribute.ReduceOp.SUM, own)
+    return tf.reduce_sum(tf.where(tf.range(number) < place, of_each, tf.zeros_like(of_each)))
+
+
 def _replica() -> Any:
     """This replica, or None where it is alone, or nothing is distributed."""
     replica = tf.distribute.get_replica_context()

@@ -25,7 +25,8 @@ class Annealed(Mode):
         temperature: tau > 0: a schedule, a Keras learning-rate schedule, or a number. Values <= 0 or NaN are caught
             in the graph; XLA, which cannot raise, turns the weights into NaN.
         relaxation: a map from logits `[..., K]` to the simplex.
-        seed: seeds the noise, which is a function of seed and step; None is no noise. No noise when not training.
+        seed: seeds the noise, which is a function of seed, step and the example's place in the batch of all replicas;
+            None is no noise. No noise when not training.
 
     Returns:
         Calling it gives g, of the shape and dtype of the logits.

@@ -22,7 +22,7 @@ class GumbelStraightThrough(Estimator):
     of softmax((z + n) / tau).
 
     Args:
-        seed: seeds the noise, which is a function of seed and step.
+        seed: seeds the noise, which is a function of seed, step and the example's place in the batch of all replicas.
         temperature: tau > 0: a schedule, a Keras learning-rate schedule, or a number.
 
     Returns:

@@ -23,7 +23,7 @@ class ReinMax(Estimator):
     q = (softmax(z / tau) + D) / 2 and V(a) = a * (u - <a, u>): dL/dz = 2 V(q) - V(p) / 2.
 
     Args:
-        seed: seeds the sample, which is a function of seed and step.
+        seed: seeds the sample, which is a function of seed, step and the example's place in the batch of all replicas.
         temperature: tau >= 1; 1 is the second-order rule, larger values trade its bias for variance.
 
     Returns:

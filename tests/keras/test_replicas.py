@@ -22,6 +22,7 @@ ROOT = pathlib.Path(__file__).parents[2]
         ("lr-annealing", "soft"),
         ("ntk", "soft"),
         ("grad-drop", "soft"),
+        ("network", "annealed"),
     ],
 )
 def test_two_replicas_are_one_device(gate, mode):

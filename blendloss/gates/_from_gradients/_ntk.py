@@ -72,7 +72,8 @@ class NTK(GradientGate):
             (PhysicsNeMo-Sym): no trace, but a norm, which costs one pass for each loss; it needs no residuals.
         probes: None computes each trace exactly, by a backward pass for each residual, one after the other in the
             memory of one. An integer estimates it by as many passes for each loss, without bias: |J^T v|^2 for vectors
-            v of random signs, of a relative standard deviation of at most sqrt(2 / probes).
+            v of random signs, of a relative standard deviation of at most sqrt(2 / probes). Each replica estimates the
+            part of its own residuals, so that replicas do not give the estimate of one device.
         seed: an integer of 64 bits, for `probes`.
         momentum: the part of the old weight in the new one, from 0 to below 1: g <- m g + (1 - m) g_new; 0 in the paper
             and its code, 0.9 in jaxpi.
@@ -179,8 +180,8 @@ class NTK(GradientGate):
         if self.probes is None or self.seed is None:
             return exact_trace(pullback, shape)
         seed = (self.seed + k * _OWN) % 2**64
-        drawn = _noise.uniform([self.probes, tf.size(residual)], seed, context.step, stream=_noise.PROBES)
-        return estimated_trace(pullback, shape, self.probes, drawn)
+        drawn = _noise.by_example([tf.size(residual), self.probes], seed, context.step, stream=_noise.PROBES)
+        return estimated_trace(pullback, shape, self.probes, tf.transpose(drawn))
 
     def get_config(self) -> dict[str, Any]:
         return {
