@@ -71,3 +71,25 @@ def test_the_gradient_in_the_concentration_is_that_of_the_mean():
         assert abs(mean - a) < 4 * np.sqrt(a / DRAWS)
         # dx/da = x/a (1 + ...) has a spread of about 1 / sqrt(a), below 3 for a >= 0.2.
         assert abs(gradient - 1) < 4 * max(1, 1 / a) / np.sqrt(DRAWS)
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["graph", "xla"])
+@pytest.mark.parametrize("persistent", [False, True], ids=["tape", "persistent"])
+def test_second_derivatives_are_those_of_the_first(jit, persistent):
+    """TensorFlow Probability's take the incomplete gamma function's slope in a as constant: up to 95 times off."""
+    a = tf.constant([0.5, 2.0, 30.0], tf.float64)
+    u = tf.constant([[0.2, 0.5, 0.9], [0.5, 0.5, 0.5]], tf.float64)
+
+    @tf.function(jit_compile=jit)
+    def slopes(a):
+        with tf.GradientTape(persistent=persistent) as outer:
+            outer.watch(a)
+            with tf.GradientTape() as tape:
+                tape.watch(a)
+                x = log_gamma_variate(a, u)
+            slope = tape.gradient(x, a)
+        return slope, outer.gradient(slope, a)
+
+    h = 1e-4 * a
+    expected = (slopes(a + h)[0] - slopes(a - h)[0]) / (2 * h)
+    np.testing.assert_allclose(slopes(a)[1], expected, rtol=1e-6)
