@@ -137,7 +137,10 @@ class BlendedModel(keras.Model):
         return self.network(inputs, training=training)
 
     def compile(self, *arguments: Any, gate_optimizer: Any = None, **named: Any) -> None:
-        """As `keras.Model.compile`, without a loss; `gate_optimizer` is for what trains in the blend."""
+        """As `keras.Model.compile`, without a loss; `gate_optimizer` is for what trains in the blend.
+
+        Without one, `optimizer` trains both, and its weight decay is for the network alone.
+        """
         given = inspect.signature(super().compile).bind(*arguments, **named).arguments
         for name in ("loss", "loss_weights"):
             if given.get(name) is not None:

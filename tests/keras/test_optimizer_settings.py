@@ -211,6 +211,36 @@ def test_gates_optimizer_cannot_scale_the_loss_later():
         fit(model)
 
 
+# One optimizer for both parts
+
+
+def moved(model, after):
+    """How far `after(model)` moves what trains, of network and gate."""
+    parts = model.network.trainable_variables, model.blend.trainable_variables
+    before = [np.concatenate([v.numpy().ravel() for v in part]) for part in parts]
+    after(model)
+    return [np.concatenate([v.numpy().ravel() for v in part]) - old for part, old in zip(parts, before, strict=True)]
+
+
+def test_one_optimizer_clips_the_norm_of_both_together():
+    def step(model):
+        model.train_on_batch(X, Y)
+
+    network, gate = moved(blended(sgd(1.0, global_clipnorm=0.01)), step)
+    np.testing.assert_allclose(np.hypot(np.linalg.norm(network), np.linalg.norm(gate)), 0.01, rtol=1e-4)
+    assert np.linalg.norm(gate) > 1e-3
+    network, gate = moved(blended(sgd(1.0, global_clipnorm=0.01), sgd(1.0)), step)
+    np.testing.assert_allclose(np.linalg.norm(network), 0.01, rtol=1e-4)
+    assert np.linalg.norm(gate) > 0.01
+
+
+def test_one_optimizer_averages_both():
+    first, last = (moved(blended(sgd(0.01)), lambda model, n=n: fit(model, n, batch_size=64)) for n in (1, 2))
+    mean = moved(blended(sgd(0.01, use_ema=True, ema_momentum=0.5)), lambda model: fit(model, 2, batch_size=64))
+    for one, two, found in zip(first, last, mean, strict=True):
+        np.testing.assert_allclose(found, (one + two) / 2, rtol=1e-4, atol=1e-7)
+
+
 # Compiled again
 
 
