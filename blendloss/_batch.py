@@ -9,11 +9,13 @@ import tensorflow as tf
 
 from blendloss import _inputs
 from blendloss.losses import Columns, Head
+from blendloss.losses._keys import several
 from blendloss.losses._penalty import of_rank
+from blendloss.losses._several import mask_of_several, targets_of_several
 
 
 class Batch(NamedTuple):
-    """Targets and predictions at one rank and dtype, with what weighs them."""
+    """Targets and predictions at one rank and dtype, or structures of them, with what weighs them."""
 
     y_true: tf.Tensor
     y_pred: tf.Tensor
@@ -23,7 +25,8 @@ class Batch(NamedTuple):
     @property
     def by_example(self) -> tf.Tensor:
         """A tensor of the shape of the losses' values, `[batch, ...]`."""
-        return self.y_pred if self.y_pred.shape.rank < 2 else self.y_pred[..., 0]
+        first = tf.nest.flatten(self.y_pred)[0]
+        return first if first.shape.rank < 2 else first[..., 0]
 
 
 NOTHING = Batch(None, None, None, None)
@@ -37,7 +40,10 @@ def batches_of(losses: Sequence[Any], y_true: Any, y_pred: Any, sample_weight: A
         return tuple(_of_columns(loss, batch) for loss in losses)
     _check_weights(sample_weight, y_pred)
     read = [(*head.read(y_true, y_pred), head.weights(sample_weight)) for head in losses]
-    return tuple(_of_columns(head.loss, batch_of(*one)) for head, one in zip(losses, read, strict=True))
+    return tuple(
+        _of_columns(head.loss, _of_several(*one) if several(head.output) else batch_of(*one))
+        for head, one in zip(losses, read, strict=True)
+    )
 
 
 def _of_columns(loss: Any, batch: Batch) -> Batch:
@@ -117,6 +123,18 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     if sample_weight is not None:
         sample_weight = tf.cast(_inputs.numbers("sample_weight", sample_weight), y_pred.dtype)
     return Batch(y_true, y_pred, sample_weight, mask)
+
+
+def _of_several(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
+    """The batch of a loss that reads several outputs: targets and predictions are structures of tensors."""
+    outputs = tf.nest.flatten(y_pred)
+    mask = mask_of_several(outputs)
+    made = [computable(output, "y_pred") for output in outputs]
+    dtype = tf.float64 if any(output.dtype == tf.float64 for output in made) else tf.float32
+    y_pred = tf.nest.pack_sequence_as(y_pred, [tf.cast(output, dtype) for output in made])
+    if sample_weight is not None:
+        sample_weight = tf.cast(_inputs.numbers("sample_weight", sample_weight), dtype)
+    return Batch(targets_of_several(y_true, y_pred, dtype), y_pred, sample_weight, mask)
 
 
 def computable(values: Any, name: str = "values") -> tf.Tensor:

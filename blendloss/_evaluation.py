@@ -135,6 +135,13 @@ class Evaluation:
         return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
 
 
+def evaluator(name: str, loss: Any) -> Any:
+    """What gives the values of `loss`, of the part of the batch that it reads."""
+    if isinstance(loss, Head) and not isinstance(loss.loss, Columns):
+        return loss.evaluate
+    return as_loss(name, innermost(loss))
+
+
 def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
     """`batch`, through which no gradient flows back from a loss that is off."""
 
@@ -145,7 +152,8 @@ def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
             return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
         return switched(tensor, off)
 
-    batch = batch._replace(y_true=gated(batch.y_true), y_pred=gated(batch.y_pred))
+    y_true, y_pred = (tf.nest.map_structure(gated, structure) for structure in (batch.y_true, batch.y_pred))
+    batch = batch._replace(y_true=y_true, y_pred=y_pred)
     if batch.sample_weight is None or off.shape.rank:  # weights of each example multiply what is blended already
         return batch
     return batch._replace(sample_weight=gated(batch.sample_weight))
@@ -162,9 +170,9 @@ def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
     return weighted_sum(tf.stack([tf.cast(value, weights.dtype) for value in values], axis=-1), weights)
 
 
-def common_dtype(tensors: Sequence[tf.Tensor]) -> tf.DType:
-    """What the tensors are computed in."""
-    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tensors) else tf.float32
+def common_dtype(tensors: Sequence[Any]) -> tf.DType:
+    """What the tensors, or structures of them, are computed in."""
+    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tf.nest.flatten(tensors)) else tf.float32
 
 
 def _alike(tensors: list[tf.Tensor]) -> list[tf.Tensor]:

@@ -9,14 +9,13 @@ import keras
 import tensorflow as tf
 
 from blendloss._batch import batches_of, computable
+from blendloss._evaluation import evaluator
 from blendloss._half_precision import within_range
 from blendloss._look_ahead import dense, pulled_back, step_along
 from blendloss._reduction import reduce, weights_of_elements
 from blendloss._replicas import sum_over_replicas
 from blendloss._step import as_step
 from blendloss.keras._log_loss import log_loss
-from blendloss.losses._adapter import as_loss
-from blendloss.losses._columns import innermost
 
 
 def held_out_step(model: Any, data: Any) -> Any:
@@ -75,7 +74,7 @@ def _held_out_direction(
             y_pred = model(x, training=False)
             loss = model.held_out.loss
             (batch,) = batches_of([loss], y, y_pred, sample_weight)
-            evaluate = as_loss("target", innermost(loss))
+            evaluate = evaluator("target", loss)
             values = computable(evaluate(batch.y_true, batch.y_pred))
         weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
         aim = reduce(values, weights, "mean")

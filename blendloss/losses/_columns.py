@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._head import Head
@@ -61,7 +61,7 @@ class Columns(Configured):
 
     def read(self, y_true: Any, y_pred: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The columns of target and output that this loss reads, `[batch, ..., number of columns]`."""
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        y_true, y_pred = _inputs.tensor("y_true", y_true), _inputs.tensor("y_pred", y_pred)
         rank = y_pred.shape.rank
         if rank is not None and y_true.shape.rank == rank - 1:
             y_true = y_true[..., tf.newaxis]

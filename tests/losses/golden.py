@@ -9,9 +9,20 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+import keras
+import tensorflow as tf
+
 from blendloss import losses
 
 RESIDUALS = [-6.0, -0.75, 0.0, 0.0078125, 0.5, 3.0]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def laplace_nll(y_true, outputs):
+    """A likelihood whose location and scale are two outputs."""
+    mean, log_scale = outputs
+    return tf.reduce_mean(tf.abs(y_true - mean) * tf.exp(-log_scale) + log_scale, axis=-1)
+
 
 # (id, instance, residuals, values, slopes)
 ROWS: list[tuple[str, losses.Penalty, list[float], list[float], list[float]]] = [
@@ -253,6 +264,17 @@ HEADS: list[tuple[str, losses.Head, Any, Any, list[float]]] = [
         None,
         {"pde": [[2.0], [-0.5]]},
         [2.25, 1.0],
+    ),
+]
+
+# Losses of several outputs at once, by hand, as HEADS.
+HEADS += [
+    (
+        "head-of-two-outputs",
+        losses.Head(("mean", "log_scale"), laplace_nll, target="y"),
+        {"y": [[1.0], [2.0]]},
+        {"mean": [[3.0], [2.0]], "log_scale": [[0.0], [0.5]]},
+        [2.0, 0.5],  # |y - mean| exp(-log_scale) + log_scale
     ),
 ]
 
