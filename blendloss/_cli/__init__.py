@@ -51,7 +51,7 @@ def _add_recover(commands: Any) -> None:
     )
     recover.set_defaults(run=_run_recover)
     recover.add_argument(
-        "--residuals", type=whole(100, 10_000_000), metavar="N", default=100_000, help="of each law (100,000)"
+        "--residuals", type=whole(1, 10_000_000), metavar="N", default=100_000, help="of each law (100,000)"
     )
     recover.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="of the residuals (0)")
 
