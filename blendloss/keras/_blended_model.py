@@ -13,7 +13,6 @@ from blendloss._custom_gradient import gradients_freed_with_graph
 from blendloss._reading import Reading
 from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
-from blendloss._step import as_step
 from blendloss.gates import MetricGate
 from blendloss.keras._build import build_before_tracing, build_by_call
 from blendloss.keras._gate_optimizer import assign_optimizers
@@ -22,14 +21,16 @@ from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
+from blendloss.keras._of_network import OfNetwork, check_network
 from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
+from blendloss.keras._step_count import checked_train_step, count_updates, follows_step, require_advance
 
 _OF_GATE = "gate_optimizer_variables"
 
 
 @register
-class BlendedModel(keras.Model):
+class BlendedModel(OfNetwork, keras.Model):
     """A Keras model that trains a network, and what trains in a blend, on the blended loss.
 
     The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
@@ -82,9 +83,8 @@ class BlendedModel(keras.Model):
     def __init__(
         self, network: keras.Layer, blend: Blend, *, held_out: HeldOut | None = None, name: str | None = None
     ) -> None:
-        super().__init__(name=name)
-        if not isinstance(network, keras.Layer):
-            raise TypeError(f"`network` must be a Keras model or layer. Received: network={network!r}")
+        super().__init__(name=name, autocast=False)  # the network casts its inputs itself
+        check_network(network)
         if not isinstance(blend, Blend):
             raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
         if blend.reduction in ("none", None):
@@ -102,10 +102,16 @@ class BlendedModel(keras.Model):
         self.gate_optimizer: Any = None  # of what trains in the blend, where it has one of its own
         self.step = self._count("step")
         self.read_at = self._count("read_at")  # the step of the last reading in training
+        self._advances = 0  # how often `advance` was called, in Python: while tracing
         self._readings = Readings(blend.names, blend.gate.has_cost)
         if network.built:
             self.built = True
         take(blend)
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        if "train_step" in vars(cls):
+            cls.train_step = checked_train_step(cls.train_step)
 
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:
         if not isinstance(held_out, HeldOut):
@@ -153,6 +159,22 @@ class BlendedModel(keras.Model):
             assign_optimizers(optimizer, gate_optimizer, lambda: self.blend.trainable_variables)
         super().compile(**{**given, "optimizer": optimizer})
         self.gate_optimizer = gate_optimizer
+        count_updates(self)
+
+    def advance(self, updates: Any = 1) -> None:
+        """Advances `step`, as each update by `model.optimizer` does by itself.
+
+        Args:
+            updates: how many updates were made: an integer or an int64 scalar tensor.
+        """
+        self._advances += 1
+        self.step.assign(tf.convert_to_tensor(self.step) + tf.cast(updates, tf.int64))
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The model's metrics, and the network's own, which Keras leaves out for a model in a model."""
+        metrics = super().metrics
+        return metrics + [metric for metric in self.network._metrics if not any(metric is m for m in metrics)]
 
     def get_compile_config(self) -> dict[str, Any]:
         """As Keras's, with the optimizer of what trains in the blend, if it has one of its own."""
@@ -220,17 +242,25 @@ class BlendedModel(keras.Model):
             given["callbacks"] = _monitored(given.get("callbacks"), gate)
         if not self.run_eagerly:
             build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
-        return super().fit(**given)
+        before = self._advances
+        history = super().fit(**given)
+        if self.run_eagerly and history.epoch:
+            require_advance(self, before)
+        return history
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """As Keras's; raises before anything is traced for a gate that would never see its metric."""
+        self._require_progress()
+        return super().make_train_function(force)
+
+    @checked_train_step
     def train_step(self, data: Any) -> Any:
-        """One step of training; `step` moves as the optimizer's updates do."""
+        """One step of training."""
         self._require_held_out_data()
         with gradients_freed_with_graph():
             return self._train_step(data)
 
     def _train_step(self, data: Any) -> Any:
-        one_each = bool(self.trainable_weights) and _updates_each_call(self.optimizer)
-        before = None if one_each else self._updates()
         if self.held_out is not None:
             logs = held_out_step(self, data)
         elif self.blend.gate.needs_gradients:
@@ -242,10 +272,12 @@ class BlendedModel(keras.Model):
             with keras.StatelessScope():  # the batch has moved running statistics, such as batch normalisation's, once
                 after = self(x, training=True)
             self.blend.gate.observe_progress(self.blend.values(y, after, sample_weight))
-        # A count before the step that is read after it costs XLA copies, and order.
-        moved = tf.ones([], tf.int64) if before is None else self._updates() - before
-        self.step.assign(tf.convert_to_tensor(self.step) + moved)
         return logs
+
+    def predict_step(self, data: Any) -> Any:
+        """The network's own, if it has one."""
+        own = isinstance(self.network, keras.Model) and type(self.network).predict_step is not keras.Model.predict_step
+        return self.network.predict_step(data) if own else super().predict_step(data)
 
     def _require_held_out_data(self) -> None:
         if self.held_out is None:
@@ -258,21 +290,20 @@ class BlendedModel(keras.Model):
                 "`set_held_out_data`. Received: none"
             )
 
-    def _updates(self) -> tf.Tensor:
-        """How often the optimizer has updated the weights; one that scales the loss wraps the one that counts."""
-        optimizer: Any = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        return as_step(optimizer.iterations)
-
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
         """The blended loss plus regularisation losses."""
+        if training:
+            self._require_own_step()
         return self.blended_loss(x, y, y_pred, sample_weight, training)[0]
 
     def blended_loss(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The blended loss plus regularisation losses, and what of it concerns the blend alone (its regularisers)."""
+        if training:
+            self._require_progress()
         features = x if self.blend.gate.needs_features else None
         reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
         if training:
@@ -280,9 +311,39 @@ class BlendedModel(keras.Model):
         self.log_reading(reading, y_pred)
         return self.with_losses(reading.value, self.losses), self.with_losses(own, self.blend.losses)
 
+    def _require_progress(self) -> None:
+        """Raises for a blend that training would leave as it is."""
+        gate = self.blend.gate
+        if isinstance(gate, MetricGate) and not gate.observed:
+            raise ValueError(
+                f"The gate {gate.name!r} watches {gate.monitor!r}, which `fit` shows it after every epoch. In a loop "
+                "of your own, show it by `gate.observe(value)`, and before the first value set `gate.observed = True`. "
+                "Received: a training step of a gate that nothing shows its metric"
+            )
+        if not self.compiled and follows_step(self.blend):
+            raise ValueError(
+                "The blend follows `model.step`, which counts the updates of `model.optimizer`: compile the model "
+                "with the optimizer that trains it. Received: a training step of a model that is not compiled"
+            )
+
+    def _require_own_step(self) -> None:
+        """Raises where a training step that only takes the loss would leave out the rule by which the gate trains."""
+        gate = self.blend.gate
+        if self.held_out is not None:
+            raise ValueError(
+                "The gate follows the held-out loss: let `train_step` call `super().train_step(data)`. By "
+                "`compute_loss` it would follow the training loss. Received: held_out, and a call of `compute_loss`"
+            )
+        if gate.needs_gradients:
+            raise ValueError(
+                f"The gate {gate.name!r} weighs losses by their gradients: let `train_step` call "
+                "`super().train_step(data)`, or apply `self.blend.gradients(tape, values, variables, step=self.step)`. "
+                "Received: a call of `compute_loss`"
+            )
+
     def log_reading(self, reading: Reading, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""
-        self._readings.update_state(reading, tf.shape(tf.nest.flatten(y_pred)[0])[0])
+        self._readings.count_reading(reading, tf.shape(tf.nest.flatten(y_pred)[0])[0])
 
     def with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
         """`total` and regularisation losses, of which each replica has its share."""
@@ -315,16 +376,6 @@ class BlendedModel(keras.Model):
         if not config["trainable"]:  # True would undo what is frozen inside
             model.trainable = False
         return model
-
-
-def _updates_each_call(optimizer: Any) -> bool:
-    """Whether each call of the optimizer is one update: nothing is skipped, nothing only accumulated."""
-    kind = type(optimizer)
-    usual = all(
-        getattr(kind, name) is getattr(keras.optimizers.Optimizer, name)
-        for name in ("apply", "apply_gradients", "iterations")
-    )
-    return usual and not optimizer.gradient_accumulation_steps
 
 
 def _nothing_trains(argument: str, part: str, subject: Any) -> str:

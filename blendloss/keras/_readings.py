@@ -27,7 +27,10 @@ class Readings(keras.metrics.Metric):
         # Where replicas are summed, the number of them is summed, too.
         self.latest = self.add_variable((len(self._names) + 1,), "zeros", name="latest")
 
-    def update_state(self, reading: Reading, number: tf.Tensor) -> None:
+    def update_state(self, *given: Any, **named: Any) -> None:
+        """Adds nothing: the loss has counted its readings itself, and a loop over all metrics gives targets."""
+
+    def count_reading(self, reading: Reading, number: tf.Tensor) -> None:
         """Counts the reading of a batch of `number` examples."""
         unread = tf.math.is_nan(reading.losses) & (reading.weights == 0)
         # A value that does not count may be NaN, and 0 times NaN is NaN.
