@@ -36,6 +36,8 @@ NOTHING = Batch(None, None, None, None)
 def batches_of(losses: Sequence[Any], y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Batch, ...]:
     """The batch that each of `losses` reads: one for all, or that of its head."""
     if not isinstance(losses[0], Head):
+        if _only(y_pred) is not y_pred:  # a network with a dict or list of one output
+            y_true, y_pred, sample_weight = map(_only, (y_true, y_pred, sample_weight))
         batch = batch_of(y_true, y_pred, sample_weight)
         return tuple(_of_columns(loss, batch) for loss in losses)
     _check_weights(sample_weight, y_pred)
@@ -54,12 +56,22 @@ def _of_columns(loss: Any, batch: Batch) -> Batch:
     return batch
 
 
+def _only(structure: Any) -> Any:
+    """The one tensor in a dict or list of one; anything else as it is."""
+    entries = list(structure.values()) if isinstance(structure, Mapping) else structure
+    one = _listed(entries) and len(entries) == 1 and (entries is not structure or hasattr(entries[0], "shape"))
+    return entries[0] if one else structure
+
+
 def _check_weights(sample_weight: Any, y_pred: Any) -> None:
     """Weights of an output that there is not would go without a word."""
     there = list(y_pred) if isinstance(y_pred, Mapping) else list(range(len(y_pred))) if _listed(y_pred) else []
     if isinstance(sample_weight, Mapping):
         if not set(sample_weight) <= set(there):
             raise ValueError(f"`sample_weight` must have keys of outputs, {there}. Received: {list(sample_weight)}")
+        for key, of_output in sample_weight.items():
+            if isinstance(of_output, Mapping):
+                _check_weights(of_output, y_pred[key])
     elif _listed(sample_weight) and _listed(y_pred) and len(sample_weight) != len(y_pred):
         raise ValueError(
             f"`sample_weight` must have an entry for each of the {len(y_pred)} outputs, where it is a list. "

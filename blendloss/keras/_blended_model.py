@@ -21,10 +21,11 @@ from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import MetricMonitor
-from blendloss.keras._of_network import OfNetwork, check_network
+from blendloss.keras._of_network import OfNetwork, check_network, input_shape_of
 from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
 from blendloss.keras._step_count import checked_train_step, count_updates, follows_step, require_advance
+from blendloss.keras._targets import by_name, check_targets
 
 _OF_GATE = "gate_optimizer_variables"
 
@@ -104,14 +105,17 @@ class BlendedModel(OfNetwork, keras.Model):
         self.read_at = self._count("read_at")  # the step of the last reading in training
         self._advances = 0  # how often `advance` was called, in Python: while tracing
         self._readings = Readings(blend.names, blend.gate.has_cost)
-        if network.built:
+        if network.built:  # converters look up the shape that a model was built with
+            shape = input_shape_of(network)
+            if shape is not None:
+                self.build(shape)
             self.built = True
         take(blend)
 
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
         if "train_step" in vars(cls):
-            cls.train_step = checked_train_step(cls.train_step)
+            cls.train_step = checked_train_step(cls.train_step)  # type: ignore[method-assign]
 
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:
         if not isinstance(held_out, HeldOut):
@@ -240,6 +244,7 @@ class BlendedModel(OfNetwork, keras.Model):
                     "Received: neither"
                 )
             given["callbacks"] = _monitored(given.get("callbacks"), gate)
+        check_targets(self.blend._given.values(), given.get("x"), given.get("y"))
         if not self.run_eagerly:
             build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
         before = self._advances
@@ -271,7 +276,7 @@ class BlendedModel(OfNetwork, keras.Model):
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             with keras.StatelessScope():  # the batch has moved running statistics, such as batch normalisation's, once
                 after = self(x, training=True)
-            self.blend.gate.observe_progress(self.blend.values(y, after, sample_weight))
+            self.blend.gate.observe_progress(self.blend.values(*self.by_name(y, after, sample_weight)))
         return logs
 
     def predict_step(self, data: Any) -> Any:
@@ -305,11 +310,17 @@ class BlendedModel(OfNetwork, keras.Model):
         if training:
             self._require_progress()
         features = x if self.blend.gate.needs_features else None
+        y, y_pred, sample_weight = self.by_name(y, y_pred, sample_weight)
         reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
         if training:
             self.read_at.assign(self.step)
         self.log_reading(reading, y_pred)
         return self.with_losses(reading.value, self.losses), self.with_losses(own, self.blend.losses)
+
+    def by_name(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+        """The batch as the blend's losses read it, where the network's outputs are a list with names."""
+        names = getattr(self, "output_names", None)
+        return by_name(self.blend._given.values(), names, y, y_pred, sample_weight)
 
     def _require_progress(self) -> None:
         """Raises for a blend that training would leave as it is."""

@@ -16,8 +16,9 @@ def gradient_step(model: Any, data: Any) -> Any:
     blend = model.blend
     with tf.GradientTape(persistent=True) as tape:
         y_pred = model(x, training=True)
-        values = blend.values(y, y_pred, sample_weight)
-        residuals = blend.residuals(y, y_pred) if blend.gate.needs_residuals else None
+        read = model.by_name(y, y_pred, sample_weight)
+        values = blend.values(*read)
+        residuals = blend.residuals(*read[:2]) if blend.gate.needs_residuals else None
         nothing = tf.zeros([], next(iter(values.values())).dtype)
         regularization = model.optimizer.scale_loss(model.with_losses(nothing, model.losses))
     variables = model.trainable_variables

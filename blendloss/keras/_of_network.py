@@ -63,3 +63,12 @@ def check_network(network: Any) -> None:
             "it in a subclass of BlendedModel, and wrap a network without it, such as "
             f"`keras.Model(network.inputs, network.outputs)`. Received: {type(network).__name__} with its own {own}"
         )
+
+
+def input_shape_of(network: Any) -> Any:
+    """The shape that a built network takes, in the structure of its inputs; None if it does not say."""
+    if isinstance(network, keras.Sequential):
+        return getattr(network, "input_shape", None)
+    if hasattr(network, "inputs"):
+        return keras.tree.map_structure(lambda tensor: tensor.shape, network.input)
+    return (network.get_build_config() or {}).get("input_shape")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
-from blendloss.losses._keys import as_lists, keys, picked, several
+from blendloss.losses._keys import as_lists, at_path, keys, picked, several
 from blendloss.losses._several import as_loss_of_several, weights_of_several
 
 
@@ -22,10 +22,12 @@ class Head(Configured):
     each has its own shape, mask and sample weights.
 
     Args:
-        output: which output the loss reads: a key of a dict, or an index of a list. A tuple, list or dict of these
-            gives the loss a tuple or dict of outputs, such as the mean and the scale of a likelihood; nested as it is.
+        output: which output the loss reads: a key of a dict, an index of a list, or the path "a/b" to a nested one. A
+            tuple, list or dict of these gives the loss a tuple or dict of outputs, such as the mean and the scale of a
+            likelihood; nested as it is.
         loss: any loss that a blend takes: a penalty, a Keras loss or its name, a function `(y_true, y_pred)`.
-        target: which target belongs to it, in the same form; None is the same as the output. A float is the target
+        target: which target belongs to it, in the same form; None is the same as the output, and `y_true` itself where
+            that is one array for a network of one output. A float is the target
             itself, for all examples: 0.0 for the residual of a differential equation, which no data come with.
 
     Returns:
@@ -67,10 +69,13 @@ class Head(Configured):
 
     def read(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """The target and the output that belong to this loss."""
+        single = isinstance(y_pred, (Mapping, list, tuple)) and len(y_pred) == 1
         y_pred = picked("y_pred", y_pred, self.output)
         if isinstance(self.target, float):
             floating = tf.convert_to_tensor(tf.nest.flatten(y_pred)[0] if several(self.output) else y_pred)
             return tf.fill(tf.shape(floating), tf.constant(self.target, floating.dtype)), y_pred
+        if self.target is None and single and hasattr(y_true, "shape"):
+            return y_true, y_pred
         return picked("y_true", y_true, self.output if self.target is None else self.target), y_pred
 
     def weights(self, sample_weight: Any) -> Any:
@@ -78,9 +83,9 @@ class Head(Configured):
         if several(self.output):
             return weights_of_several(sample_weight, self.output)
         if isinstance(sample_weight, Mapping):
-            return sample_weight.get(self.output)
-        if isinstance(sample_weight, (list, tuple)) and isinstance(self.output, int):
-            return sample_weight[self.output]
+            return sample_weight[self.output] if self.output in sample_weight else at_path(sample_weight, self.output)
+        if isinstance(sample_weight, (list, tuple)):
+            return sample_weight[self.output] if isinstance(self.output, int) else at_path(sample_weight, self.output)
         return sample_weight
 
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:

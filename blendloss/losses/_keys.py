@@ -61,6 +61,23 @@ def selected(name: str, structure: Any, key: str | int) -> Any:
         there = str(list(range(len(structure))))
         if -len(structure) <= key < len(structure):
             return structure[key]
+    nested = at_path(structure, key)
+    if nested is not None:
+        return nested
     index = name == "y_true" and isinstance(key, numbers.Integral)
     hint = f" (an integer is an index; the number itself is the float {float(key)})" if index else ""
     raise KeyError(f"`{name}` must have {key!r}, which a loss reads{hint}. Received: {there}")
+
+
+def at_path(structure: Any, path: Any) -> Any:
+    """What is at a path such as "a/b" or "a/0" in nested outputs; None if nothing is."""
+    if not isinstance(path, str) or "/" not in path:
+        return None
+    for part in path.split("/"):
+        if isinstance(structure, Mapping) and part in structure:
+            structure = structure[part]
+        elif isinstance(structure, (list, tuple)) and part.isdecimal() and int(part) < len(structure):
+            structure = structure[int(part)]
+        else:
+            return None
+    return structure
