@@ -114,7 +114,7 @@ class BlendedModel(OfNetwork, keras.Model):
 
     def __init_subclass__(cls, **named: Any) -> None:
         super().__init_subclass__(**named)
-        if "train_step" in vars(cls):
+        if not hasattr(cls.train_step, "checked"):  # its own, or that of a mixin
             cls.train_step = checked_train_step(cls.train_step)  # type: ignore[method-assign]
 
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:

@@ -23,7 +23,7 @@ def count_updates(model: Any) -> None:
     optimizer.apply, optimizer.apply_gradients = counted.apply, counted.apply_gradients
 
 
-class _Counted(threading.local):
+class _Counted:
     """The two methods by which an optimizer updates, which also advance the step of the model compiled with it.
 
     Keras's second calls the first: the outer one counts, on each replica's thread.
@@ -33,7 +33,7 @@ class _Counted(threading.local):
         self._optimizer = optimizer
         self._model = weakref.ref(model)
         self._own = {name: _uncounted(optimizer, name) for name in ("apply", "apply_gradients")}
-        self._within = False
+        self._thread = threading.local()
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
         """As the optimizer's own."""
@@ -47,16 +47,16 @@ class _Counted(threading.local):
     def _update(self, name: str, number: int, *arguments: Any) -> Any:
         model, optimizer = self._model(), self._optimizer
         # That of an earlier `compile` counts no more.
-        if self._within or model is None or model.optimizer is not optimizer:
+        if getattr(self._thread, "within", False) or model is None or model.optimizer is not optimizer:
             return self._own[name](*arguments)
         # A count before the update that is read after it costs XLA copies, and order.
         one_each = number > 0 and _updates_each_call(optimizer)
         before = None if one_each else _updates(optimizer)
-        self._within = True
+        self._thread.within = True
         try:
             result = self._own[name](*arguments)
         finally:
-            self._within = False
+            self._thread.within = False
         model.advance(1 if before is None else _updates(optimizer) - before)
         return result
 
@@ -94,6 +94,7 @@ def checked_train_step(train_step: Callable[[Any, Any], Any]) -> Callable[[Any, 
             require_advance(model, before)
         return logs
 
+    checked.checked = True  # type: ignore[attr-defined]
     return checked
 
 
