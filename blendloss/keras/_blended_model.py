@@ -20,11 +20,12 @@ from blendloss.keras._gradient_step import gradient_step
 from blendloss.keras._held_out import HeldOut
 from blendloss.keras._held_out_data import HeldOutData
 from blendloss.keras._held_out_step import held_out_step
-from blendloss.keras._metric_monitor import MetricMonitor
+from blendloss.keras._metric_monitor import monitored
 from blendloss.keras._of_network import OfNetwork, check_network, input_shape_of
 from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
-from blendloss.keras._step_count import checked_train_step, count_updates, follows_step, require_advance
+from blendloss.keras._rules import nothing_trains, require_held_out_data, require_own_step, require_progress
+from blendloss.keras._step_count import checked_train_step, count_updates, require_advance
 from blendloss.keras._targets import by_name, check_targets
 
 _OF_GATE = "gate_optimizer_variables"
@@ -126,7 +127,7 @@ class BlendedModel(OfNetwork, keras.Model):
             raise TypeError("`held_out` trains on the blend's own loss: override `blended_loss`, not `compute_loss`.")
         frozen = not (blend.trainable and blend.gate.trainable)  # a model that was saved so must load
         if not frozen and not blend.gate.trainable_variables:
-            raise ValueError(_nothing_trains("held_out", "gate", blend.gate))
+            raise ValueError(nothing_trains("held_out", "gate", blend.gate))
 
     def _count(self, name: str) -> Any:
         return self.add_weight(
@@ -156,7 +157,7 @@ class BlendedModel(OfNetwork, keras.Model):
             if given.get(name) is not None:
                 raise ValueError(f"`{name}` is the blend's business: compile without it. Received: {given[name]!r}")
         if gate_optimizer is not None and not self.blend.trainable_variables:
-            raise ValueError(_nothing_trains("gate_optimizer", "blend", self.blend))
+            raise ValueError(nothing_trains("gate_optimizer", "blend", self.blend))
         optimizer = keras.optimizers.get(given.get("optimizer", "rmsprop"))
         gate_optimizer = keras.optimizers.get(gate_optimizer)
         if optimizer is not None:
@@ -233,7 +234,7 @@ class BlendedModel(OfNetwork, keras.Model):
         """
         if held_out_data is not None:
             self.set_held_out_data(held_out_data)
-        self._require_held_out_data()
+        require_held_out_data(self)
         given = inspect.signature(super().fit).bind(*arguments, **named).arguments
         gate = self.blend.gate
         if isinstance(gate, MetricGate):
@@ -243,7 +244,7 @@ class BlendedModel(OfNetwork, keras.Model):
                     f"The gate {gate.name!r} watches {gate.monitor!r}: pass `validation_data=` or `validation_split=`. "
                     "Received: neither"
                 )
-            given["callbacks"] = _monitored(given.get("callbacks"), gate)
+            given["callbacks"] = monitored(given.get("callbacks"), gate)
         check_targets(self.blend._given.values(), given.get("x"), given.get("y"))
         if not self.run_eagerly:
             build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
@@ -255,13 +256,13 @@ class BlendedModel(OfNetwork, keras.Model):
 
     def make_train_function(self, force: bool = False) -> Any:
         """As Keras's; raises before anything is traced for a gate that would never see its metric."""
-        self._require_progress()
+        require_progress(self)
         return super().make_train_function(force)
 
     @checked_train_step
     def train_step(self, data: Any) -> Any:
         """One step of training."""
-        self._require_held_out_data()
+        require_held_out_data(self)
         with gradients_freed_with_graph():
             return self._train_step(data)
 
@@ -284,23 +285,12 @@ class BlendedModel(OfNetwork, keras.Model):
         own = isinstance(self.network, keras.Model) and type(self.network).predict_step is not keras.Model.predict_step
         return self.network.predict_step(data) if own else super().predict_step(data)
 
-    def _require_held_out_data(self) -> None:
-        if self.held_out is None:
-            return
-        if not self.blend.gate.trainable_variables:
-            raise ValueError(_nothing_trains("held_out", "gate", self.blend.gate))
-        if self.held_out_data is None:
-            raise ValueError(
-                "The gate is trained on held-out data: pass `held_out_data=(x, y)` to `fit`, or call "
-                "`set_held_out_data`. Received: none"
-            )
-
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
         """The blended loss plus regularisation losses."""
         if training:
-            self._require_own_step()
+            require_own_step(self)
         return self.blended_loss(x, y, y_pred, sample_weight, training)[0]
 
     def blended_loss(
@@ -308,7 +298,7 @@ class BlendedModel(OfNetwork, keras.Model):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The blended loss plus regularisation losses, and what of it concerns the blend alone (its regularisers)."""
         if training:
-            self._require_progress()
+            require_progress(self)
         features = x if self.blend.gate.needs_features else None
         y, y_pred, sample_weight = self.by_name(y, y_pred, sample_weight)
         reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
@@ -321,36 +311,6 @@ class BlendedModel(OfNetwork, keras.Model):
         """The batch as the blend's losses read it, where the network's outputs are a list with names."""
         names = getattr(self, "output_names", None)
         return by_name(self.blend._given.values(), names, y, y_pred, sample_weight)
-
-    def _require_progress(self) -> None:
-        """Raises for a blend that training would leave as it is."""
-        gate = self.blend.gate
-        if isinstance(gate, MetricGate) and not gate.observed:
-            raise ValueError(
-                f"The gate {gate.name!r} watches {gate.monitor!r}, which `fit` shows it after every epoch. In a loop "
-                "of your own, show it by `gate.observe(value)`, and before the first value set `gate.observed = True`. "
-                "Received: a training step of a gate that nothing shows its metric"
-            )
-        if not self.compiled and follows_step(self.blend):
-            raise ValueError(
-                "The blend follows `model.step`, which counts the updates of `model.optimizer`: compile the model "
-                "with the optimizer that trains it. Received: a training step of a model that is not compiled"
-            )
-
-    def _require_own_step(self) -> None:
-        """Raises where a training step that only takes the loss would leave out the rule by which the gate trains."""
-        gate = self.blend.gate
-        if self.held_out is not None:
-            raise ValueError(
-                "The gate follows the held-out loss: let `train_step` call `super().train_step(data)`. By "
-                "`compute_loss` it would follow the training loss. Received: held_out, and a call of `compute_loss`"
-            )
-        if gate.needs_gradients:
-            raise ValueError(
-                f"The gate {gate.name!r} weighs losses by their gradients: let `train_step` call "
-                "`super().train_step(data)`, or apply `self.blend.gradients(tape, values, variables, step=self.step)`. "
-                "Received: a call of `compute_loss`"
-            )
 
     def log_reading(self, reading: Reading, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""
@@ -387,19 +347,3 @@ class BlendedModel(OfNetwork, keras.Model):
         if not config["trainable"]:  # True would undo what is frozen inside
             model.trainable = False
         return model
-
-
-def _nothing_trains(argument: str, part: str, subject: Any) -> str:
-    return (
-        f"`{argument}` needs something that trains in the {part}, such as a gate blendloss.gates.Learned(). "
-        f"Received: {subject.name!r} ({type(subject).__name__}) without trainable variables"
-    )
-
-
-def _monitored(callbacks: Any, gate: MetricGate) -> Any:
-    """`callbacks` with a monitor for `gate`, unless there is one."""
-    made = isinstance(callbacks, keras.callbacks.CallbackList)
-    held = callbacks.callbacks if made else tf.nest.flatten([] if callbacks is None else callbacks)
-    if not any(isinstance(callback, MetricMonitor) and callback.gate is gate for callback in held):
-        held.insert(0, MetricMonitor(gate))  # first, so that a callback that saves the model saves the gate's new state
-    return callbacks if made else held

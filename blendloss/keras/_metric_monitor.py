@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from blendloss.gates import MetricGate
 
@@ -74,3 +75,12 @@ class MetricMonitor(keras.callbacks.Callback):
                 f"The gate {self.gate.name!r} watches {self.gate.monitor!r} and never saw it. Pass `validation_data=` "
                 "to `fit`, and a `validation_freq` that validates at least once. Received: no such metric in any epoch"
             )
+
+
+def monitored(callbacks: Any, gate: MetricGate) -> Any:
+    """`callbacks` with a monitor for `gate`, unless there is one."""
+    made = isinstance(callbacks, keras.callbacks.CallbackList)
+    held = callbacks.callbacks if made else tf.nest.flatten([] if callbacks is None else callbacks)
+    if not any(isinstance(callback, MetricMonitor) and callback.gate is gate for callback in held):
+        held.insert(0, MetricMonitor(gate))  # first, so that a callback that saves the model saves the gate's new state
+    return callbacks if made else held

@@ -1,0 +1,61 @@
+"""What `BlendedModel` asks of a training step, so that nothing in the blend is silently left as it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blendloss.gates import MetricGate
+from blendloss.keras._step_count import follows_step
+
+
+def require_progress(model: Any) -> None:
+    """Raises for a blend that training would leave as it is."""
+    gate = model.blend.gate
+    if isinstance(gate, MetricGate) and not gate.observed:
+        raise ValueError(
+            f"The gate {gate.name!r} watches {gate.monitor!r}, which `fit` shows it after every epoch. In a loop "
+            "of your own, show it by `gate.observe(value)`, and before the first value set `gate.observed = True`. "
+            "Received: a training step of a gate that nothing shows its metric"
+        )
+    if not model.compiled and follows_step(model.blend):
+        raise ValueError(
+            "The blend follows `model.step`, which counts the updates of `model.optimizer`: compile the model "
+            "with the optimizer that trains it. Received: a training step of a model that is not compiled"
+        )
+
+
+def require_own_step(model: Any) -> None:
+    """Raises where a training step that only takes the loss would leave out the rule by which the gate trains."""
+    gate = model.blend.gate
+    if model.held_out is not None:
+        raise ValueError(
+            "The gate follows the held-out loss: let `train_step` call `super().train_step(data)`. By "
+            "`compute_loss` it would follow the training loss. Received: held_out, and a call of `compute_loss`"
+        )
+    if gate.needs_gradients:
+        raise ValueError(
+            f"The gate {gate.name!r} weighs losses by their gradients: let `train_step` call "
+            "`super().train_step(data)`, or apply `self.blend.gradients(tape, values, variables, step=self.step)`. "
+            "Received: a call of `compute_loss`"
+        )
+
+
+def require_held_out_data(model: Any) -> None:
+    """Raises where a held-out gate has nothing to train on, or nothing that trains."""
+    if model.held_out is None:
+        return
+    if not model.blend.gate.trainable_variables:
+        raise ValueError(nothing_trains("held_out", "gate", model.blend.gate))
+    if model.held_out_data is None:
+        raise ValueError(
+            "The gate is trained on held-out data: pass `held_out_data=(x, y)` to `fit`, or call "
+            "`set_held_out_data`. Received: none"
+        )
+
+
+def nothing_trains(argument: str, part: str, subject: Any) -> str:
+    """The message for an argument that would have no effect."""
+    return (
+        f"`{argument}` needs something that trains in the {part}, such as a gate blendloss.gates.Learned(). "
+        f"Received: {subject.name!r} ({type(subject).__name__}) without trainable variables"
+    )
