@@ -219,6 +219,21 @@ def _():
         assert int(blended.optimizer.iterations) == int(plain.optimizer.iterations)
 
 
+@row("optimizer-object")
+def _():
+    given = keras.optimizers.SGD(0.1)
+    blend = bl.Blend({"mse": "mse", "mae": "mae"}, bl.gates.Learned())
+    model = bl.BlendedModel(network(), blend)
+    model.compile(given, gate_optimizer="adam")
+    assert model.optimizer is given
+    model.optimizer.learning_rate = 0.0
+    before = model.network.get_weights()
+    fitted()(model)
+    for ours, earlier in zip(model.network.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, earlier)
+    assert np.any(blend.gate.logits.numpy() != 0)
+
+
 # Callbacks
 
 
