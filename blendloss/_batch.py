@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from blendloss import _inputs
-from blendloss.losses import Columns, Head
+from blendloss.losses import AddedLoss, Columns, Head
 from blendloss.losses._keys import several
 from blendloss.losses._penalty import of_rank
 from blendloss.losses._several import mask_of_several, targets_of_several
@@ -106,7 +106,7 @@ def named(losses: Any) -> dict[str, Any]:
         raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
     if not given:
         raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
-    heads = {isinstance(loss, Head) for loss in given.values()}
+    heads = {isinstance(loss, Head) for loss in given.values() if not isinstance(loss, AddedLoss)}
     if len(heads) > 1:
         raise ValueError(f"`losses` must all be heads, or none of them. Received: losses={losses!r}")
     for name in given:

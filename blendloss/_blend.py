@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._added import added_names, with_added
 from blendloss._at import _At
 from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
 from blendloss._combine import weighted_sum
@@ -98,13 +99,16 @@ class Blend(keras.Layer, keras.losses.Loss):
         parts = [loss for loss in given.values() if isinstance(loss, (Head, Columns))]
         self._of_heads = [innermost(part) for part in parts]  # what trains in these is tracked, saved and resumed here
         self._evaluation = Evaluation(given, gate.elementwise, self.reduction)
-        if parts and gate.needs_residual:
+        self._added = added_names(given)
+        if (parts or self._added) and gate.needs_residual:
             raise ValueError(
-                f"The gate {gate.name!r} needs one residual that all losses share, which heads and columns have not. "
-                f"Received: losses={losses!r}"
+                f"The gate {gate.name!r} needs one residual that all losses share, which heads, columns and "
+                f"layers have not. Received: losses={losses!r}"
             )
-        if self._heads and reduction in ("none", None):
-            raise ValueError(f"Losses of several heads must be reduced. Received: reduction={reduction!r}")
+        if (self._heads or self._added) and reduction in ("none", None):
+            raise ValueError(
+                f"Losses of several heads, or of layers, must be reduced. Received: reduction={reduction!r}"
+            )
         if gate.needs_residual and not self._evaluation.losses:
             raise ValueError(
                 f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
@@ -124,6 +128,7 @@ class Blend(keras.Layer, keras.losses.Loss):
         step: Any = None,
         training: bool = True,
         features: Any = None,
+        added: Mapping[str, Any] | None = None,
     ) -> tf.Tensor:
         """The blended loss L.
 
@@ -134,11 +139,12 @@ class Blend(keras.Layer, keras.losses.Loss):
             step: the training step: an integer, a scalar tensor, or `optimizer.iterations`.
             training: False neither samples nor updates state.
             features: what a gate that chooses by example looks at; passed on as it is.
+            added: the value of each `losses.AddedLoss`, by the name of the loss; `BlendedModel` gives them itself.
 
         Returns:
             L, a scalar; `[batch, ...]` with reduction "none".
         """
-        return self.read(y_true, y_pred, sample_weight, step=step, training=training, features=features).value
+        return self._read(y_true, y_pred, sample_weight, step, training, features, added)[0].value
 
     def read(
         self,
@@ -149,15 +155,16 @@ class Blend(keras.Layer, keras.losses.Loss):
         step: Any = None,
         training: bool = True,
         features: Any = None,
+        added: Mapping[str, Any] | None = None,
     ) -> Reading:
         """The blended loss with every loss and weight; arguments as of a call."""
-        return self._read(y_true, y_pred, sample_weight, step, training, features)[0]
+        return self._read(y_true, y_pred, sample_weight, step, training, features, added)[0]
 
     def _read(
-        self, y_true: Any, y_pred: Any, sample_weight: Any, step: Any, training: bool, features: Any
+        self, y_true: Any, y_pred: Any, sample_weight: Any, step: Any, training: bool, features: Any, added: Any = None
     ) -> tuple[Reading, tf.Tensor]:
         """The reading, and what of its cost is added once (regularisers of the gate), differentiable."""
-        batches, weighing = self._batches(y_true, y_pred, sample_weight)
+        batches, weighing = self._batches(y_true, y_pred, sample_weight, added)
         context = context_of(self, step, training, batches[0], features)
         if self.gate.needs_gradients and training:
             raise ValueError(
@@ -171,6 +178,11 @@ class Blend(keras.Layer, keras.losses.Loss):
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
             return self._read_chosen(batches, gating, weights, cost, weighing)
+        if self._added and weights.shape.rank > 1:
+            raise ValueError(
+                f"The gate {self.gate.name!r} weighs each example by itself, which the losses of layers, "
+                f"{self._added}, cannot be: they are of the whole batch. Received: weights of shape {weights.shape}"
+            )
         off = tf.unstack(weights == 0, len(self.names), axis=-1)
         if self._sums(weights):
             return self._summed(self._evaluation.means(batches, gating.scale, off), weights, cost, weighing)
@@ -181,25 +193,32 @@ class Blend(keras.Layer, keras.losses.Loss):
         values = self._evaluation.values(batches, gating.scale)
         return self._blended(values, weights, cost, batches, weighing)
 
-    def _batches(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[tuple[Batch, ...], Batch]:
+    def _batches(
+        self, y_true: Any, y_pred: Any, sample_weight: Any, added: Any = None
+    ) -> tuple[tuple[Batch, ...], Batch]:
         """What each loss reads, and the batch by which a cost of all examples alike is counted."""
         if not self._evaluation.losses:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
-        batches = batches_of(list(self._given.values()), y_true, y_pred, sample_weight)
-        return batches, common(batches, sample_weight, y_pred)
+        reading = [loss for name, loss in self._given.items() if name not in self._added]
+        batches = batches_of(reading, y_true, y_pred, sample_weight) if reading else ()
+        weighing = common(batches, sample_weight, y_pred) if reading else NOTHING
+        return with_added(self._given, batches, added), weighing
 
-    def values(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, tf.Tensor]:
+    def values(
+        self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, added: Mapping[str, Any] | None = None
+    ) -> dict[str, tf.Tensor]:
         """The reduced losses by themselves, by name, for `gradients` or `combine`; differentiable scalars.
 
         Args:
             y_true: as of a call.
             y_pred: as of a call.
             sample_weight: as of a call.
+            added: as of a call.
 
         Returns:
             A scalar for each loss; its mean where the blend itself does not reduce.
         """
-        batches, _ = self._batches(y_true, y_pred, sample_weight)
+        batches, _ = self._batches(y_true, y_pred, sample_weight, added)
         # Each by itself: together, each would be tied to the variables of all.
         return dict(zip(self.names, self._evaluation.means(batches, apart=True), strict=True))
 
@@ -210,9 +229,9 @@ class Blend(keras.Layer, keras.losses.Loss):
             TypeError: if a loss is no penalty, and so may be of something else than the residual.
         """
         found = {}
-        for name, loss, batch in zip(
-            self.names, self._evaluation.losses, self._batches(y_true, y_pred, None)[0], strict=True
-        ):
+        nothing = dict.fromkeys(self._added, 0.0)  # refused below
+        batches, _ = self._batches(y_true, y_pred, None, nothing)
+        for name, loss, batch in zip(self.names, self._evaluation.losses, batches, strict=True):
             if not isinstance(loss, Penalty):
                 raise TypeError(
                     f"A residual is known of penalties alone, such as blendloss.losses.SquaredError(). "

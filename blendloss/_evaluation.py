@@ -12,7 +12,7 @@ from blendloss._batch import Batch, computable
 from blendloss._combine import switched, weighted_sum
 from blendloss._penalty_means import chosen_penalty_mean, penalty_means, penalty_sums_by_example
 from blendloss._reduction import accurate_mean, accurate_sum, reduce, weights_of_elements
-from blendloss.losses import Columns, Head, Penalty
+from blendloss.losses import AddedLoss, Columns, Head, Penalty
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._columns import innermost
 from blendloss.losses._penalty import aligned
@@ -28,10 +28,9 @@ class Evaluation:
     """
 
     def __init__(self, losses: Mapping[str, Any], elementwise: bool, reduction: str | None) -> None:
-        self.losses: list[Any] = [as_loss(name, innermost(loss)) for name, loss in losses.items() if loss is not None]
-        self._heads = any(
-            isinstance(loss, (Head, Columns)) for loss in losses.values()
-        )  # each reads a batch of its own
+        self.losses: list[Any] = [evaluator(name, loss) for name, loss in losses.items() if loss is not None]
+        # Whether each loss reads a batch of its own.
+        self._heads = any(isinstance(loss, (AddedLoss, Head, Columns)) for loss in losses.values())
         self._elementwise = elementwise
         self._blend_reduction = reduction
         self._loss_reduction = "mean" if reduction in ("none", None) else reduction
@@ -137,6 +136,8 @@ class Evaluation:
 
 def evaluator(name: str, loss: Any) -> Any:
     """What gives the values of `loss`, of the part of the batch that it reads."""
+    if isinstance(loss, AddedLoss):
+        return lambda _, value: value  # given, and not computed here
     if isinstance(loss, Head) and not isinstance(loss.loss, Columns):
         return loss.evaluate
     return as_loss(name, innermost(loss))

@@ -58,6 +58,7 @@ WITHOUT_ROW = (
         "keras.GateHistory",
         "keras.HeldOut",
         "look_ahead_gradient",
+        "losses.AddedLoss",
         "gates.LossGradients",
     }
 )

@@ -14,6 +14,7 @@ from blendloss._reading import Reading
 from blendloss._reduction import per_replica
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import MetricGate
+from blendloss.keras._added_losses import added_values, without_added
 from blendloss.keras._build import build_before_tracing, build_by_call
 from blendloss.keras._gate_optimizer import assign_optimizers
 from blendloss.keras._gradient_step import gradient_step
@@ -275,9 +276,11 @@ class BlendedModel(OfNetwork, keras.Model):
             logs = super().train_step(data)
         if self.blend.gate.needs_progress:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            with keras.StatelessScope():  # the batch has moved running statistics, such as batch normalisation's, once
+            # The batch has moved running statistics, such as batch normalisation's, once.
+            with keras.StatelessScope(collect_losses=True):
                 after = self(x, training=True)
-            self.blend.gate.observe_progress(self.blend.values(*self.by_name(y, after, sample_weight)))
+                added = added_values(self)
+            self.blend.gate.observe_progress(self.blend.values(*self.by_name(y, after, sample_weight), added=added))
         return logs
 
     def predict_step(self, data: Any) -> Any:
@@ -301,7 +304,7 @@ class BlendedModel(OfNetwork, keras.Model):
             require_progress(self)
         features = x if self.blend.gate.needs_features else None
         y, y_pred, sample_weight = self.by_name(y, y_pred, sample_weight)
-        reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features)
+        reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features, added_values(self))
         if training:
             self.read_at.assign(self.step)
         self.log_reading(reading, y_pred)
@@ -315,6 +318,11 @@ class BlendedModel(OfNetwork, keras.Model):
     def log_reading(self, reading: Reading, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""
         self._readings.count_reading(reading, tf.shape(tf.nest.flatten(y_pred)[0])[0])
+
+    @property
+    def losses(self) -> list[Any]:
+        """The regularisation losses, without those that are an `AddedLoss` of the blend."""
+        return without_added(self, super().losses)
 
     def with_losses(self, total: tf.Tensor, losses: list[Any]) -> tf.Tensor:
         """`total` and regularisation losses, of which each replica has its share."""

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from blendloss.keras._added_losses import added_values
 from blendloss.keras._log_loss import log_loss
 
 
@@ -17,7 +18,7 @@ def gradient_step(model: Any, data: Any) -> Any:
     with tf.GradientTape(persistent=True) as tape:
         y_pred = model(x, training=True)
         read = model.by_name(y, y_pred, sample_weight)
-        values = blend.values(*read)
+        values = blend.values(*read, added=added_values(model))
         residuals = blend.residuals(*read[:2]) if blend.gate.needs_residuals else None
         nothing = tf.zeros([], next(iter(values.values())).dtype)
         regularization = model.optimizer.scale_loss(model.with_losses(nothing, model.losses))

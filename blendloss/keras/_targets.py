@@ -7,18 +7,20 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss.losses import Head
+from blendloss.losses import AddedLoss, Head
 
 
 def check_targets(losses: Any, x: Any, y: Any) -> None:
     """Raises for arrays without targets, or with ragged ones, before anything is traced."""
     if not all(hasattr(array, "shape") for array in tf.nest.flatten(x)):
         return
-    needed = not all(isinstance(loss, Head) and isinstance(loss.target, float) for loss in losses)
+    needed = not all(
+        isinstance(loss, AddedLoss) or (isinstance(loss, Head) and isinstance(loss.target, float)) for loss in losses
+    )
     if y is None and needed:
         raise ValueError(
-            "`y` must be given: the losses compare predictions with it. Only a `Head` with a float as `target` needs "
-            "none. Received: y=None"
+            "`y` must be given: the losses compare predictions with it. Only a `Head` with a float as `target` and "
+            "an `AddedLoss` need none. Received: y=None"
         )
     if any(isinstance(part, tf.RaggedTensor) for part in tf.nest.flatten(y)):
         raise TypeError(

@@ -2,6 +2,7 @@
 
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._adaptive_barron import AdaptiveBarron
+from blendloss.losses._added_loss import AddedLoss
 from blendloss.losses._barron import Barron
 from blendloss.losses._cauchy import Cauchy
 from blendloss.losses._columns import Columns
@@ -21,6 +22,7 @@ from blendloss.losses._welsch import Welsch
 __all__ = [
     "AbsoluteError",
     "AdaptiveBarron",
+    "AddedLoss",
     "Barron",
     "Cauchy",
     "Columns",

@@ -73,6 +73,18 @@ def test_the_loss_is_given_the_outputs(head, y_true, y_pred, reduction, sample):
     np.testing.assert_allclose(reading.value, 2 * expected + reading.losses[1], rtol=1e-6)
 
 
+@keras.saving.register_keras_serializable(package="tests")
+class OfTwoShapes(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return tf.reduce_mean(tf.abs(y_true - y_pred[0]), axis=-1) + y_pred[1]
+
+
+def test_outputs_of_different_shapes_are_not_stacked():
+    blend = bl.Blend({"one": Head(("mean", "other"), OfTwoShapes(), target="y")}, bl.gates.Fixed([1.0]))
+    value = blend({"y": Y}, {**OUTPUTS, "other": np.ones([6, 1], "float32")})
+    np.testing.assert_allclose(value, np.abs(Y - MEAN).mean() + 1, rtol=1e-6)
+
+
 def test_outputs_of_a_list_by_index():
     blend = bl.Blend({"nll": Head((-1, 0), laplace_nll, target=0)}, bl.gates.Fixed([1.0]))
     np.testing.assert_allclose(blend([Y], [LOG_SCALE, MEAN]), VALUES.mean(), rtol=1e-5)
