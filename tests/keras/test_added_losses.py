@@ -217,3 +217,11 @@ def test_round_trip():
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(AddedLoss("kl")))
     assert again == AddedLoss("kl")
     assert repr(again) == "AddedLoss(layer='kl')"
+
+
+def test_without_targets_where_no_loss_needs_them():
+    net = keras.Sequential([keras.Input([4]), keras.layers.Dense(2), Adds(name="kl")])
+    model = bl.BlendedModel(net, bl.Blend({"kl": AddedLoss("kl")}, bl.gates.Fixed([1.0])))
+    model.compile("sgd")
+    losses = model.fit(X, batch_size=16, epochs=2, verbose=0).history["loss"]
+    assert losses[1] < losses[0]
