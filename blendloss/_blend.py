@@ -20,6 +20,7 @@ from blendloss._fresh import fresh
 from blendloss._gradients import gradients_of
 from blendloss._reading import BlendedGradients, Reading, reading_of
 from blendloss._reduction import REDUCTIONS, accurate_mean
+from blendloss._seeds import SavesSeeds
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import Context, Gate, Gating
 from blendloss.losses import Columns, Head, Penalty
@@ -29,7 +30,7 @@ from blendloss.modes import Mode, Soft
 
 
 @register
-class Blend(keras.Layer, keras.losses.Loss):
+class Blend(SavesSeeds, keras.losses.Loss):
     """A differentiable blend of losses: L = sum_k g_k l_k(y_true, y_pred) + cost, g = total * mode(logits of the gate).
 
     It is a Keras layer, so that the gate's state is tracked, trained, saved and resumed, and a Keras loss, so that it

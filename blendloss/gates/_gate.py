@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from blendloss._seeds import SavesSeeds
 from blendloss.gates._loss_gradients import LossGradients
 from blendloss.losses import Penalty
 
@@ -89,7 +90,7 @@ class Gating(NamedTuple):
     scale: Any = None
 
 
-class Gate(keras.Layer, abc.ABC):
+class Gate(SavesSeeds, abc.ABC):
     """Where the gating logits come from: a Keras layer, so that its state is tracked, saved and resumed.
 
     A subclass implements `gating(context)`, `create_state(k)` if it has variables, and `cost(shares, gating, context)`

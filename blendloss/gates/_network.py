@@ -97,22 +97,6 @@ class Network(Gate):
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tuple[tf.Tensor, ...]:
         return tuple(regularizer(shares, context.step) for regularizer in self.regularizers)
 
-    @property
-    def _seeds(self) -> list[Any]:
-        """The states of the network's random numbers: Keras counts them among its variables, but not its weights."""
-        kept = {id(variable) for variable in self.network.weights}
-        return [variable for variable in self.network.variables if id(variable) not in kept]
-
-    def save_own_variables(self, store: Any) -> None:
-        """Keeps the states of the network's random numbers, which Keras (3.15) does not save."""
-        for index, state in enumerate(self._seeds):
-            store[f"seed_{index}"] = state
-
-    def load_own_variables(self, store: Any) -> None:
-        """Restores what `save_own_variables` kept."""
-        for index, state in enumerate(self._seeds):
-            state.assign(store[f"seed_{index}"])
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

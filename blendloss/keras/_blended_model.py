@@ -12,6 +12,7 @@ from blendloss._blend import Blend
 from blendloss._custom_gradient import gradients_freed_with_graph
 from blendloss._reading import Reading
 from blendloss._reduction import per_replica
+from blendloss._seeds import SavesSeeds
 from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import MetricGate
 from blendloss.keras._added_losses import added_values, without_added
@@ -33,7 +34,7 @@ _OF_GATE = "gate_optimizer_variables"
 
 
 @register
-class BlendedModel(OfNetwork, keras.Model):
+class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
     """A Keras model that trains a network, and what trains in a blend, on the blended loss.
 
     The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
