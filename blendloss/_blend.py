@@ -15,6 +15,7 @@ from blendloss._batch import NOTHING, Batch, batches_of, common, computable, nam
 from blendloss._combine import weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
+from blendloss._dtypes import cast, state_dtype
 from blendloss._evaluation import Evaluation, common_dtype, off_switched
 from blendloss._fresh import fresh
 from blendloss._gradients import gradients_of
@@ -81,7 +82,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype="float32", autocast=False)
+        super().__init__(name=name, dtype=state_dtype(None), autocast=False)
         given = named(losses)
         for loss_name, loss in given.items():
             if isinstance(loss, Blend):
@@ -406,9 +407,9 @@ class Blend(SavesSeeds, keras.losses.Loss):
                 f"or, if it is elementwise, of the predictions' shape and K. Received: shape {logits.shape}"
             )
         if gating.scale is not None:
-            gating = gating._replace(scale=tf.cast(gating.scale, dtype))
+            gating = gating._replace(scale=cast(gating.scale, dtype))
         shares = self.mode(logits, context.step, context.training)
-        return gating, shares, tf.cast(shares * tf.cast(gating.total, shares.dtype), dtype)
+        return gating, shares, tf.cast(shares * cast(gating.total, shares.dtype), dtype)
 
     @property
     def _lazy(self) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._dtypes import initial
 from blendloss._graph_checks import require
 from blendloss._noise import POSTERIOR, checked_seed, uniform
 from blendloss._serialization import deserialize, register, serialize
@@ -75,7 +75,7 @@ class Bayesian(Gate):
         seed: int,
         coefficient: Any = 1.0,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not isinstance(family, Family):
@@ -92,7 +92,7 @@ class Bayesian(Gate):
             raise ValueError(f"`coefficient` must be a scalar schedule. Received: {self.coefficient!r}")
         self._prior = self.family.prior(k)
         self._parameters = {
-            name: self.add_weight(name=name, shape=(k,), initializer=keras.initializers.Constant(values))
+            name: self.add_weight(name=name, shape=(k,), initializer=initial(values))
             for name, values in self._prior.items()
         }
 
@@ -107,7 +107,7 @@ class Bayesian(Gate):
         return tf.cast(logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True)), self.compute_dtype)
 
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor:
-        coefficient = tf.cast(self.coefficient(context.step), tf.float64)
+        coefficient = self.coefficient.at(context.step, tf.float64)
         coefficient = require(coefficient >= 0, "`coefficient` must not be negative.", coefficient)
         return coefficient * self.family.divergence(self._exact(), self._exact_prior()) / self.examples
 

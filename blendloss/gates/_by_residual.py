@@ -72,7 +72,7 @@ class ByResidual(Gate):
         width: float | None = None,
         continuous: bool = True,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.thresholds = _checks.ordered("thresholds", thresholds)

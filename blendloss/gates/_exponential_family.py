@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._dtypes import initial
 from blendloss._graph_checks import require
 from blendloss._partition import Partition, why_not
 from blendloss._serialization import register
@@ -79,7 +80,7 @@ class ExponentialFamily(Gate):
         scale: float = 1.0,
         learn_scale: bool = False,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = None if initial is None else _checks.finites("initial", initial, _checks.positive)
@@ -108,9 +109,7 @@ class ExponentialFamily(Gate):
         self.parameters = self.add_weight(name="parameters", shape=(k,), initializer=keras.initializers.Zeros())
         self.parameters.assign(root(free))
         if self.learn_scale:
-            self.log_scale = self.add_weight(
-                name="log_scale", shape=(), initializer=keras.initializers.Constant(np.log(self.scale))
-            )
+            self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial(np.log(self.scale)))
 
     def gating(self, context: Context) -> Gating:
         log_free = log_square(tf.convert_to_tensor(self.parameters))

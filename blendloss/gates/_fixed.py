@@ -44,7 +44,7 @@ class Fixed(Gate):
         none.
     """
 
-    def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.fixed = checked_weights("weights", weights, self.compute_dtype)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from blendloss._dtypes import initial, state_dtype
 from blendloss._seeds import SavesSeeds
 from blendloss.gates._loss_gradients import LossGradients
 from blendloss.losses import Penalty
@@ -104,7 +105,8 @@ class Gate(SavesSeeds, abc.ABC):
 
     Args:
         name: the layer's name.
-        dtype: of the logits and the state; not touched by mixed precision.
+        dtype: of the logits and the state; not touched by mixed precision. None, in every gate, is float64 where
+            Keras's `floatx` is that, else float32.
 
     Returns:
         `gating(context)` gives logits `[K]` or `[batch, K]`, or a `Gating`.
@@ -145,8 +147,8 @@ class Gate(SavesSeeds, abc.ABC):
     #: the weights minimise the blended loss itself, and so move to the smallest numbers.
     meaning: str | None = None
 
-    def __init__(self, *, name: str | None = None, dtype: Any = "float32") -> None:
-        super().__init__(name=name, dtype=dtype, autocast=False)
+    def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=state_dtype(dtype), autocast=False)
         self._names: tuple[str, ...] | None = None
         self._penalties: tuple[Penalty, ...] = ()
 
@@ -240,7 +242,7 @@ class Gate(SavesSeeds, abc.ABC):
         return self.add_weight(
             name=name,
             shape=shape,
-            initializer=keras.initializers.Constant(value),
+            initializer=initial(value),
             dtype=dtype or self.variable_dtype,
             trainable=False,
             aggregation="only_first_replica",

@@ -79,7 +79,7 @@ class GradientGate(Gate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         # Keras's layers have a property `variables`.

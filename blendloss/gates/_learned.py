@@ -68,7 +68,7 @@ class Learned(Gate):
         normalize: Any = None,
         regularizers: Any = (),
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = None if initial is None else _checks.finites("initial", initial)

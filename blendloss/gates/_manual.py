@@ -60,7 +60,7 @@ class Manual(Gate):
         none.
     """
 
-    def __init__(self, initial: Any = None, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, initial: Any = None, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = None if initial is None else checked_weights("initial", initial, self.variable_dtype)
 

@@ -44,7 +44,7 @@ class MetricGate(Gate):
     """
 
     def __init__(
-        self, monitor: str, *, patience: int, cooldown: int, name: str | None = None, dtype: Any = "float32"
+        self, monitor: str, *, patience: int, cooldown: int, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not isinstance(monitor, str):

@@ -71,7 +71,7 @@ class Mixture(Gate):
     meaning = "it was chosen by likelihood, and says that few residuals follow that loss's law"
 
     def __init__(
-        self, scales: Any = None, *, learn_scales: bool = True, name: str | None = None, dtype: Any = "float32"
+        self, scales: Any = None, *, learn_scales: bool = True, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.scales = None if scales is None else _checks.finites("scales", scales, _checks.positive)

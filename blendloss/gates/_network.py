@@ -57,7 +57,7 @@ class Network(Gate):
     needs_features = True
 
     def __init__(
-        self, network: keras.Layer, *, regularizers: Any = (), name: str | None = None, dtype: Any = "float32"
+        self, network: keras.Layer, *, regularizers: Any = (), name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not isinstance(network, keras.Layer):

@@ -62,7 +62,7 @@ class Plateau(MetricGate):
         direction: str = "min",
         cyclic: bool = False,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
         self.min_delta = _checks.non_negative("min_delta", min_delta)

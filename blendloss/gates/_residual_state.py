@@ -67,7 +67,7 @@ class ResidualState(Gate):
         direction: str = "rising",
         memory: float = 100.0,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if not isinstance(statistic, Statistic):

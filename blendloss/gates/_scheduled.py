@@ -50,7 +50,7 @@ class Scheduled(Gate):
 
     needs_step = True
 
-    def __init__(self, schedule: Any, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, schedule: Any, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.schedule = as_schedule("schedule", schedule)
 
@@ -63,7 +63,7 @@ class Scheduled(Gate):
             )
 
     def gating(self, context: Context) -> Gating:
-        value = tf.cast(self.schedule(context.step), self.compute_dtype)
+        value = self.schedule.at(context.step, self.compute_dtype)
         if value.shape.rank == 0:
             value = self._at_position(value)
         else:

@@ -67,7 +67,7 @@ class Threshold(MetricGate):
         cooldown: int = 0,
         returns: bool = True,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
         self.direction = _checks.one_of("direction", direction, ("falling", "rising"))

@@ -84,7 +84,7 @@ class Uncertainty(Gate):
     meaning = "it is the precision of its loss's noise, fitted by likelihood"
 
     def __init__(
-        self, form: Any = "regression", initial: Any = 0.0, *, name: str | None = None, dtype: Any = "float32"
+        self, form: Any = "regression", initial: Any = 0.0, *, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if isinstance(form, str):

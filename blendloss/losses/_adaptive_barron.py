@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss import _checks, _inputs
 from blendloss._custom_gradient import custom_gradient
+from blendloss._dtypes import initial, state_dtype
 from blendloss._reduction import accurate_mean, accurate_sum
 from blendloss._serialization import register
 from blendloss.losses._barron_of_tensors import Shape, log_partition, values
@@ -43,7 +44,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         initial_scale: c_0, c at the start.
         floor: c's lower bound, positive, below `initial_scale`.
         name: the layer's name.
-        dtype: of a and s.
+        dtype: of a and s; None is float64 where Keras's `floatx` is that, else float32.
 
     Returns:
         Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`; a rank-1 input is a batch of
@@ -83,9 +84,9 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         initial_scale: float = 1.0,
         floor: float = 1e-5,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype, autocast=False)
+        super().__init__(name=name, dtype=state_dtype(dtype), autocast=False)
         self.channels = None if channels is None else _checks.integer("channels", channels, 1)
         self.low, self.high = _checks.non_negative("low", low), _checks.finite("high", high)
         if not self.low < self.high <= 2.0:
@@ -106,7 +107,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
 
     def _latent(self, name: str, value: float) -> Any:
         shape = () if self.channels is None else (self.channels,)
-        return self.add_weight(name=name, shape=shape, initializer=keras.initializers.Constant(value))
+        return self.add_weight(name=name, shape=shape, initializer=initial(value))
 
     def __call__(self, y_true: Any, y_pred: Any, *of_compile: Any) -> tf.Tensor:
         """The values, `[batch, ...]`, in `y_pred`'s dtype; arguments as of `Penalty`."""

@@ -61,7 +61,7 @@ class Annealed(Mode):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if self.seed is not None and training:
             logits = logits + gumbel(logits, self.seed, step)
-        return self.relaxation(tempered(logits, temperature_at(self.temperature, step)))
+        return self.relaxation(tempered(logits, temperature_at(self.temperature, step, logits.dtype)))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -57,7 +57,7 @@ class GumbelStraightThrough(Estimator):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if training:
             logits = logits + gumbel(logits, self.seed, step)
-        relaxed = softmax(tempered(logits, temperature_at(self.temperature, step)))
+        relaxed = softmax(tempered(logits, temperature_at(self.temperature, step, logits.dtype)))
         return straight_through(one_hot_of_largest(logits), relaxed)
 
     def get_config(self) -> dict[str, Any]:

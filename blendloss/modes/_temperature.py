@@ -28,9 +28,9 @@ def temperature_schedule(temperature: Any) -> Schedule:
     return schedule
 
 
-def temperature_at(schedule: Any, step: tf.Tensor | None) -> tf.Tensor:
-    """The schedule's temperature, checked in the graph to be a positive scalar."""
-    temperature = schedule(0 if step is None else step)  # only a constant is read without a step
+def temperature_at(schedule: Any, step: tf.Tensor | None, dtype: Any) -> tf.Tensor:
+    """The schedule's temperature in `dtype`, checked in the graph to be a positive scalar."""
+    temperature = schedule.at(0 if step is None else step, dtype)  # only a constant is read without a step
     if temperature.shape.rank != 0:
         raise ValueError(f"`temperature` must be a scalar schedule. Received: values of shape {temperature.shape}")
     return require(temperature > 0, "`temperature` must be positive.", temperature)

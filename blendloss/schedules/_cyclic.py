@@ -45,4 +45,4 @@ def cyclic(schedule: Schedule, *, period: int) -> Schedule:
 
 
 def _rule(step: tf.Tensor, schedule: Schedule, period: int) -> tf.Tensor:
-    return schedule(tf.math.floormod(step, tf.constant(period, tf.float64)))
+    return schedule.at(tf.math.floormod(step, tf.constant(period, tf.float64)), tf.float64)

@@ -55,9 +55,9 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
 
 
 def _rule(step: tf.Tensor, schedules: list[Schedule], boundaries: list[int]) -> tf.Tensor:
-    value = schedules[0](step)
+    value = schedules[0].at(step, tf.float64)
     for schedule, boundary in zip(schedules[1:], boundaries, strict=True):
-        later = schedule(step - boundary)
+        later = schedule.at(step - boundary, tf.float64)
         if not later.shape.is_compatible_with(value.shape):
             raise ValueError(
                 "`schedules` must give values of one shape. "

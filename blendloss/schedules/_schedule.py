@@ -62,7 +62,11 @@ class Schedule(Configured):
 
     def __call__(self, step: Any) -> tf.Tensor:
         """The value at `step`, float32 of shape `[]` or `[K]`."""
-        value = tf.cast(self.rule(as_step(step), **self.arguments), tf.float32)
+        return self.at(step, tf.float32)
+
+    def at(self, step: Any, dtype: Any) -> tf.Tensor:
+        """The value at `step` in `dtype`; rules compute in float64."""
+        value = tf.cast(self.rule(as_step(step), **self.arguments), dtype)
         if value.shape.rank is not None and value.shape.rank > 1:
             raise ValueError(f"A schedule's value must be a scalar or a vector. Received: {self!r} of {value.shape}")
         return value

@@ -106,7 +106,7 @@ class AlignedMTL(GradientGate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.scale = _checks.one_of("scale", scale, SCALES)

@@ -120,7 +120,7 @@ class ConFIG(GradientGate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.length = _checks.one_of("length", length, LENGTHS)

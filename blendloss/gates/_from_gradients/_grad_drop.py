@@ -88,7 +88,7 @@ class GradDrop(GradientGate):
         variables: Any = SHARED,
         heads: str | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
         self.leak = _checks.number_or_numbers("leak", leak)

@@ -102,7 +102,7 @@ class GradNorm(GradientGate):
         variables: Any = LAST,
         heads: str | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
         self.alpha = _checks.non_negative("alpha", alpha)

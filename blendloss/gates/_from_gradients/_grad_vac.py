@@ -116,7 +116,7 @@ class GradVac(GradientGate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.beta = _checks.positive("beta", beta, maximum=1)

@@ -87,7 +87,7 @@ class MGDA(GradientGate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.normalize = _checks.one_of("normalize", normalize, NORMALIZATIONS)

@@ -69,7 +69,7 @@ class NashMTL(GradientGate):
         heads: str | None = None,
         every: int = 1,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.max_norm = checked_max_norm(max_norm)

@@ -127,7 +127,7 @@ class NTK(GradientGate):
         heads: str | None = None,
         every: int = 100,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
         self.form = _checks.one_of("form", form, FORMS)

@@ -53,7 +53,7 @@ class COSMOS(Scalarization):
         |l| is below 1e-8, TorchJD (PyTorch) divides by 1e-8 instead.
     """
 
-    def __init__(self, preference: Any, penalty: float, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, preference: Any, penalty: float, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
         self.penalty = _checks.non_negative("penalty", penalty)

@@ -64,7 +64,7 @@ class DWA(RateGate):
         *,
         sliding: bool = False,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.window = _checks.integer("window", window, 1)

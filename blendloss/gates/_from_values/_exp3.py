@@ -72,7 +72,7 @@ class Exp3(Bandit):
         history: int = 1000,
         same_batch: bool = True,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
 

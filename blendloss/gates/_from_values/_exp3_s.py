@@ -89,7 +89,7 @@ class Exp3S(Bandit):
         history: int = 1000,
         same_batch: bool = True,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
         self.form = _checks.one_of("form", form, FORMS)

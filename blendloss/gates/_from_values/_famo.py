@@ -108,7 +108,7 @@ class FAMO(ProgressGate):
         epsilon: float = 1e-8,
         same_batch: bool = True,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(same_batch, name=name, dtype=dtype)
         self.lower_bounds = checked_entries("lower_bounds", lower_bounds)

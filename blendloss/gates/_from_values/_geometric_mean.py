@@ -52,7 +52,7 @@ class GeometricMean(Scalarization):
         LibMTL reports l_k / (K prod l) as weights; those in use are a_k F / l_k there, too.
     """
 
-    def __init__(self, exponents: Any = None, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, exponents: Any = None, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("exponents", exponents)
 

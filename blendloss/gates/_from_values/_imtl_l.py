@@ -49,7 +49,7 @@ class IMTLL(Gate):
 
     meaning = "it brings its loss to size 1"
 
-    def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = "float32") -> None:
+    def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = _checks.number_or_numbers("initial", initial)
 

@@ -53,7 +53,7 @@ class Logarithm(Scalarization):
     """
 
     def __init__(
-        self, weights: Any = None, *, epsilon: float = 1e-8, name: str | None = None, dtype: Any = "float32"
+        self, weights: Any = None, *, epsilon: float = 1e-8, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("weights", weights)

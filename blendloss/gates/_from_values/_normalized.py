@@ -53,7 +53,7 @@ class Normalized(Gate):
     updates = True
 
     def __init__(
-        self, normalize: Any = "initial", weights: Any = None, *, name: str | None = None, dtype: Any = "float32"
+        self, normalize: Any = "initial", weights: Any = None, *, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         normalizer = as_normalizer(normalize)

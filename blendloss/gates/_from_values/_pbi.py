@@ -61,7 +61,7 @@ class PBI(Scalarization):
         ideal: Any = None,
         *,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)

@@ -92,7 +92,7 @@ class Random(Gate):
         seed: int,
         ones: int | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.distribution = _checks.one_of("distribution", distribution, DISTRIBUTIONS)

@@ -85,7 +85,7 @@ class ReLoBRaLo(RateGate):
         form: str = "paper",
         epsilon: float = 1e-12,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.alpha = _checks.non_negative("alpha", alpha, maximum=1)

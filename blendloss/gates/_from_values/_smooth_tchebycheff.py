@@ -79,7 +79,7 @@ class SmoothTchebycheff(Gate):
         warmup: int = 0,
         averaging: int | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.smoothness = _checks.positive("smoothness", smoothness)

@@ -103,7 +103,7 @@ class SoftAdapt(RateGate):
         total: float | None = 1.0,
         momentum: float = 0.0,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.beta = _checks.finite("beta", beta)

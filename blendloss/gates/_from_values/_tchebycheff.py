@@ -52,7 +52,7 @@ class Tchebycheff(Gate):
     needs_values = True
 
     def __init__(
-        self, preference: Any = None, ideal: Any = None, *, name: str | None = None, dtype: Any = "float32"
+        self, preference: Any = None, ideal: Any = None, *, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)

@@ -81,7 +81,7 @@ class Regularizer(Configured, abc.ABC):
             shares = tf.cast(shares, tf.float32)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__}'s coefficient follows the step: pass `step=`. Received: step=None")
-        coefficient = tf.cast(self.coefficient(0 if step is None else step), shares.dtype)
+        coefficient = self.coefficient.at(0 if step is None else step, shares.dtype)
         return coefficient * self.of_shares(shares)
 
     def get_config(self) -> dict[str, Any]:

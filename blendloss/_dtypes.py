@@ -1,0 +1,32 @@
+"""The dtype of gates and trained losses, and the initial values of their variables."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def state_dtype(dtype: Any) -> Any:
+    """`dtype`; for None, float64 where Keras's layers are that, else float32: state needs more than half precision."""
+    if dtype is not None:
+        return dtype
+    return "float64" if "float64" in (keras.config.floatx(), keras.config.dtype_policy().variable_dtype) else "float32"
+
+
+def cast(value: Any, dtype: Any) -> tf.Tensor:
+    """`value`, a number or a tensor, in `dtype`; TensorFlow's own makes a Python number float32 first."""
+    return tf.cast(np.float64(value) if isinstance(value, numbers.Real) else value, dtype)
+
+
+def initial(value: Any) -> Callable[..., tf.Tensor]:
+    """An initializer with `value`, a number or numbers, rounded once; Keras's constant makes it float32 first."""
+
+    def initialize(shape: Any, dtype: Any = None) -> tf.Tensor:
+        return tf.broadcast_to(tf.cast(tf.constant(np.asarray(value, np.float64)), dtype), shape)
+
+    return initialize
