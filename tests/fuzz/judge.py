@@ -1,0 +1,37 @@
+"""What became of a hostile input."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tests.fuzz.hostile import NOT_FINITE
+
+#: Outcomes that are right, and those that are not.
+GOOD = ("computed", "our ValueError", "our TypeError", "our KeyError", "our run-time check", "Keras's")
+BAD = ("obscure class", "TensorFlow's words", "NaN from finite", "silence")
+# A message of ours names an argument, or the object that has the rule, and says what was received.
+_OURS = re.compile(r"(`\w[^`]*`|[Tt]he gate |[Tt]he loss|[Ll]osses|[Aa] loss).*Received", re.DOTALL)
+_CLASSES = {ValueError: "our ValueError", TypeError: "our TypeError", KeyError: "our KeyError"}
+
+
+def of_error(error: Exception) -> str:
+    """The outcome where an error was raised."""
+    message = str(error)
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        return "our run-time check" if "must" in message and "Received" in message else "obscure class"
+    if type(error) not in _CLASSES:
+        return "obscure class"
+    return _CLASSES[type(error)] if _OURS.search(message) else "TensorFlow's words"
+
+
+def of_result(hostile: str, must_refuse: bool, result: Any) -> str:
+    """The outcome where nothing was raised."""
+    if must_refuse:
+        return "silence"
+    arrays = [np.asarray(one) for one in tf.nest.flatten(result) if tf.is_tensor(one) or isinstance(one, float)]
+    broken = any(np.isnan(array.astype("float64")).any() for array in arrays)
+    return "NaN from finite" if broken and hostile not in NOT_FINITE else "computed"
