@@ -96,7 +96,7 @@ def named(losses: Any) -> dict[str, Any]:
     """The losses by name; None for those that are names alone."""
     if isinstance(losses, Mapping):
         given = dict(losses)
-        if None in given.values():
+        if any(loss is None for loss in given.values()):
             raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
     elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
         given = dict.fromkeys(losses)

@@ -278,7 +278,8 @@ class Blend(SavesSeeds, keras.losses.Loss):
         named_residuals = None
         if residuals is not None:
             named_residuals = [_inputs.floating("residuals", one) for one in self._by_name("residuals", residuals)]
-        return gradients_of(self, tape, given, list(variables), step, features, named_residuals, scale)
+        trained = _inputs.variables("variables", variables)
+        return gradients_of(self, tape, given, trained, step, features, named_residuals, scale)
 
     def combine(
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None

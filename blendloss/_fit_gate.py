@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._blend import Blend
 
 _NUDGE = 0.03  # relative, and absolute, to a parameter
@@ -105,7 +105,12 @@ def fit_gate(
         raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
     if variables is None:
         variables = blend.trainable_variables
-    strangers = [variable.name for variable in variables if all(variable is not own for own in blend.variables)]
+    variables = _inputs.variables("variables", variables)
+    strangers = [
+        getattr(variable, "name", "a tensor")
+        for variable in variables
+        if all(variable is not own for own in blend.variables)
+    ]
     if strangers or not variables:
         raise ValueError(
             "`variables` must be variables of the blend, and there must be one that trains. "
@@ -124,6 +129,7 @@ def fit_gate(
         _checks.positive("tolerance", tolerance),
         _checks.integer("max_iterations", max_iterations, minimum=1),
     )
+    blend._batches(y_true, y_pred, sample_weight)  # which says what is wrong before a graph is traced
     # Called as a concrete function: TensorFlow would warn of a function that is traced for each new blend.
     arguments = (y_true, y_pred, sample_weight, features)
     return GateFit(*minimise.get_concrete_function(*arguments)(*arguments))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from blendloss import _checks, _inputs
 from blendloss._batch import NOTHING, computable
 from blendloss._context import context_of
+from blendloss._graph_checks import require
 from blendloss._reading import BlendedGradients
 from blendloss._reduction import per_replica
 from blendloss.gates import Context, GradientGate, LossGradients
@@ -29,6 +31,7 @@ def gradients_of(
     """The gradients of `blend` in `variables`; arguments as of `Blend.gradients`, in the order of the losses."""
     gate = blend.gate
     _check(blend, tape, values)
+    scale = checked_scale(scale)
     own = {id(variable) for variable in gate.trainable_variables}
     of_gate = [variable for variable in variables if id(variable) in own]
     if own and not of_gate:
@@ -63,7 +66,20 @@ def gradients_of(
     return BlendedGradients([by_id[id(variable)] for variable in variables], reading)
 
 
+def checked_scale(scale: Any) -> Any:
+    """`scale`, None or a positive finite scalar; what only the running graph knows is checked there."""
+    if scale is None or isinstance(scale, (int, float)):
+        return None if scale is None else tf.constant(_checks.positive("scale", scale))
+    tensor = _inputs.real("scale", scale)
+    if tensor.shape.rank != 0:
+        raise ValueError(f"`scale` must be a scalar. {_checks.received('scale', scale, tensor)}")
+    tensor = tensor if tensor.dtype.is_floating else tf.cast(tensor, tf.float32)
+    return require((tensor > 0) & tf.math.is_finite(tensor), "`scale` must be positive and finite.", tensor)
+
+
 def _check(blend: Blend, tape: tf.GradientTape, values: list[tf.Tensor]) -> None:
+    if not isinstance(tape, tf.GradientTape):
+        raise TypeError(f"`tape` must be a tf.GradientTape that recorded the values. {_checks.received('tape', tape)}")
     if blend.reduction in ("none", None):
         raise ValueError(f"A blend that does not reduce has no one gradient. Received: reduction={blend.reduction!r}")
     for name, value in zip(blend.names, values, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -67,10 +68,20 @@ def real(name: str, value: Any, rule: str = "must be real numbers") -> tf.Tensor
 
 
 def floating(name: str, value: Any, axes: str = "") -> tf.Tensor:
-    """`value` as a floating tensor; of a last axis at least, where `axes` says in words which it must have."""
+    """`value` as a floating tensor; of a last axis that is not empty, where `axes` says in words which it must have."""
     found = tensor(name, value)
     if not found.dtype.is_floating:
         raise TypeError(f"`{name}` must be floating. {received(name, value, found)}")
-    if axes and not found.shape.rank:
+    if axes and (not found.shape.rank or found.shape[-1] == 0):
         raise ValueError(f"`{name}` must have shape {axes}. {received(name, value, found)}")
     return found
+
+
+def variables(name: str, value: Any, empty: bool = True) -> list[Any]:
+    """`value` as a list of variables or tensors, of which there must be one, unless it may be `empty`."""
+    kinds = (tf.Variable, keras.Variable, tf.Tensor, tf.distribute.DistributedValues)
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, kinds) for one in value):
+        raise TypeError(f"`{name}` must be a list of variables. {received(name, value)}")
+    if not (value or empty):
+        raise ValueError(f"`{name}` must not be empty. {received(name, value)}")
+    return list(value)

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._graph_checks import require
+from blendloss._signatures import takes
 
 ORDERS = (1, 2)
 
@@ -72,12 +73,16 @@ def look_ahead_gradient(
         approximation" is rate 0 here, which is no use where the target does not depend on the gate directly.
     """
     _checks.one_of("order", order, ORDERS)
-    if not len(parameters) or not len(gate_variables):
-        raise ValueError(
-            "`parameters` and `gate_variables` must not be empty. "
-            f"Received: {len(parameters)} parameters and {len(gate_variables)} variables of the gate"
-        )
+    for name, function in (("loss", loss), ("target", target)):
+        if not takes(function, 1):
+            raise TypeError(f"`{name}` must be a function of a list of tensors. {_checks.received(name, function)}")
+    parameters = _inputs.variables("parameters", parameters, empty=False)
+    gate_variables = _inputs.variables("gate_variables", gate_variables, empty=False)
     still = isinstance(rate, numbers.Real) and _checks.non_negative("rate", rate) == 0
+    if not isinstance(rate, numbers.Real):
+        rate = _inputs.real("rate", rate)
+        if rate.shape.rank not in (None, 0):
+            raise ValueError(f"`rate` must be a scalar. Received: shape {rate.shape}")
     gate_variables = [v.value if isinstance(v, keras.Variable) else v for v in gate_variables]
     now = [tf.convert_to_tensor(parameter) for parameter in parameters]
     with tf.GradientTape() as outer:

@@ -9,6 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss import _inputs
+from blendloss._checks import received
 from blendloss._half_precision import finite, within_range
 from blendloss._replicas import sum_over_replicas
 
@@ -67,8 +69,19 @@ class LossGradients:
         scale: tf.Tensor | None = None,
         residuals: Sequence[tf.Tensor] | None = None,
     ) -> None:
+        if not isinstance(tape, tf.GradientTape):
+            raise TypeError(f"`tape` must be a tf.GradientTape that recorded the losses. {received('tape', tape)}")
+        if not isinstance(losses, (list, tuple)):
+            raise TypeError(f"`losses` must be a list of scalars. {received('losses', losses)}")
         self.residuals = residuals
-        self._tape, self._losses, self._variables = tape, list(losses), list(variables)
+        self._tape, self._variables = tape, _inputs.variables("variables", variables)
+        self._losses = [_inputs.real(f"losses[{k}]", loss) for k, loss in enumerate(losses)]
+        if not isinstance(measured, str) and not (
+            isinstance(measured, (list, tuple)) and all(isinstance(one, str) for one in measured)
+        ):
+            raise TypeError(f"`measured` must be a name or a list of patterns. {received('measured', measured)}")
+        if isinstance(measured, str) and measured not in (SHARED, LAST):
+            raise ValueError(f"`measured` must be {SHARED!r}, {LAST!r} or a list of patterns. Received: {measured!r}")
         self._measured, self._share, self._scale = measured, share, scale
         self._each: list[list[tf.Tensor | None]] | None = None
         self._overflow: list[tf.Tensor] = []

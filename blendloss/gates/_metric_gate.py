@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss.gates._gate import Context, Gate, of_stage
 
 
@@ -67,13 +67,16 @@ class MetricGate(Gate):
 
     def scalar(self, metric: Any) -> tf.Tensor:
         """`metric` as a scalar of the gate's dtype."""
+        if isinstance(metric, int) and not isinstance(metric, bool):
+            metric = _checks.real("metric", metric)
+        if isinstance(metric, float):
+            observed = tf.constant(metric, self.compute_dtype)  # a cast would round it to float32 first
+        else:
+            observed = tf.cast(_inputs.real("metric", metric), self.compute_dtype)
+        if observed.shape.rank not in (None, 0):
+            raise ValueError(f"`metric` must be a scalar. Received: shape {observed.shape}")
         self.observed = True
-        if isinstance(metric, (int, float)):
-            return tf.constant(metric, self.compute_dtype)  # a cast would round it to float32 first
-        metric = tf.cast(metric, self.compute_dtype)
-        if metric.shape.rank not in (None, 0):
-            raise ValueError(f"`metric` must be a scalar. Received: shape {metric.shape}")
-        return metric
+        return observed
 
     def move(self, wanted: tf.Tensor, target: tf.Tensor) -> None:
         """Counts an observation that wants stage `target` if `wanted`; switches once patience has run out."""

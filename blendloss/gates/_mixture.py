@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._partition import Partition, log_partition_alone, values_at
 from blendloss._serialization import register
 from blendloss.gates._gate import Context, Gate, Gating
@@ -116,7 +116,7 @@ class Mixture(Gate):
     def responsibilities(self, residual: Any) -> tf.Tensor:
         """The probability that each residual came from each component: `[...]` -> `[..., K]`."""
         self._require_blend()
-        return tf.nn.softmax(self._logits(tf.convert_to_tensor(residual, self.compute_dtype)))
+        return tf.nn.softmax(self._logits(tf.cast(_inputs.real("residual", residual), self.compute_dtype)))
 
     def proportions_and_scales(self) -> tuple[tf.Tensor, tf.Tensor]:
         """pi and the c_k, both `[K]`, as they are now."""

@@ -27,6 +27,7 @@ from blendloss.keras._of_network import OfNetwork, check_network, input_shape_of
 from blendloss.keras._ownership import take
 from blendloss.keras._readings import Readings
 from blendloss.keras._rules import nothing_trains, require_held_out_data, require_own_step, require_progress
+from blendloss.keras._saveable import require_saveable
 from blendloss.keras._step_count import checked_train_step, count_updates, require_advance
 from blendloss.keras._targets import by_name, check_targets
 
@@ -238,6 +239,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
             self.set_held_out_data(held_out_data)
         require_held_out_data(self)
         given = inspect.signature(super().fit).bind(*arguments, **named).arguments
+        require_saveable(self.blend, given.get("callbacks"))
         gate = self.blend.gate
         if isinstance(gate, MetricGate):
             validated = given.get("validation_data") is not None or given.get("validation_split")

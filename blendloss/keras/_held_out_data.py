@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from blendloss import _inputs
 from blendloss.keras._rows import rows_of_step
 
 
@@ -53,9 +55,11 @@ def in_memory(data: Any) -> tuple[Any, ...]:
             "`held_out_data` must be (x, y), (x, y, sample_weight), or a finite batched tf.data.Dataset of these. "
             f"Received: {type(data).__name__}{f' of {len(data)}' if isinstance(data, (tuple, list)) else ''}"
         )
-    arrays = tf.nest.map_structure(_tensor, tuple(part for part in data if part is not None))
+    parts = zip(("x", "y", "sample_weight"), data, strict=False)
+    arrays = tuple(tf.nest.map_structure(partial(_tensor, name), part) for name, part in parts if part is not None)
     shapes = [tuple(array.shape) for array in tf.nest.flatten(arrays)]
-    if len(arrays) < 2 or not all(shapes) or len({shape[0] for shape in shapes}) > 1 or not shapes[0][0]:
+    whole = all(tf.nest.flatten(array) for array in arrays)
+    if len(arrays) < 2 or not whole or not all(shapes) or len({shape[0] for shape in shapes}) > 1 or not shapes[0][0]:
         raise ValueError(
             "`held_out_data` must have targets, and the same number of rows in each part, at least one. "
             f"Received: shapes {shapes}"
@@ -76,9 +80,9 @@ def _read(dataset: tf.data.Dataset) -> Any:
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *batches)
 
 
-def _tensor(array: Any) -> tf.Tensor:
+def _tensor(name: str, array: Any) -> tf.Tensor:
     """`array` as Keras's `fit` would take it: floats in its float type, a series of pandas as a column."""
     if hasattr(array, "to_numpy"):
         array = array.to_numpy()[:, np.newaxis] if hasattr(array, "to_frame") else array.to_numpy()
-    tensor = tf.convert_to_tensor(array)
+    tensor = _inputs.tensor(name, array)
     return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor

@@ -8,6 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from blendloss import _inputs
+from blendloss._checks import received, shown
+from blendloss._signatures import takes
 from blendloss.losses._penalty import Penalty
 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "none", None)
@@ -22,10 +25,16 @@ class AdaptedLoss:
 
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`, as Keras's own loss functions return them."""
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        y_true, y_pred = _inputs.numbers("y_true", y_true), _inputs.real("y_pred", y_pred)
         if y_true.shape.rank == y_pred.shape.rank == 1:  # to Keras a single example; here a batch of scalars
             y_true, y_pred = y_true[:, tf.newaxis], y_pred[:, tf.newaxis]
-        return self._values(y_true, y_pred)
+        try:
+            return self._values(y_true, y_pred)
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            raise ValueError(
+                f"`y_true` and `y_pred` must have shapes and values that {shown(self.loss)} takes. "
+                f"Received: shapes {y_true.shape} and {y_pred.shape}; {shown(error)}"
+            ) from error
 
 
 def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
@@ -58,9 +67,9 @@ def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
                 f"Received: reduction={loss.reduction!r}"
             )
         return AdaptedLoss(loss, loss.call)
-    if callable(loss) and not isinstance(loss, type):
+    if takes(loss, 2):
         return loss
     raise TypeError(
         f"`{name}` must be a penalty, a Keras loss or its name, or a function of (y_true, y_pred). "
-        f"Received: {name}={loss!r} of type {type(loss).__name__}"
+        f"{received(name, loss)}"
     )

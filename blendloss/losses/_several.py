@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss import _inputs
+from blendloss._signatures import takes
 from blendloss.losses._penalty import of_rank
 
 _MEANS = ("sum_over_batch_size", "mean", "none", None)
@@ -20,8 +21,7 @@ def as_loss_of_several(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
     Raises:
         TypeError: for a loss of one tensor: a penalty, the name of a Keras loss, or one of Keras's own losses.
     """
-    own = callable(loss) and not isinstance(loss, type)
-    own = own and not getattr(loss, "__module__", "").startswith(("keras.", "blendloss."))
+    own = takes(loss, 2) and not getattr(loss, "__module__", "").startswith(("keras.", "blendloss."))
     if not own:
         raise TypeError(
             f"`{name}` of several outputs must be a function of (y_true, outputs), or a `keras.losses.Loss` whose "

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from blendloss import _inputs
 from blendloss._over_losses import largest, total
+from blendloss._signatures import takes
 
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
 Relaxation = Callable[[tf.Tensor], tf.Tensor]
@@ -24,7 +26,7 @@ def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
 
 def checked_relaxation(relaxation: Any) -> Relaxation:
     """`relaxation`, which must be callable."""
-    if not callable(relaxation):
+    if not takes(relaxation, 1) or isinstance(relaxation, keras.optimizers.schedules.LearningRateSchedule):
         raise TypeError(
             "`relaxation` must be a function from logits to the simplex, such as `blendloss.modes.softmax`. "
             f"Received: relaxation={relaxation!r}"

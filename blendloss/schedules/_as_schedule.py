@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from blendloss._checks import received
 from blendloss.schedules._constant import constant
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import value as checked
-from blendloss.schedules._wrap import wrap
+from blendloss.schedules._wrap import is_function_of_step, wrap
 
 
 def as_schedule(name: str, value: Any) -> Schedule:
@@ -46,9 +47,8 @@ def as_schedule(name: str, value: Any) -> Schedule:
         return value
     if isinstance(value, (numbers.Real, Sequence, np.ndarray)) and not isinstance(value, (bool, np.bool_, str, bytes)):
         return constant(checked(name, value))
-    if callable(value) and not isinstance(value, type):
+    if is_function_of_step(value):
         return wrap(value)
     raise TypeError(
-        f"`{name}` must be a schedule, a number, a list of numbers or a function of the step. "
-        f"Received: {name}={value!r} of type {type(value).__name__}"
+        f"`{name}` must be a schedule, a number, a list of numbers or a function of the step. {received(name, value)}"
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from blendloss._signatures import takes
 from blendloss.schedules._schedule import Schedule
 
 
@@ -40,9 +42,14 @@ def wrap(function: Callable[[tf.Tensor], Any]) -> Schedule:
     Deviations:
         none. Keras's own schedules count in float32, exactly up to 2^24 steps.
     """
-    if not callable(function) or isinstance(function, type):
+    if not is_function_of_step(function):
         raise TypeError(f"`function` must be a function of the step. Received: function={function!r}")
     return Schedule("wrap", _rule, {"function": function})
+
+
+def is_function_of_step(function: Any) -> bool:
+    """Whether `function` takes the step alone, and is nothing that Keras trains, such as a gate or a layer."""
+    return takes(function, 1) and not isinstance(function, keras.Layer)
 
 
 def _rule(step: tf.Tensor, function: Callable[[tf.Tensor], Any]) -> Any:

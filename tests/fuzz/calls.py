@@ -45,7 +45,7 @@ def _gradients(**named):
     with tf.GradientTape(persistent=True) as tape:
         values = _LEARNED.values(Y, P * variable)
     given = {"tape": tape, "values": values, "variables": [variable, *_LEARNED.trainable_variables], "step": 0}
-    return _LEARNED.gradients(**{**given, **{name: value for name, value in named.items() if value != "right"}})
+    return _LEARNED.gradients(**{**given, **named})
 
 
 for _argument, _kind in {"tape": "object", "values": "object", "variables": "object", "residuals": "object?"}.items():
@@ -125,8 +125,10 @@ def _look_ahead(**named):
 
 
 subject("look_ahead_gradient", _look_ahead, rate=("step", 0.1), order=("choice", 2))
-for _argument in ("loss", "target", "parameters", "gate_variables"):
-    subject(f"look_ahead_gradient, {_argument}", _look_ahead, **{_argument: ("object", None)})
+for _argument, _kind in {
+    "loss": "function", "target": "function", "parameters": "object", "gate_variables": "object"
+}.items():  # fmt: skip
+    subject(f"look_ahead_gradient, {_argument}", _look_ahead, **{_argument: (_kind, None)})
 
 
 def _fit(**named):

@@ -79,6 +79,7 @@ EITHER: dict[str, set[str]] = {
     "patterns": {"texts"},
     "relaxation": set(),
     "object": set(),
+    "function": {"keras schedule"},
     "index": _INTEGERS | {"text"},
     "target": _NUMBERS | {"text"},
     "indices": _INTEGERS | {"array"},
@@ -87,7 +88,7 @@ EITHER: dict[str, set[str]] = {
     "step": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "array"},
     "scale": _NUMBERS | {"1e39", "1e-45", "array"},
     "count": set(),
-    "data": {"array"},
+    "data": {"array", "complex array", "complex tensor", "texts tensor"},
     "anything": set(VALUES),
 }
 #: Values of which a NaN may come.

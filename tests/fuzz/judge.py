@@ -21,6 +21,8 @@ _CLASSES = {ValueError: "our ValueError", TypeError: "our TypeError", KeyError: 
 def of_error(error: Exception) -> str:
     """The outcome where an error was raised."""
     message = str(error)
+    if isinstance(error, (TypeError, ValueError)) and re.search(r"of layer '|Layer \w+ does not have", message):
+        return "Keras's"
     if isinstance(error, tf.errors.InvalidArgumentError):
         return "our run-time check" if "must" in message and "Received" in message else "obscure class"
     if type(error) not in _CLASSES:

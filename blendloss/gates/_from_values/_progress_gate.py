@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._graph_checks import require
 from blendloss._replicas import mean_over_replicas
 from blendloss.gates._gate import Context, Gate, Gating
@@ -70,8 +70,8 @@ class ProgressGate(Gate, abc.ABC):
         if isinstance(values, Mapping):
             if set(values) != set(self.names):
                 raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
-            values = tf.stack([tf.convert_to_tensor(values[name]) for name in self.names])
-        given = precise(self, tf.stop_gradient(values))
+            values = tf.stack([_inputs.real("values", values[name]) for name in self.names])
+        given = precise(self, tf.stop_gradient(_inputs.real("values", values)))
         if not given.shape.is_compatible_with([len(self.names)]):
             raise ValueError(f"`values` must be one for each of {list(self.names)}. Received: shape {given.shape}")
         given = mean_over_replicas(given)

@@ -1,0 +1,85 @@
+"""Losses, relaxations and schedules are told from what is none when an object is made, not at its first use."""
+
+import functools
+
+import keras
+import pytest
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss._signatures import takes
+
+
+class OfTwo(keras.Layer):
+    def call(self, y_true, y_pred):
+        return tf.reduce_mean(tf.abs(y_true - y_pred), -1)
+
+
+SCHEDULE = keras.optimizers.schedules.CosineDecay(1.0, 10)
+NO_LOSSES = {
+    "gate": bl.gates.Learned(),
+    "schedule": bl.schedules.constant(1.0),
+    "keras schedule": SCHEDULE,
+    "mode": bl.modes.Soft(),
+    "layer": keras.layers.Dense(1),
+    "model": keras.Sequential([keras.layers.Dense(1)]),
+    "class": bl.losses.Huber,
+    "function of one": lambda y: y,
+    "function of three": lambda x, y, z: x,
+    "relaxation": bl.modes.softmax,
+    "number": 1.0,
+    "array": tf.zeros([2]),
+}
+LOSSES = [
+    lambda y, p: tf.abs(y - p),
+    lambda y, p, weight=1.0: tf.abs(y - p),
+    lambda *both: both[0],
+    functools.partial(keras.losses.huber, delta=2.0),
+    keras.losses.mean_squared_error,
+    keras.losses.Huber(),
+    OfTwo(),
+    bl.losses.AdaptiveBarron(),
+    "mse",
+]
+
+
+@pytest.mark.parametrize("wrong", [pytest.param(value, id=name) for name, value in NO_LOSSES.items()])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda loss: bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])),
+        lambda loss: bl.losses.Head("output", loss),
+        lambda loss: bl.losses.Head(("a", "b"), loss),
+        lambda loss: bl.losses.Columns(loss, 0),
+        bl.keras.HeldOut,
+    ],
+    ids=["blend", "head", "head of several", "columns", "held out"],
+)
+def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
+    with pytest.raises(TypeError, match="must be .*Received"):
+        make(wrong)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_a_loss_is_taken(loss):
+    bl.Blend({"loss": loss}, bl.gates.Fixed([1.0]))
+    bl.losses.Head("output", loss)
+
+
+@pytest.mark.parametrize("wrong", [SCHEDULE, int, bl.gates.Learned(), lambda: 1.0, lambda y, p: p, "softmax", 1.0])
+@pytest.mark.parametrize("make", [bl.modes.Soft, bl.modes.StraightThrough], ids=["soft", "straight-through"])
+def test_what_is_no_relaxation_is_refused_when_it_is_given(make, wrong):
+    with pytest.raises(TypeError, match="`relaxation` must be a function from logits to the simplex"):
+        make(wrong)
+
+
+@pytest.mark.parametrize("wrong", [float, bl.gates.Learned(), keras.layers.Dense(1), lambda: 1.0, lambda step, k: 1.0])
+@pytest.mark.parametrize("make", [bl.schedules.wrap, bl.gates.Scheduled, bl.modes.Annealed])
+def test_what_is_no_schedule_is_refused_when_it_is_given(make, wrong):
+    with pytest.raises(TypeError, match="must be a (schedule|function of the step).*Received"):
+        make(wrong)
+
+
+def test_what_has_no_signature_is_not_judged():
+    assert takes(min, 2)
+    assert takes(tf.nn.softmax, 1)
