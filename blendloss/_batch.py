@@ -99,6 +99,8 @@ def named(losses: Any) -> dict[str, Any]:
         if any(loss is None for loss in given.values()):
             raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
     elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
+        if not all(isinstance(name, str) for name in losses):
+            raise TypeError(f"`losses` must have strings as names. Received: {losses!r}")
         given = dict.fromkeys(losses)
         if len(given) != len(losses):
             raise ValueError(f"`losses` must have different names. Received: {list(losses)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss import _checks, _inputs
 from blendloss._batch import NOTHING, Batch
 from blendloss._reduction import weights_of_elements
 from blendloss._step import as_step
@@ -36,7 +36,7 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
         return context
     if batch is NOTHING:
         raise ValueError(f"The gate {gate.name!r} needs residuals, which `combine` has not: call the blend.")
-    y_true, y_pred = aligned(tf.cast(batch.y_true, batch.y_pred.dtype), batch.y_pred)
+    y_true, y_pred = aligned(tf.cast(_inputs.numbers("y_true", batch.y_true), batch.y_pred.dtype), batch.y_pred)
     residual = y_pred - y_true if gate.through_residual else tf.stop_gradient(y_pred - y_true)
     weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
     counted = None

@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from blendloss._signatures import takes
+
 _OWN_RULES = ("train_step", "test_step", "compute_loss", "compute_metrics")
 
 
@@ -54,6 +56,8 @@ def check_network(network: Any) -> None:
     """Raises for a network whose own way to train or evaluate would be ignored."""
     if not isinstance(network, keras.Layer):
         raise TypeError(f"`network` must be a Keras model or layer. Received: network={network!r}")
+    if not takes(network, 1):
+        raise TypeError(f"`network` must have a `call` that takes the inputs. Received: network={network!r}")
     if not isinstance(network, keras.Model):
         return
     own = [name for name in _OWN_RULES if getattr(type(network), name) is not getattr(keras.Model, name)]

@@ -110,12 +110,12 @@ _PREFERENCE = ("numbers?", [1.0, 2.0])
 gate("Fixed", weights=("numbers", [1.0, 2.0]))
 gate("Manual", initial=("numbers?", [1.0, 2.0]))
 gate("Scheduled", schedule=("schedule", 0.5))
-gate("Learned", initial=("numbers?", [1.0, 2.0]), normalize=("choice?", "initial"), regularizers=("object", []))
+gate("Learned", initial=("numbers?", [1.0, 2.0]), normalize=("choice?", "initial"), regularizers=("list", []))
 gate("Uncertainty", form=("choice", "regression"), initial=("number or numbers", 0.0))
 gate(
     "Network",
     network=("layer", New(lambda: keras.Sequential([keras.Input([2]), keras.layers.Dense(2)]))),
-    regularizers=("object", []),
+    regularizers=("list", []),
 )
 gate("Bayesian", family=("object", bl.gates.families.LogisticNormal()), examples=("number", 9.0), seed=_SEED,
      coefficient=("schedule", 1.0))  # fmt: skip

@@ -79,6 +79,7 @@ EITHER: dict[str, set[str]] = {
     "patterns": {"texts"},
     "relaxation": set(),
     "object": set(),
+    "list": {"empty"},
     "function": {"keras schedule"},
     "index": _INTEGERS | {"text"},
     "target": _NUMBERS | {"text"},
