@@ -15,7 +15,7 @@ NO_TENSORS = {
     "masked": np.ma.array(Y, mask=Y == 0),
     "masked rows": [np.ma.array(row, mask=row == 0) for row in Y],
     "complex": Y + 1j,
-    "dict": {"a": Y},
+    "dict": {"a": Y, "b": Y},
     "symbolic": keras.Input([2]),
     "generator": (row for row in Y),
     "object": object(),

@@ -10,6 +10,7 @@ import blendloss as bl
 from tests.fuzz.subjects import LOGITS, LOSSES, New, P, Y, subject
 
 _Y, _P, _W = ("tensor", Y), ("tensor", P), ("tensor?", tf.ones([6]))
+_OUTPUT = ("output", Y)  # which may be the one output of a dict, as in Keras
 _STEP, _TRAINING = ("step?", 3), ("boolean", True)
 _FIXED = New(lambda: bl.gates.Fixed([1.0, 2.0]))
 _VALUES = {"mse": tf.constant(1.0), "mae": tf.constant(2.0)}
@@ -21,10 +22,13 @@ BLENDS = {
     "by residual": bl.Blend(LOSSES, bl.gates.ByResidual([1.0])),
 }
 for _name, _blend in BLENDS.items():
-    subject(f"Blend.__call__ ({_name})", _blend, y_true=_Y, y_pred=_P, sample_weight=_W, step=_STEP, training=_TRAINING)
+    subject(
+        f"Blend.__call__ ({_name})", _blend, y_true=_OUTPUT, y_pred=("output", P), sample_weight=("output?", _W[1]),
+        step=_STEP, training=_TRAINING,
+    )  # fmt: skip
 _LEARNED = BLENDS["penalties"]
-subject("Blend.values", _LEARNED.values, y_true=_Y, y_pred=_P, sample_weight=_W)
-subject("Blend.residuals", _LEARNED.residuals, y_true=_Y, y_pred=_P)
+subject("Blend.values", _LEARNED.values, y_true=_OUTPUT, y_pred=("output", P), sample_weight=("output?", _W[1]))
+subject("Blend.residuals", _LEARNED.residuals, y_true=_OUTPUT, y_pred=("output", P))
 subject("Blend.combine", _LEARNED.combine, values=("object", _VALUES), step=_STEP, training=_TRAINING)
 subject(
     "Blend.combine of one", lambda value, step: _LEARNED.combine({**_VALUES, "mse": value}, step=step),

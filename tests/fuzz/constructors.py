@@ -28,6 +28,8 @@ made(
     loss=("loss", "mse"), columns=("indices", [0, 1]), targets=("indices?", None),
 )  # fmt: skip
 
+made(bl.losses, "AddedLoss", lambda loss: loss.layer, layer=("text", "layer"))
+
 made(bl.modes, "Soft", used_mode, relaxation=("relaxation", bl.modes.softmax))
 made(
     bl.modes, "Annealed", used_mode,

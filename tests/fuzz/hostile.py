@@ -86,6 +86,7 @@ EITHER: dict[str, set[str]] = {
     "indices": _INTEGERS | {"array"},
     "layer": {"layer"},
     "tensor": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "nan list", "True", "array", "empty"},
+    "output": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "nan list", "True", "array", "empty", "dict"},
     "step": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "array"},
     "scale": _NUMBERS | {"1e39", "1e-45", "array"},
     "count": set(),

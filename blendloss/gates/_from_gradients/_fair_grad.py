@@ -41,7 +41,8 @@ class FairGrad(GradientGate):
     so is that of a loss with no gradient.
 
     Args:
-        alpha: positive. 1 is the code's default; 2 in runs of the paper.
+        alpha: positive, at most 100: beyond, a weight may be too small for float64. 1 is the code's default; 2 in
+            runs of the paper.
         max_norm: a bound of the length of d, by which all weights are divided by one number; None is none, 1 in the
             authors' code.
         variables: as of `GradientGate`.
@@ -89,7 +90,7 @@ class FairGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.alpha = _checks.positive("alpha", alpha)
+        self.alpha = _checks.positive("alpha", alpha, maximum=100)
         self.max_norm = checked_max_norm(max_norm)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
