@@ -90,7 +90,7 @@ def test_lengths_that_only_the_running_graph_knows_are_not_broadcast_either(shap
         with_gradient(*map(tf.zeros, shapes))
 
 
-@pytest.mark.parametrize("y_pred", [{"a": [1.0]}, [tf.ones([2]), tf.ones([2])]], ids=["dict", "list"])
+@pytest.mark.parametrize("y_pred", [{"a": [1.0], "b": [1.0]}, [tf.ones([2]), tf.ones([2])]], ids=["dict", "list"])
 def test_several_outputs_are_refused(y_pred):
     with pytest.raises(TypeError, match="`y_pred` must be one tensor"):
         fixed()(Y_TRUE, y_pred)
