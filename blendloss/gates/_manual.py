@@ -49,7 +49,7 @@ class Manual(Gate):
         >>> warm_up = keras.callbacks.LambdaCallback(
         ...     on_epoch_begin=lambda epoch, logs: gate.assign({"kl": min(1.0, epoch / 10)})
         ... )  # for model.fit(..., callbacks=[warm_up])
-        >>> warm_up.on_epoch_begin(2)
+        >>> warm_up.on_epoch_begin(2, {})
         >>> round(float(gate.assigned[1]), 3)
         0.2
 
