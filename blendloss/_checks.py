@@ -108,9 +108,9 @@ def squared_divisor(name: str, value: Any) -> float:
     return number
 
 
-def momentum(name: str, value: Any) -> float:
+def momentum(name: str, value: Any, dtype: str = "float32") -> float:
     """`value`, the part of the old that a running mean keeps, as a float of at least 0 and below 1."""
-    number = non_negative(name, value)
+    number = non_negative(name, value, dtype=dtype)
     if number >= 1:
         raise ValueError(f"`{name}` must be below 1. Received: {name}={shown(value)}")
     return number
@@ -150,8 +150,8 @@ def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
     return value
 
 
-def finites(name: str, values: Any, check: Callable[[str, Any], float] = finite) -> list[float]:
-    """`values`, a non-empty sequence of finite numbers that each pass `check`, as a list of floats."""
+def finites(name: str, values: Any, check: Callable[..., float] = finite, dtype: str = "float32") -> list[float]:
+    """`values`, a non-empty sequence of finite numbers of `dtype` that each pass `check`, as a list of floats."""
     listed = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
     if not listed and not (
         isinstance(values, np.ndarray) and values.ndim and not isinstance(values, np.ma.MaskedArray)
@@ -159,16 +159,18 @@ def finites(name: str, values: Any, check: Callable[[str, Any], float] = finite)
         raise TypeError(f"`{name}` must be a list of numbers. {received(name, values)}")
     if len(values) == 0:
         raise ValueError(f"`{name}` must not be empty. Received: {name}={shown(values)}")
-    return [check(f"{name}[{i}]", value) for i, value in enumerate(values)]
+    return [check(f"{name}[{i}]", value, dtype=dtype) for i, value in enumerate(values)]
 
 
-def number_or_numbers(name: str, value: Any, check: Callable[[str, Any], float] = finite) -> float | list[float]:
+def number_or_numbers(
+    name: str, value: Any, check: Callable[..., float] = finite, dtype: str = "float32"
+) -> float | list[float]:
     """`value`, a finite number that passes `check` or a sequence of such, as a float or a list of floats."""
     if isinstance(value, np.ndarray):
         several = value.ndim > 0
     else:
         several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    return finites(name, value, check) if several else check(name, value)
+    return finites(name, value, check, dtype) if several else check(name, value, dtype=dtype)
 
 
 def for_each(name: str, value: float | list[float], k: int) -> list[float]:
@@ -179,9 +181,9 @@ def for_each(name: str, value: float | list[float], k: int) -> list[float]:
     return values
 
 
-def ordered(name: str, values: Any, direction: str = "rising") -> list[float]:
+def ordered(name: str, values: Any, direction: str = "rising", dtype: str = "float32") -> list[float]:
     """`values`, finite numbers that increase strictly (rising) or decrease strictly (falling), as a list of floats."""
-    given = finites(name, values)
+    given = finites(name, values, dtype=dtype)
     sign = 1 if direction == "rising" else -1
     if any(sign * b <= sign * a for a, b in zip(given, given[1:], strict=False)):
         change = "increase" if direction == "rising" else "decrease"

@@ -98,3 +98,10 @@ def test_barron_of_any_alpha(sign, size, dtype):
     found = bl.losses.Barron(sign * size).value_and_slope(tf.constant(r, dtype))
     for ours, exact in zip(found, (value, slope), strict=True):
         np.testing.assert_allclose(ours, exact.astype("float64"), rtol=1e-5 if dtype == "float32" else 1e-13)
+
+
+def test_a_gate_of_float64_takes_the_numbers_of_float64():
+    gate = bl.gates.FAMO(learning_rate=1e39, epsilon=1e-45, lower_bounds=[-1e60], dtype="float64")
+    assert (gate.learning_rate, gate.epsilon, gate.lower_bounds) == (1e39, 1e-45, [-1e60])
+    with pytest.raises(ValueError, match="must be between 2.2e-308 and 1.8e308 in size, the numbers that float64"):
+        bl.gates.FAMO(epsilon=1e-310, dtype="float64")

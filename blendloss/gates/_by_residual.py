@@ -75,10 +75,10 @@ class ByResidual(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.thresholds = _checks.ordered("thresholds", thresholds)
+        self.thresholds = _checks.ordered("thresholds", thresholds, dtype=self.compute_dtype)
         for i, threshold in enumerate(self.thresholds):
-            _checks.positive(f"thresholds[{i}]", threshold)
-        self.width = None if width is None else _checks.positive("width", width)
+            _checks.positive(f"thresholds[{i}]", threshold, dtype=self.compute_dtype)
+        self.width = None if width is None else _checks.positive("width", width, dtype=self.compute_dtype)
         self.continuous = _checks.boolean("continuous", continuous)
 
     def create_state(self, k: int) -> None:

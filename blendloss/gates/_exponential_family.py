@@ -83,8 +83,10 @@ class ExponentialFamily(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = None if initial is None else _checks.finites("initial", initial, _checks.positive)
-        self.scale = _checks.positive("scale", scale)
+        self.initial = (
+            None if initial is None else _checks.finites("initial", initial, _checks.positive, dtype=self.compute_dtype)
+        )
+        self.scale = _checks.positive("scale", scale, dtype=self.compute_dtype)
         self.learn_scale = _checks.boolean("learn_scale", learn_scale)
 
     def create_state(self, k: int) -> None:

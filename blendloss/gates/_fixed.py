@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -61,7 +60,7 @@ class Fixed(Gate):
 
 def checked_weights(name: str, weights: Any, dtype: str) -> list[float]:
     """`weights`, non-negative and not all 0, as floats that `dtype` can hold with their sum."""
-    checked = _checks.finites(name, weights, functools.partial(_checks.non_negative, dtype="float64"))
+    checked = _checks.finites(name, weights, _checks.non_negative, "float64")
     if not any(checked):
         raise ValueError(f"`{name}` must not all be 0. Received: {name}={weights!r}")
     with np.errstate(over="ignore", under="ignore"):

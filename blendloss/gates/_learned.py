@@ -71,7 +71,7 @@ class Learned(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = None if initial is None else _checks.finites("initial", initial)
+        self.initial = None if initial is None else _checks.finites("initial", initial, dtype=self.compute_dtype)
         self.normalize = as_normalizer(normalize)
         self.regularizers = checked_regularizers(regularizers)
         self.needs_step = any(regularizer.needs_step for regularizer in self.regularizers)

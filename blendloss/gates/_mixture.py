@@ -74,7 +74,9 @@ class Mixture(Gate):
         self, scales: Any = None, *, learn_scales: bool = True, name: str | None = None, dtype: Any = None
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.scales = None if scales is None else _checks.finites("scales", scales, _checks.positive)
+        self.scales = (
+            None if scales is None else _checks.finites("scales", scales, _checks.positive, dtype=self.compute_dtype)
+        )
         self.learn_scales = _checks.boolean("learn_scales", learn_scales)
 
     def create_state(self, k: int) -> None:

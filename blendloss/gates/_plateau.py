@@ -65,7 +65,7 @@ class Plateau(MetricGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
-        self.min_delta = _checks.non_negative("min_delta", min_delta)
+        self.min_delta = _checks.non_negative("min_delta", min_delta, dtype=self.compute_dtype)
         self.direction = _checks.one_of("direction", direction, ("min", "max"))
         self.cyclic = _checks.boolean("cyclic", cyclic)
 

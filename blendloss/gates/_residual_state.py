@@ -74,9 +74,9 @@ class ResidualState(Gate):
             raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
         self.statistic = statistic
         self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
-        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction)
-        self.width = _checks.positive("width", width)
-        self.memory = _checks.finite("memory", memory, minimum=1)
+        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
+        self.width = _checks.positive("width", width, dtype=self.compute_dtype)
+        self.memory = _checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         if len(self.thresholds) != k - 1:

@@ -71,8 +71,8 @@ class Threshold(MetricGate):
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
         self.direction = _checks.one_of("direction", direction, ("falling", "rising"))
-        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction)
-        self.hysteresis = _checks.non_negative("hysteresis", hysteresis)
+        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
+        self.hysteresis = _checks.non_negative("hysteresis", hysteresis, dtype=self.compute_dtype)
         self.returns = _checks.boolean("returns", returns)
 
     def _sign(self) -> float:

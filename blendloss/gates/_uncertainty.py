@@ -93,7 +93,7 @@ class Uncertainty(Gate):
             self.form = [_checks.one_of(f"form[{k}]", one, list(FORMS)) for k, one in enumerate(form)]
         else:
             raise TypeError(f"`form` must be one of {list(FORMS)}, or a list of them. Received: form={form!r}")
-        self.initial = _checks.number_or_numbers("initial", initial)
+        self.initial = _checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         if isinstance(self.form, list) and len(self.form) != k:

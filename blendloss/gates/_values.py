@@ -29,9 +29,11 @@ def kept(gate: Gate, name: str, shape: tuple[int, ...] = (), value: float = 0) -
     return gate.state(name, shape, value, dtype="float64" if gate.variable_dtype == "float64" else "float32")
 
 
-def checked_entries(name: str, values: Any, check: Callable[[str, Any], float] = _checks.finite) -> list[float] | None:
+def checked_entries(
+    name: str, values: Any, check: Callable[..., float] = _checks.finite, dtype: str = "float32"
+) -> list[float] | None:
     """`values`, None or finite numbers that each pass `check`, as a list of floats."""
-    return None if values is None else _checks.finites(name, values, check)
+    return None if values is None else _checks.finites(name, values, check, dtype)
 
 
 def checked_preference(name: str, values: Any) -> list[float] | None:

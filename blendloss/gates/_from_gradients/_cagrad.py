@@ -79,7 +79,7 @@ class CAGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.c = _checks.non_negative("c", c)
+        self.c = _checks.non_negative("c", c, dtype=self.compute_dtype)
         self.rescale = _checks.one_of("rescale", rescale, RESCALES)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -90,7 +90,7 @@ class FairGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.alpha = _checks.positive("alpha", alpha, maximum=100)
+        self.alpha = _checks.positive("alpha", alpha, maximum=100, dtype=self.compute_dtype)
         self.max_norm = checked_max_norm(max_norm)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -91,7 +91,7 @@ class GradDrop(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
-        self.leak = _checks.number_or_numbers("leak", leak)
+        self.leak = _checks.number_or_numbers("leak", leak, dtype=self.compute_dtype)
         if not all(0 <= entry <= 1 for entry in np.ravel(self.leak)):
             raise ValueError(f"`leak` must lie between 0 and 1. Received: leak={leak!r}")
         self.seed = _noise.checked_seed(seed)

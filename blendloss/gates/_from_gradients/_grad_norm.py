@@ -105,10 +105,12 @@ class GradNorm(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
-        self.alpha = _checks.non_negative("alpha", alpha)
+        self.alpha = _checks.non_negative("alpha", alpha, dtype=self.compute_dtype)
         self.form = _checks.one_of("form", form, FORMS)
         self.relative_to = _checks.one_of("relative_to", relative_to, REFERENCES)
-        self.initial_losses = checked_entries("initial_losses", initial_losses, _checks.positive)
+        self.initial_losses = checked_entries(
+            "initial_losses", initial_losses, _checks.positive, dtype=self.compute_dtype
+        )
         if self.initial_losses is not None and relative_to != "initial":
             raise ValueError(
                 "`initial_losses` must be None where losses are compared with the previous ones. "

@@ -119,7 +119,7 @@ class GradVac(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.beta = _checks.positive("beta", beta, maximum=1)
+        self.beta = _checks.positive("beta", beta, maximum=1, dtype=self.compute_dtype)
         self.follow = _checks.one_of("follow", follow, FOLLOWS)
         self.seed = _noise.checked_seed(seed)
         self.needs_step = True

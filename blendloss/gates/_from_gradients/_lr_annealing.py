@@ -116,7 +116,7 @@ class LRAnnealing(GradientGate):
         if reference is not None and form in ("norm_sum", "norm_mean"):
             raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
         self.reference = reference
-        self.momentum = _checks.momentum("momentum", momentum)
+        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self._place = self._checked_place(k)

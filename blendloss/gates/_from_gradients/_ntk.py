@@ -140,7 +140,7 @@ class NTK(GradientGate):
             raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
         self.seed = None if seed is None else _noise.checked_seed(seed)
         self.needs_step = self.needs_step or probes is not None
-        self.momentum = _checks.momentum("momentum", momentum)
+        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)

@@ -77,7 +77,7 @@ class Bandit(ProgressGate, abc.ABC):
     ) -> None:
         super().__init__(same_batch, name=name, dtype=dtype)
         self.seed = checked_seed(seed)
-        self.exploration = _checks.positive("exploration", exploration, maximum=1)
+        self.exploration = _checks.positive("exploration", exploration, maximum=1, dtype=self.compute_dtype)
         self.gain = _checks.one_of("gain", gain, GAINS)
         self.history = _checks.integer("history", history, 1)
 

@@ -56,7 +56,7 @@ class COSMOS(Scalarization):
     def __init__(self, preference: Any, penalty: float, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
-        self.penalty = _checks.non_negative("penalty", penalty)
+        self.penalty = _checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         given = np.asarray(one_each("preference", self.preference, k, 1.0))

@@ -68,7 +68,7 @@ class DWA(RateGate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.window = _checks.integer("window", window, 1)
-        self.temperature = _checks.positive("temperature", temperature)
+        self.temperature = _checks.positive("temperature", temperature, dtype=self.compute_dtype)
         self.sliding = _checks.boolean("sliding", sliding)
 
     def create_state(self, k: int) -> None:

@@ -93,9 +93,11 @@ class Exp3S(Bandit):
     ) -> None:
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
         self.form = _checks.one_of("form", form, FORMS)
-        self.rate = None if rate is None else _checks.positive("rate", rate)
-        self.share = None if share is None else _checks.non_negative("share", share, maximum=1)
-        self.bonus = _checks.non_negative("bonus", bonus)
+        self.rate = None if rate is None else _checks.positive("rate", rate, dtype=self.compute_dtype)
+        self.share = (
+            None if share is None else _checks.non_negative("share", share, maximum=1, dtype=self.compute_dtype)
+        )
+        self.bonus = _checks.non_negative("bonus", bonus, dtype=self.compute_dtype)
         self.unit = self.form == "auer"
 
     def gained(self, reward: tf.Tensor, chosen: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:

@@ -111,10 +111,10 @@ class FAMO(ProgressGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(same_batch, name=name, dtype=dtype)
-        self.lower_bounds = checked_entries("lower_bounds", lower_bounds)
-        self.learning_rate = _checks.positive("learning_rate", learning_rate)
-        self.weight_decay = _checks.non_negative("weight_decay", weight_decay)
-        self.epsilon = _checks.non_negative("epsilon", epsilon)
+        self.lower_bounds = checked_entries("lower_bounds", lower_bounds, dtype=self.compute_dtype)
+        self.learning_rate = _checks.positive("learning_rate", learning_rate, dtype=self.compute_dtype)
+        self.weight_decay = _checks.non_negative("weight_decay", weight_decay, dtype=self.compute_dtype)
+        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self.bounds = one_each("lower_bounds", self.lower_bounds, k, 0.0)

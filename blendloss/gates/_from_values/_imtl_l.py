@@ -51,7 +51,7 @@ class IMTLL(Gate):
 
     def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = _checks.number_or_numbers("initial", initial)
+        self.initial = _checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         start = _checks.for_each("initial", self.initial, k)

@@ -57,7 +57,7 @@ class Logarithm(Scalarization):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("weights", weights)
-        self.epsilon = _checks.non_negative("epsilon", epsilon)
+        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("weights", self.given, k, 1.0)

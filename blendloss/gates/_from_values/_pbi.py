@@ -65,8 +65,8 @@ class PBI(Scalarization):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
-        self.penalty = _checks.non_negative("penalty", penalty)
-        self.ideal = checked_entries("ideal", ideal)
+        self.penalty = _checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
+        self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         given = np.asarray(one_each("preference", self.preference, k, 1.0))

@@ -88,12 +88,12 @@ class ReLoBRaLo(RateGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.alpha = _checks.non_negative("alpha", alpha, maximum=1)
-        self.temperature = _checks.positive("temperature", temperature)
-        self.expected_rho = _checks.non_negative("expected_rho", expected_rho, maximum=1)
+        self.alpha = _checks.non_negative("alpha", alpha, maximum=1, dtype=self.compute_dtype)
+        self.temperature = _checks.positive("temperature", temperature, dtype=self.compute_dtype)
+        self.expected_rho = _checks.non_negative("expected_rho", expected_rho, maximum=1, dtype=self.compute_dtype)
         self.seed = checked_seed(seed)
         self.form = _checks.one_of("form", form, ("paper", "code"))
-        self.epsilon = _checks.non_negative("epsilon", epsilon)
+        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

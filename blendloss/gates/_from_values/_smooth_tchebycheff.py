@@ -82,9 +82,9 @@ class SmoothTchebycheff(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.smoothness = _checks.positive("smoothness", smoothness)
+        self.smoothness = _checks.positive("smoothness", smoothness, dtype=self.compute_dtype)
         self.preference = checked_preference("preference", preference)
-        self.ideal = checked_entries("ideal", ideal)
+        self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
         self.warmup = _checks.integer("warmup", warmup, 0)
         self.averaging = None if averaging is None else _checks.integer("averaging", averaging, 1)
         if self.averaging is None and self.warmup:

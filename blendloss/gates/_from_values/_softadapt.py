@@ -106,7 +106,7 @@ class SoftAdapt(RateGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.beta = _checks.finite("beta", beta)
+        self.beta = _checks.finite("beta", beta, dtype=self.compute_dtype)
         self.rate = _checks.one_of("rate", rate, ("slope", "ratio"))
         self.order = None if order is None else _checks.integer("order", order, 1)
         if self.order is not None and rate == "ratio":
@@ -114,8 +114,8 @@ class SoftAdapt(RateGate):
         self.every = None if every is None else _checks.integer("every", every, 1)
         self.normalize = _checks.one_of("normalize", normalize, (None, "sum", "absolute"))
         self.loss_weighted = _checks.boolean("loss_weighted", loss_weighted)
-        self.sum_of_weights = None if total is None else _checks.positive("total", total)
-        self.momentum = _checks.momentum("momentum", momentum)
+        self.sum_of_weights = None if total is None else _checks.positive("total", total, dtype=self.compute_dtype)
+        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -56,7 +56,7 @@ class Tchebycheff(Gate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)
-        self.ideal = checked_entries("ideal", ideal)
+        self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("preference", self.preference, k, 1 / k)
