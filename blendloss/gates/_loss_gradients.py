@@ -172,7 +172,8 @@ class LossGradients:
                 continue
             zeros = tf.zeros_like(next(row for row in rows if row is not None))
             stacked = tf.stack([tf.reshape(zeros if row is None else row, [-1]) for row in rows])
-            found.append(self._unscaled(stacked))
+            # Weights are constants; a tape around the step would differentiate the loops of solvers, which XLA refuses.
+            found.append(tf.stop_gradient(self._unscaled(stacked)))
         if not found:
             raise ValueError("The losses must act on at least one measured variable. Received: gradients all None")
         return list(sum_over_replicas(found))  # as the optimizer will add them up
