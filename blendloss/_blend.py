@@ -16,7 +16,7 @@ from blendloss._combine import weighted_sum
 from blendloss._context import context_of
 from blendloss._diagnosis import Diagnosis, diagnosis_of
 from blendloss._dtypes import cast, state_dtype
-from blendloss._evaluation import Evaluation, common_dtype, off_switched
+from blendloss._evaluation import Evaluation, common_dtype
 from blendloss._fresh import fresh
 from blendloss._gradients import gradients_of
 from blendloss._reading import BlendedGradients, Reading, reading_of
@@ -137,7 +137,9 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Args:
             y_true: targets, as the losses take them.
             y_pred: predictions, `[batch, ...]`; a Keras mask on it counts.
-            sample_weight: `[batch]`, or a shape that broadcasts to the losses' values.
+            sample_weight: `[batch]`, or a shape that broadcasts to the losses' values; or a dict of these by the names
+                of losses, of which those that are not named have none. A mask of one loss is weights of 0 and 1. Where
+                a weight is 0, or the Keras mask says so, a target may be missing (NaN): it counts for nothing.
             step: the training step: an integer, a scalar tensor, or `optimizer.iterations`.
             training: False neither samples nor updates state.
             features: what a gate that chooses by example looks at; passed on as it is.
@@ -188,12 +190,11 @@ class Blend(SavesSeeds, keras.losses.Loss):
         off = tf.unstack(weights == 0, len(self.names), axis=-1)
         if self._sums(weights):
             return self._summed(self._evaluation.means(batches, gating.scale, off), weights, cost, weighing)
-        if self._evaluation.sums_by_example:
+        if self._evaluation.sums_by_example(batches):
             value, losses = self._evaluation.blended_sums(weights, batches, gating.scale, off)
             return self._weighed(value, losses, weights, cost, weighing)
-        batches = tuple(map(off_switched, batches, off))
-        values = self._evaluation.values(batches, gating.scale)
-        return self._blended(values, weights, cost, batches, weighing)
+        values, weighed_by = self._evaluation.values(batches, gating.scale, off)
+        return self._blended(values, weights, cost, weighed_by, weighing)
 
     def _batches(
         self, y_true: Any, y_pred: Any, sample_weight: Any, added: Any = None
@@ -201,9 +202,15 @@ class Blend(SavesSeeds, keras.losses.Loss):
         """What each loss reads, and the batch by which a cost of all examples alike is counted."""
         if not self._evaluation.losses:
             raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
-        reading = [loss for name, loss in self._given.items() if name not in self._added]
+        of_one_residual = not self._heads and (self.gate.needs_residual or self.gate.needs_penalties)
+        if of_one_residual and isinstance(sample_weight, Mapping) and not isinstance(y_pred, Mapping):
+            raise ValueError(
+                f"The gate {self.gate.name!r} looks at residuals that all losses share: `sample_weight` must be one "
+                f"for all losses. Received: weights of {list(sample_weight)}"
+            )
+        reading = {name: loss for name, loss in self._given.items() if name not in self._added}
         batches = batches_of(reading, y_true, y_pred, sample_weight) if reading else ()
-        weighing = common(batches, sample_weight, y_pred) if reading else NOTHING
+        weighing = common(batches, reading, sample_weight, y_pred) if reading else NOTHING
         return with_added(self._given, batches, added), weighing
 
     def values(

@@ -10,10 +10,19 @@ import tensorflow as tf
 
 from blendloss._batch import Batch, computable
 from blendloss._combine import switched, weighted_sum
+from blendloss._missing import zeroed
 from blendloss._penalty_means import chosen_penalty_mean, penalty_means, penalty_sums_by_example
-from blendloss._reduction import accurate_mean, accurate_sum, reduce, weights_of_elements
+from blendloss._reduction import (
+    accurate_mean,
+    accurate_sum,
+    number_of,
+    of_all_replicas,
+    reduce,
+    reduce_weighed,
+    weights_of_elements,
+)
 from blendloss.losses import AddedLoss, Columns, Head, Penalty
-from blendloss.losses._adapter import as_loss
+from blendloss.losses._adapter import AdaptedLoss, as_loss
 from blendloss.losses._columns import innermost
 from blendloss.losses._penalty import aligned
 
@@ -29,22 +38,44 @@ class Evaluation:
 
     def __init__(self, losses: Mapping[str, Any], elementwise: bool, reduction: str | None) -> None:
         self.losses: list[Any] = [evaluator(name, loss) for name, loss in losses.items() if loss is not None]
+        self._names = list(losses)
         # Whether each loss reads a batch of its own.
         self._heads = any(isinstance(loss, (AddedLoss, Head, Columns)) for loss in losses.values())
         self._elementwise = elementwise
         self._blend_reduction = reduction
         self._loss_reduction = "mean" if reduction in ("none", None) else reduction
 
-    def values(self, batches: Sequence[Batch], scale: tf.Tensor | None) -> list[tf.Tensor]:
-        """Of each loss, of residuals in units of `scale`, by example; by element, if they are weighed so."""
-        return [self._value(index, batch, scale) for index, batch in enumerate(batches)]
+    def values(
+        self, batches: Sequence[Batch], scale: tf.Tensor | None, off: Sequence[tf.Tensor]
+    ) -> tuple[list[tf.Tensor], list[Batch]]:
+        """Of each loss, of residuals in units of `scale`, by example; by element, if they are weighed so.
+
+        Returns:
+            The values, and the batches by which they are weighed and reduced.
+        """
+        found = []
+        for index, batch in enumerate(batches):
+            if self._reduces_itself(index, batch):
+                kind = type(self.losses[index].loss).__name__
+                raise ValueError(
+                    f"The loss {self._names[index]!r} reduces its own values: neither a gate that weighs each example "
+                    f"by itself nor a blend that does not reduce can take it. Received: a {kind}"
+                )
+            values = self._value(index, off_switched(batch, off[index]), scale)
+            found.append((zeroed(computable(values), batch.missing), _masked(batch, values)))
+        return [values for values, _ in found], [batch for _, batch in found]
 
     def _value(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
         loss = self.losses[index]
         if scale is None and not self._elementwise:
-            return computable(loss(batch.y_true, batch.y_pred))
+            return tf.convert_to_tensor(loss(batch.y_true, batch.y_pred))
         residual = _residual(index, batch, scale)
         return loss.value(residual) if self._elementwise else loss(tf.zeros_like(residual), residual)
+
+    def _reduces_itself(self, index: int, batch: Batch) -> bool:
+        loss = self.losses[index]
+        weighed = batch.sample_weight is not None or batch.mask is not None
+        return isinstance(loss, AdaptedLoss) and loss.reduces_itself(self._blend_reduction, weighed)
 
     def means(
         self,
@@ -61,17 +92,25 @@ class Evaluation:
             off: whether each loss is off, and must send back nothing that is not finite.
             apart: whether to evaluate each by itself.
         """
-        together = [] if apart or self._heads else [k for k, loss in enumerate(self.losses) if _fusible(loss)]
-        means = {}
-        if together:
+        means: dict[int, tf.Tensor] = {}
+        for together in [] if apart or self._heads else self._groups(batches):
             residuals = [_residual(k, batches[k], scale) for k in together]
             some = None if off is None else [off[k] for k in together]
-            found = penalty_means([self.losses[k] for k in together], residuals, batches[0], self._loss_reduction, some)
-            means = dict(zip(together, tf.unstack(found), strict=True))
+            penalties = [self.losses[k] for k in together]
+            found = penalty_means(penalties, residuals, batches[together[0]], self._loss_reduction, some)
+            means |= dict(zip(together, tf.unstack(found), strict=True))
         for k, batch in enumerate(batches):
             if k not in means:
                 means[k] = self._mean(k, batch, scale, None if off is None else off[k])
         return _alike([means[k] for k in range(len(batches))])
+
+    def _groups(self, batches: Sequence[Batch]) -> list[list[int]]:
+        """The penalties that have the same residuals and the same weights of them."""
+        groups: dict[int, list[int]] = {}
+        for k, loss in enumerate(self.losses):
+            if _fusible(loss):
+                groups.setdefault(id(batches[k]), []).append(k)
+        return list(groups.values())
 
     def _mean(
         self, index: int, batch: Batch, scale: tf.Tensor | None = None, off: tf.Tensor | None = None
@@ -81,7 +120,17 @@ class Evaluation:
             some = None if off is None else [off]
             return penalty_means([loss], [_residual(index, batch, scale)], batch, self._loss_reduction, some)[0]
         batch = batch if off is None else off_switched(batch, off)
-        return self._mean_of(self._value(index, batch, scale), batch)
+        if self._reduces_itself(index, batch):
+            return self._reduced_by_itself(loss, batch)
+        values = self._value(index, batch, scale)
+        return self._mean_of(zeroed(computable(values), batch.missing), _masked(batch, values))
+
+    def _reduced_by_itself(self, loss: AdaptedLoss, batch: Batch) -> tf.Tensor:
+        y_true = batch.own_targets if loss.has_own_call else batch.y_true
+        value = computable(loss.reduced(y_true, batch.y_pred, batch.sample_weight, batch.mask))
+        if value.shape.rank:
+            value = reduce_weighed(value, batch.sample_weight, batch.mask, self._loss_reduction)
+        return of_all_replicas(value, self._loss_reduction)
 
     def means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:
         """`means` of losses that were evaluated."""
@@ -92,17 +141,17 @@ class Evaluation:
 
     def chosen_mean(self, chosen: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None) -> tf.Tensor:
         """The mean of loss number `chosen`; the others are not evaluated."""
-        if self._of_one_residual:
+        if self._of_one_residual(batches):
             terms = _terms(batches[0]) if scale is None else [_residual(chosen, batches[0], scale)]
             return chosen_penalty_mean(self.losses, chosen, terms, batches[0], self._loss_reduction)
         branches = [partial(self._mean, index, batch, scale) for index, batch in enumerate(batches)]
         dtype = common_dtype([batch.y_pred for batch in batches])
         return tf.switch_case(chosen, [lambda mean=mean: tf.cast(mean(), dtype) for mean in branches])
 
-    @property
-    def sums_by_example(self) -> bool:
+    def sums_by_example(self, batches: Sequence[Batch]) -> bool:
         """Whether the blend can weigh what the losses sum up to in each example, without their values by element."""
-        return self._blend_reduction not in ("none", None) and not self._elementwise and self._of_one_residual
+        reduces = self._blend_reduction not in ("none", None)
+        return reduces and not self._elementwise and self._of_one_residual(batches)
 
     def blended_sums(
         self, weights: tf.Tensor, batches: Sequence[Batch], scale: tf.Tensor | None, off: Sequence[tf.Tensor]
@@ -113,22 +162,34 @@ class Evaluation:
         blend = accurate_sum(weighted_sum(sums, tf.broadcast_to(weights, tf.shape(sums))))
         return tf.math.divide_no_nan(blend, number), tf.math.divide_no_nan(accurate_sum(tf.transpose(sums)), number)
 
-    @property
-    def _of_one_residual(self) -> bool:
-        """Whether all losses are penalties of one residual."""
-        return not self._heads and all(map(_fusible, self.losses))
+    def _of_one_residual(self, batches: Sequence[Batch]) -> bool:
+        """Whether all losses are penalties of one residual, weighed alike."""
+        alike = all(batch is batches[0] for batch in batches)
+        return not self._heads and alike and all(map(_fusible, self.losses))
 
     def blended(self, values: list[tf.Tensor], weights: tf.Tensor, batches: Sequence[Batch]) -> tf.Tensor:
         """The blend of values by example, reduced as the blend is."""
-        if not self._heads:
+        if all(batch is batches[0] for batch in batches):
             blended = self._of_examples(_by_example(values, weights))
             return self._reduced(blended, batches[0], self._blend_reduction)
+        if not self._heads or weights.shape.rank == 1:
+            shares = [self._share(*pair) for pair in zip(values, batches, strict=True)]
+            kept = self._blend_reduction in ("none", None)
+            return reduce(_by_example(shares, weights), None, "none" if kept else "sum")
         parts = [_by_example([value], weights[:, k : k + 1]) for k, value in enumerate(values)]
         return tf.add_n([self._reduced(*pair, self._blend_reduction) for pair in zip(parts, batches, strict=True)])
 
     def _of_examples(self, values: tf.Tensor) -> tf.Tensor:
         """`values` by element, of an elementwise gate, averaged over the last axis as penalties are by themselves."""
         return accurate_mean(values) if self._elementwise and values.shape.rank > 1 else values
+
+    def _share(self, values: tf.Tensor, batch: Batch) -> tf.Tensor:
+        """`values` by example, as parts of the sum that they are reduced to, by weights and a mask of their own."""
+        weights = weights_of_elements(values, batch.sample_weight, batch.mask, self._blend_reduction)
+        weighed = values if weights is None else values * weights
+        if self._blend_reduction in ("none", None):
+            return weighed
+        return tf.math.divide_no_nan(weighed, number_of(weighed, weights, self._blend_reduction))
 
     def _reduced(self, values: tf.Tensor, batch: Batch, reduction: str | None) -> tf.Tensor:
         return reduce(values, weights_of_elements(values, batch.sample_weight, batch.mask, reduction), reduction)
@@ -158,6 +219,14 @@ def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
     if batch.sample_weight is None or off.shape.rank:  # weights of each example multiply what is blended already
         return batch
     return batch._replace(sample_weight=gated(batch.sample_weight))
+
+
+def _masked(batch: Batch, values: tf.Tensor) -> Batch:
+    """`batch`, of which a loss masks some values itself, as Keras's crossentropy with an `ignore_class` does."""
+    own = getattr(values, "_keras_mask", None)
+    if own is None:
+        return batch
+    return batch._replace(mask=own if batch.mask is None else tf.cast(batch.mask, tf.bool) & tf.cast(own, tf.bool))
 
 
 def _by_example(values: list[tf.Tensor], weights: tf.Tensor) -> tf.Tensor:
@@ -197,4 +266,4 @@ def _terms(batch: Batch) -> list[tf.Tensor]:
     """What the residual is the difference of; or the residual, where one of them has to be converted first."""
     converted = [getattr(getattr(of, "op", None), "type", None) == "Cast" for of in (batch.y_true, batch.y_pred)]
     y_true, y_pred = aligned(batch.y_true, batch.y_pred)
-    return [y_pred - y_true] if any(converted) else [y_pred, y_true]
+    return [y_pred - y_true] if any(converted) or batch.missing else [y_pred, y_true]

@@ -47,7 +47,10 @@ def penalty_means(
         l, `[K]`; 0 for an empty batch.
     """
     weights, number = _weighing(residuals[0], batch, reduction)
-    return tf.math.divide_no_nan(_sums(penalties, residuals, weights, off, by_row=False)[0], number)
+    sums = _sums(penalties, residuals, weights, off, by_row=False)[0]
+    if off is not None and weights and reduction == "mean_with_sample_weight":  # the number is of the weights, too
+        number = tf.stack([switched(number, one) for one in off])
+    return tf.math.divide_no_nan(sums, number)
 
 
 def penalty_sums_by_example(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -61,6 +62,7 @@ def weights_of_elements(values: tf.Tensor, sample_weight: Any, mask: Any, reduct
     """The factor of each of `values` `[batch, ...]` from sample weights and mask, as Keras merges them.
 
     A mean over masked values divides by the number of those that are kept, so there the mask's factor is total / kept.
+    A scalar for the whole batch is multiplied by each factor, which keep their shape.
 
     Returns:
         A tensor that broadcasts to `values`, or None if there is neither.
@@ -71,10 +73,30 @@ def weights_of_elements(values: tf.Tensor, sample_weight: Any, mask: Any, reduct
         if reduction in ("sum_over_batch_size", "mean"):
             total = tf.cast(tf.size(factor), values.dtype)
             factor = factor * tf.math.divide_no_nan(total, tf.reduce_sum(factor))
-        factor = _same_rank("A mask of the predictions", factor, values)
     if sample_weight is not None:
-        sample_weight = _same_rank("`sample_weight`", tf.cast(sample_weight, values.dtype), values)
-        factor = sample_weight if factor is None else factor * sample_weight
+        sample_weight = tf.cast(sample_weight, values.dtype)
+    if not values.shape.rank:
+        return _for_a_scalar(factor, sample_weight)
+    given = [
+        _same_rank(name, one, values)
+        for name, one in (("A mask of the predictions", factor), ("`sample_weight`", sample_weight))
+        if one is not None
+    ]
+    return math.prod(given[1:], start=given[0]) if given else None
+
+
+def _for_a_scalar(factor: tf.Tensor | None, sample_weight: tf.Tensor | None) -> tf.Tensor | None:
+    given = [one for one in (factor, sample_weight) if one is not None]
+    if not given:
+        return None
+    rank = max(one.shape.rank for one in given)
+    merged = math.prod(_of_rank(one, rank) for one in given)
+    return merged[0] if merged.shape == [1] else merged  # Keras makes a scalar of it, which nothing divides
+
+
+def _of_rank(factor: tf.Tensor, rank: int) -> tf.Tensor:
+    while factor.shape.rank < rank:
+        factor = factor[..., tf.newaxis]
     return factor
 
 
@@ -87,8 +109,7 @@ def _same_rank(name: str, factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
             f"{name} must not have more axes than the values of the losses. "
             f"Received: shape {given} for values of shape {values.shape}"
         )
-    while factor.shape.rank < values.shape.rank:
-        factor = factor[..., tf.newaxis]
+    factor = _of_rank(factor, values.shape.rank)
     pairs = zip(factor.shape, values.shape, strict=True)
     if any(None not in pair and 1 not in pair and pair[0] != pair[1] for pair in pairs):
         raise ValueError(
@@ -102,7 +123,7 @@ def reduce(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) 
     """`values` `[batch, ...]`, times `weights`, reduced to a scalar by Keras's rule; 0 for an empty batch."""
     if weights is not None:
         values = values * weights
-    if reduction in ("none", None):
+    if reduction in ("none", None) or not values.shape.rank:
         return values
     total = accurate_sum(tf.reshape(values, [-1]))
     return tf.math.divide_no_nan(total, number_of(values, weights, reduction))
@@ -117,7 +138,22 @@ def number_of(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | Non
     return tf.cast(tf.size(values), values.dtype)
 
 
+def reduce_weighed(values: tf.Tensor, sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor:
+    """`reduce`, of values that sample weights and mask have been multiplied into already."""
+    counted = weights_of_elements(
+        values, sample_weight if reduction == "mean_with_sample_weight" else None, mask, "sum"
+    )
+    number = number_of(values, counted, "sum" if reduction == "sum" else "mean_with_sample_weight")
+    return tf.math.divide_no_nan(accurate_sum(tf.reshape(values, [-1])), number)
+
+
 def per_replica(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
     """A mean divided by the number of replicas, because `tf.distribute` sums their gradients; as in Keras."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return value if replicas == 1 or reduction in ("sum", "none", None) else value / replicas
+
+
+def of_all_replicas(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
+    """What `per_replica` makes `value` of: the share of a loss that divided by the number of replicas itself."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return value if replicas == 1 or reduction in ("sum", "none", None) else value * replicas

@@ -138,14 +138,15 @@ class Root(bl.losses.Penalty):
         return {}
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "mean_with_sample_weight"])
 @pytest.mark.parametrize("execution", ["eager", "graph", "xla"])
 @pytest.mark.parametrize(
     "off", [Root(), bl.losses.Barron(float("inf")), lambda t, p: tf.reduce_sum(1 / (0 * (p - t)), -1)]
 )
-def test_a_loss_that_is_off_reaches_no_derivative_by_sample_weights_either(off, execution):
+def test_a_loss_that_is_off_reaches_no_derivative_by_sample_weights_either(off, execution, reduction):
     """Barron's is infinite at 100."""
-    blend = bl.Blend({"huber": bl.losses.Huber(), "off": off}, bl.gates.Fixed([1.0, 0.0]))
-    alone = bl.Blend({"huber": bl.losses.Huber()}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"huber": bl.losses.Huber(), "off": off}, bl.gates.Fixed([1.0, 0.0]), reduction=reduction)
+    alone = bl.Blend({"huber": bl.losses.Huber()}, bl.gates.Fixed([1.0]), reduction=reduction)
 
     def derivatives(blend, predictions, weights):
         with tf.GradientTape() as outer:

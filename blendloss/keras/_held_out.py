@@ -6,10 +6,10 @@ from typing import Any
 
 from blendloss import _checks
 from blendloss._blend import Blend
+from blendloss._evaluation import Evaluation
 from blendloss._look_ahead import ORDERS
 from blendloss._noise import checked_seed
 from blendloss._serialization import Configured, deserialize, register, serialize
-from blendloss.losses._adapter import as_loss
 
 
 @register
@@ -80,7 +80,7 @@ class HeldOut(Configured):
         if isinstance(target, Blend):
             raise TypeError(f"`target` must be a loss, not a blend. Received: target={target!r}")
         self.target = target
-        self.loss = as_loss("target", target)
+        self.evaluation = Evaluation({"target": target}, elementwise=False, reduction="mean")
         self.rate = None if rate is None else _checks.positive("rate", rate)
         self.order = _checks.one_of("order", order, ORDERS)
         self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)

@@ -8,11 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._batch import batches_of, computable
-from blendloss._evaluation import evaluator
+from blendloss._batch import batches_of
 from blendloss._half_precision import within_range
 from blendloss._look_ahead import dense, pulled_back, step_along
-from blendloss._reduction import reduce, weights_of_elements
 from blendloss._replicas import sum_over_replicas
 from blendloss._step import as_step
 from blendloss.keras._log_loss import log_loss
@@ -72,12 +70,8 @@ def _held_out_direction(
         probe.watch(at)
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
             y_pred = model(x, training=False)
-            loss = model.held_out.loss
-            (batch,) = batches_of([loss], y, y_pred, sample_weight)
-            evaluate = evaluator("target", loss)
-            values = computable(evaluate(batch.y_true, batch.y_pred))
-        weights = weights_of_elements(values, batch.sample_weight, batch.mask, "mean")
-        aim = reduce(values, weights, "mean")
+            batches = batches_of({"target": model.held_out.target}, y, y_pred, sample_weight)
+            (aim,) = model.held_out.evaluation.means(batches)
 
     def backward(factor: Any) -> list[tf.Tensor | None]:
         seed = tf.cast(factor if scale is None else factor * scale, aim.dtype)

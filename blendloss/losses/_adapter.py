@@ -11,23 +11,36 @@ import tensorflow as tf
 from blendloss import _inputs
 from blendloss._checks import received, shown
 from blendloss._signatures import takes
+from blendloss.losses._adaptive_barron import AdaptiveBarron
 from blendloss.losses._penalty import Penalty
 
-_MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight", "none", None)
+_OWN = ("sum", "mean_with_sample_weight")
+
+# Those that add nothing to the values that `call` gives but a reduction, or nothing at all.
+_CALLS_OF_VALUES = (keras.losses.Loss.__call__, keras.Layer.__call__, AdaptiveBarron.__call__)
 
 
 class AdaptedLoss:
-    """A Keras loss as `(y_true, y_pred) -> per-example values`; the original is in `loss`."""
+    """A Keras loss as `(y_true, y_pred) -> per-example values`; the original is in `loss`.
 
-    def __init__(self, loss: keras.losses.Loss | str, values: Callable[[Any, Any], tf.Tensor]) -> None:
+    Args:
+        loss: a Keras loss, or the name of one.
+        values: a function that gives its unreduced values; None where it reduces them in a `__call__` of its own.
+    """
+
+    def __init__(self, loss: keras.losses.Loss | str, values: Callable[[Any, Any], tf.Tensor] | None) -> None:
         self.loss = loss
+        self.has_own_call = values is None
         self._values = values
 
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`, as Keras's own loss functions return them."""
-        y_true, y_pred = _inputs.numbers("y_true", y_true), _inputs.real("y_pred", y_pred)
-        if y_true.shape.rank == y_pred.shape.rank == 1:  # to Keras a single example; here a batch of scalars
-            y_true, y_pred = y_true[:, tf.newaxis], y_pred[:, tf.newaxis]
+        if self._values is None:
+            raise ValueError(
+                "A loss with a `__call__` of its own gives no values by example: only that call reduces them. "
+                f"Received: {self.loss!r}"
+            )
+        y_true, y_pred = _columns(_inputs.numbers("y_true", y_true), _inputs.real("y_pred", y_pred))
         try:
             return self._values(y_true, y_pred)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
@@ -36,20 +49,49 @@ class AdaptedLoss:
                 f"Received: shapes {y_true.shape} and {y_pred.shape}; {shown(error)}"
             ) from error
 
+    def reduces_itself(self, reduction: str | None, weighed: bool) -> bool:
+        """Whether the loss is reduced by its own rule, not by that of the blend.
+
+        Args:
+            reduction: the blend's.
+            weighed: whether there are sample weights or a mask.
+        """
+        own = getattr(self.loss, "reduction", None)
+        if own == "mean_with_sample_weight" and not weighed:
+            own = "mean"
+        return self.has_own_call or (own in _OWN and own != reduction)
+
+    def reduced(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> Any:
+        """What the loss itself makes of a batch, by its own `__call__` and reduction; each replica's share of it."""
+        if not self.has_own_call:
+            y_true, y_pred = _columns(y_true, y_pred)
+        y_pred = tf.identity(y_pred)  # the mask is not to stay on a tensor of the caller's
+        if mask is not None:
+            y_pred._keras_mask = mask
+        loss: Any = self.loss
+        return loss(y_true, y_pred) if sample_weight is None else loss(y_true, y_pred, sample_weight)
+
+
+def _columns(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Both, as columns where they have rank 1: to Keras that is a single example; here a batch of scalars."""
+    if y_true.shape.rank == y_pred.shape.rank == 1:
+        return y_true[:, tf.newaxis], y_pred[:, tf.newaxis]
+    return y_true, y_pred
+
 
 def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
     """`loss` as a function of `(y_true, y_pred)` that returns per-example values.
 
     Args:
         name: the argument's name, for messages.
-        loss: a penalty or any other callable, which is returned as it is; a `keras.losses.Loss`, of which the unreduced
-            values are taken; or the name of a Keras loss, such as "mse".
+        loss: a penalty or any other callable, which is returned as it is; a `keras.losses.Loss`; or the name of a Keras
+            loss, such as "mse".
 
     Returns:
         A callable; an `AdaptedLoss`, whose `loss` is the original, for Keras's losses and names.
 
     Raises:
-        ValueError: for an unknown name, or a Keras loss whose reduction is not a mean (or none).
+        ValueError: for an unknown name.
         TypeError: for anything else.
     """
     if isinstance(loss, (Penalty, AdaptedLoss)):
@@ -61,12 +103,7 @@ def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
             raise ValueError(f"`{name}` must be the name of a Keras loss. Received: {name}={loss!r}") from None
         return AdaptedLoss(loss, found.call if isinstance(found, keras.losses.Loss) else found)
     if isinstance(loss, keras.losses.Loss):
-        if loss.reduction not in _MEANS:
-            raise ValueError(
-                f"`{name}` must reduce by a mean or not at all: the blend reduces the per-example values itself. "
-                f"Received: reduction={loss.reduction!r}"
-            )
-        return AdaptedLoss(loss, loss.call)
+        return AdaptedLoss(loss, loss.call if type(loss).__call__ in _CALLS_OF_VALUES else None)
     if takes(loss, 2):
         return loss
     raise TypeError(
