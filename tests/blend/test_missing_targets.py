@@ -178,7 +178,7 @@ def trained(y, gate, **named):
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(2)])
     model = bl.BlendedModel(network, bl.Blend(penalties(), gate()), **({"held_out": named["rule"]} if named else {}))
-    model.compile(keras.optimizers.SGD(0.1), weighted_metrics=[])
+    model.compile(keras.optimizers.SGD(0.1), weighted_metrics=[], jit_compile=bool(named))
     held_out = {"held_out_data": (P, y, W)} if named else {}
     history = model.fit(P, y, sample_weight=W, batch_size=2, epochs=2, shuffle=False, verbose=0, **held_out)
     return [*history.history.values(), *(variable.numpy() for variable in model.variables)]
