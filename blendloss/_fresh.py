@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from blendloss.losses._columns import innermost
+from blendloss.losses._held import held_by
 
 if TYPE_CHECKING:
     from blendloss._blend import Blend
@@ -34,7 +35,8 @@ def fresh(blend: Blend) -> Blend:
 
 def _fresh(name: str, part: Any) -> Any:
     """`part` itself, if it keeps nothing; else another, made from its configuration."""
-    if not getattr(innermost(part), "variables", ()):
+    inner = innermost(part)
+    if not getattr(inner, "variables", ()) and not held_by([inner]):
         return part
     try:
         return type(part).from_config(part.get_config())

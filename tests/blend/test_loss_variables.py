@@ -43,3 +43,11 @@ def test_a_scale_is_trained_and_saved(kind, head, tmp_path):
     again = loaded.blend.trainable_variables[0]
     again.assign(2.0)
     np.testing.assert_allclose(loaded.blend([[0.0]], [[1.0]], step=0), np.exp(-2) + 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["keras", "tf"])
+def test_a_fresh_blend_has_variables_of_its_own(kind):
+    blend = bl.Blend({"laplace": Laplace(kind)}, bl.gates.Fixed([1.0]))
+    blend.trainable_variables[0].assign(2.0)
+    np.testing.assert_allclose(blend.fresh()([[0.0]], [[1.0]], step=0), 1.0)
+    np.testing.assert_allclose(blend([[0.0]], [[1.0]], step=0), np.exp(-2) + 2, rtol=1e-6)
