@@ -58,11 +58,16 @@ VALUES: dict[str, Make] = {
     "complex array": lambda rng: np.ones((6, 2)) + 1j,
     "texts tensor": lambda rng: tf.constant([["a", "b"]] * 6),
     "objects": lambda rng: np.array([[object()] * 2] * 6),
-    "array": lambda rng: _array(rng),
+    "array": lambda rng: _array(rng, rng.integers(0, 7, size=rng.integers(1, 4))),
+    "array of six rows": lambda rng: _array(rng, [6, *rng.integers(0, 4, size=rng.integers(0, 3))]),
+    "array of two columns": lambda rng: _array(rng, [*rng.integers(0, 8, size=rng.integers(0, 3)), 2]),
+    "array of no axes": lambda rng: tf.constant(_array(rng, [])),
 }
 
 _NUMBERS = {"float", "-1", "0", "1.5", "2**63", "2**64"}
 _INTEGERS = {"-1", "0", "2**63", "2**64"}
+_ARRAYS = {"array", "array of six rows", "array of two columns"}
+_TENSORS = _NUMBERS | _ARRAYS | {"array of no axes", "1e39", "1e-45", "inf", "-inf", "nan", "nan list", "True", "empty"}
 #: Of each kind of argument, the values on which it may do either; it must refuse all others.
 EITHER: dict[str, set[str]] = {
     "number": _NUMBERS,
@@ -71,9 +76,9 @@ EITHER: dict[str, set[str]] = {
     "boolean": {"True"},
     "choice": set(),
     "text": {"text"},
-    "numbers": {"array"},
-    "number or numbers": _NUMBERS | {"array"},
-    "schedule": _NUMBERS | {"array", "keras schedule"},
+    "numbers": _ARRAYS,
+    "number or numbers": _NUMBERS | _ARRAYS,
+    "schedule": _NUMBERS | _ARRAYS | {"keras schedule"},
     "loss": set(),
     "losses": {"texts"},
     "patterns": {"texts"},
@@ -83,14 +88,14 @@ EITHER: dict[str, set[str]] = {
     "function": {"keras schedule"},
     "index": _INTEGERS | {"text"},
     "target": _NUMBERS | {"text"},
-    "indices": _INTEGERS | {"array"},
+    "indices": _INTEGERS | _ARRAYS,
     "layer": {"layer"},
-    "tensor": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "nan list", "True", "array", "empty"},
-    "output": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "nan list", "True", "array", "empty", "dict"},
-    "step": _NUMBERS | {"1e39", "1e-45", "inf", "-inf", "nan", "array"},
-    "scale": _NUMBERS | {"1e39", "1e-45", "array"},
+    "tensor": _TENSORS,
+    "output": _TENSORS | {"dict"},
+    "step": _TENSORS,
+    "scale": _NUMBERS | _ARRAYS | {"1e39", "1e-45", "array of no axes"},
     "count": set(),
-    "data": {"array", "complex array", "complex tensor", "texts tensor"},
+    "data": _ARRAYS | {"array of no axes", "complex array", "complex tensor", "texts tensor"},
     "anything": set(VALUES),
 }
 #: Values of which a NaN may come.
@@ -99,7 +104,6 @@ NOT_FINITE = {"nan", "inf", "-inf", "nan list", "1e39", "float"}
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "uint8", "bool")
 
 
-def _array(rng: np.random.Generator) -> Any:
-    """A small array of one to three axes and any dtype."""
-    shape = rng.integers(0, 7, size=rng.integers(1, 4))
+def _array(rng: np.random.Generator, shape: Any) -> Any:
+    """An array of `shape` and any dtype."""
     return tf.cast(tf.constant(rng.uniform(0, 3, size=shape)), str(rng.choice(_DTYPES))).numpy()

@@ -34,6 +34,7 @@ def of_result(hostile: str, must_refuse: bool, result: Any) -> str:
     """The outcome where nothing was raised."""
     if must_refuse:
         return "silence"
-    arrays = [np.asarray(one) for one in tf.nest.flatten(result) if tf.is_tensor(one) or isinstance(one, float)]
+    found = [one for one in tf.nest.flatten(result) if isinstance(one, (tf.Tensor, float))]
+    arrays = [tf.convert_to_tensor(one).numpy() for one in found]
     broken = any(np.isnan(array.astype("float64")).any() for array in arrays)
     return "NaN from finite" if broken and hostile not in NOT_FINITE else "computed"
