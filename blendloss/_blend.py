@@ -26,7 +26,6 @@ from blendloss._serialization import deserialize, register, serialize
 from blendloss.gates import Context, Gate, Gating
 from blendloss.losses import Columns, Head, Penalty
 from blendloss.losses._columns import innermost
-from blendloss.losses._held import held_by
 from blendloss.losses._penalty import aligned
 from blendloss.modes import Mode, Soft
 
@@ -101,8 +100,8 @@ class Blend(SavesSeeds, keras.losses.Loss):
         self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
         parts = [loss for loss in given.values() if isinstance(loss, (Head, Columns))]
         self._of_heads = [innermost(part) for part in parts]  # what trains in these is tracked, saved and resumed here
-        self._held = held_by([innermost(loss) for loss in given.values()])  # tracked, trained, saved and resumed here
         self._evaluation = Evaluation(given, gate.elementwise, self.reduction)
+        self._of_losses = [variable for held in self._evaluation.held for variable in held]
         self._added = added_names(given)
         if (parts or self._added) and gate.needs_residual:
             raise ValueError(

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss._batch import Batch, computable
 from blendloss._combine import switched, weighted_sum
+from blendloss._loss_variables import held_variables, variables_switched
 from blendloss._missing import zeroed
 from blendloss._penalty_means import chosen_penalty_mean, penalty_means, penalty_sums_by_example
 from blendloss._reduction import (
@@ -39,6 +40,9 @@ class Evaluation:
     def __init__(self, losses: Mapping[str, Any], elementwise: bool, reduction: str | None) -> None:
         self.losses: list[Any] = [evaluator(name, loss) for name, loss in losses.items() if loss is not None]
         self._names = list(losses)
+        self._parts = [innermost(loss) for loss in losses.values()]
+        #: The variables that each loss holds and that nobody but a blend would track.
+        self.held = [held_variables(*pair) for pair in zip(losses, self._parts, strict=True)]
         # Whether each loss reads a batch of its own.
         self._heads = any(isinstance(loss, (AddedLoss, Head, Columns)) for loss in losses.values())
         self._elementwise = elementwise
@@ -61,14 +65,15 @@ class Evaluation:
                     f"The loss {self._names[index]!r} reduces its own values: neither a gate that weighs each example "
                     f"by itself nor a blend that does not reduce can take it. Received: a {kind}"
                 )
-            values = self._value(index, off_switched(batch, off[index]), scale)
+            values = self._value(index, off_switched(batch, off[index]), scale, off[index])
             found.append((zeroed(computable(values), batch.missing), _masked(batch, values)))
         return [values for values, _ in found], [batch for _, batch in found]
 
-    def _value(self, index: int, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+    def _value(self, index: int, batch: Batch, scale: tf.Tensor | None, off: tf.Tensor | None) -> tf.Tensor:
         loss = self.losses[index]
         if scale is None and not self._elementwise:
-            return tf.convert_to_tensor(loss(batch.y_true, batch.y_pred))
+            with variables_switched(self._parts[index], self.held[index], off):
+                return tf.convert_to_tensor(loss(batch.y_true, batch.y_pred))
         residual = _residual(index, batch, scale)
         return loss.value(residual) if self._elementwise else loss(tf.zeros_like(residual), residual)
 
@@ -121,8 +126,9 @@ class Evaluation:
             return penalty_means([loss], [_residual(index, batch, scale)], batch, self._loss_reduction, some)[0]
         batch = batch if off is None else off_switched(batch, off)
         if self._reduces_itself(index, batch):
-            return self._reduced_by_itself(loss, batch)
-        values = self._value(index, batch, scale)
+            with variables_switched(self._parts[index], self.held[index], off):
+                return self._reduced_by_itself(loss, batch)
+        values = self._value(index, batch, scale, off)
         return self._mean_of(zeroed(computable(values), batch.missing), _masked(batch, values))
 
     def _reduced_by_itself(self, loss: AdaptedLoss, batch: Batch) -> tf.Tensor:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from blendloss._loss_variables import held_variables
 from blendloss.losses._columns import innermost
-from blendloss.losses._held import held_by
 
 if TYPE_CHECKING:
     from blendloss._blend import Blend
@@ -36,7 +36,7 @@ def fresh(blend: Blend) -> Blend:
 def _fresh(name: str, part: Any) -> Any:
     """`part` itself, if it keeps nothing; else another, made from its configuration."""
     inner = innermost(part)
-    if not getattr(inner, "variables", ()) and not held_by([inner]):
+    if not getattr(inner, "variables", ()) and not held_variables(name, inner):
         return part
     try:
         return type(part).from_config(part.get_config())

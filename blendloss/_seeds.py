@@ -1,4 +1,4 @@
-"""Saves the state of random layers, such as dropout, which Keras and `tf.train.Checkpoint` leave out."""
+"""Saves what Keras or `tf.train.Checkpoint` leave out: seeds of random layers, and what lists and dicts hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KEY = "seed_"
 
 
 class SavesSeeds(keras.Layer):
-    """A layer whose files of weights and checkpoints hold the seeds of the layers inside, so that a run continues."""
+    """A layer whose files of weights and checkpoints hold all that it keeps, so that a run continues."""
 
     def _seeds(self) -> dict[str, Any]:
         states = [variable for variable in self.variables if variable.name == _NAME]
@@ -32,4 +32,11 @@ class SavesSeeds(keras.Layer):
 
     def _trackable_children(self, save_type: str = "checkpoint", **named: Any) -> dict[str, Any]:
         children: dict[str, Any] = super()._trackable_children(save_type, **named)
-        return {**children, **self._seeds()} if save_type == "checkpoint" else children
+        if save_type != "checkpoint":
+            return children
+        # Of what an attribute holds in a list or a dict, TensorFlow knows nothing; Keras does.
+        variables = {
+            f"variable_{i}": v for i, v in enumerate(self._trainable_variables + self._non_trainable_variables)
+        }
+        layers = {f"layer_{i}": layer for i, layer in enumerate(self._layers)}
+        return {**children, **variables, **layers, **self._seeds()}

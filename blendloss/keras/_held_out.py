@@ -81,6 +81,12 @@ class HeldOut(Configured):
             raise TypeError(f"`target` must be a loss, not a blend. Received: target={target!r}")
         self.target = target
         self.evaluation = Evaluation({"target": target}, elementwise=False, reduction="mean")
+        trained = [variable.name for held in self.evaluation.held for variable in held if variable.trainable]
+        if trained:
+            raise ValueError(
+                "`target` must not train: nothing would train its variables. "
+                f"Received: target={target!r}, which holds {trained}"
+            )
         self.rate = None if rate is None else _checks.positive("rate", rate)
         self.order = _checks.one_of("order", order, ORDERS)
         self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from blendloss._loss_variables import captured_variables
 from blendloss.gates import MetricGate
 from blendloss.keras._step_count import follows_step
+from blendloss.losses._columns import innermost
 
 
 def require_progress(model: Any) -> None:
@@ -22,6 +24,20 @@ def require_progress(model: Any) -> None:
             "The blend follows `model.step`, which counts the updates of `model.optimizer`: compile the model "
             "with the optimizer that trains it. Received: a training step of a model that is not compiled"
         )
+    _require_trained(model)
+
+
+def _require_trained(model: Any) -> None:
+    """Raises for a function that reads a variable which nothing trains or saves; the network's own are trained."""
+    trained = {id(part) for variable in model.trainable_variables for part in (variable, variable.value)}
+    for name, loss in model.blend._given.items():
+        for variable in captured_variables(innermost(loss)):
+            if id(variable) not in trained:
+                raise ValueError(
+                    "A function must not read a variable that trains: nothing would train or save it. Let an attribute "
+                    "of a `keras.losses.Loss` hold it, as a `keras.Variable`; if it is not to train, give it "
+                    f"`trainable=False`. Received: the loss {name!r}, which reads {variable.name!r}"
+                )
 
 
 def require_own_step(model: Any) -> None:

@@ -1,4 +1,6 @@
-"""Variables that a Keras loss holds are trained and saved with the blend."""
+"""What a loss holds is trained and saved with the blend, or refused."""
+
+import functools
 
 import keras
 import numpy as np
@@ -6,48 +8,246 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from tests.executions import EXECUTIONS
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(256, 2)).astype("float32")
+Y = (X.sum(axis=1, keepdims=True) + RNG.laplace(scale=5.0, size=(256, 1))).astype("float32")
 
 
-@keras.saving.register_keras_serializable(package="tests")
+@keras.saving.register_keras_serializable("tests")
 class Laplace(keras.losses.Loss):
+    """Laplace's law with a scale that trains."""
+
     def __init__(self, kind="keras", **named):
         super().__init__(**named)
         self.kind = kind
-        self.log_b = keras.Variable(0.0) if kind == "keras" else tf.Variable(0.0)
+        self.log_b = (keras.Variable if kind == "keras" else tf.Variable)(0.0, name="log_b")
 
     def call(self, y_true, y_pred):
         log_b = tf.convert_to_tensor(self.log_b)
-        return tf.reduce_mean(tf.abs(y_true - y_pred) * tf.exp(-log_b) + log_b, -1)
+        return tf.reduce_mean(tf.abs(y_pred - y_true) * tf.exp(-log_b) + log_b, -1)
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind}
 
 
-@pytest.mark.parametrize("head", [False, True], ids=["blend", "head"])
-@pytest.mark.parametrize("kind", ["keras", "tf"])
-def test_a_scale_is_trained_and_saved(kind, head, tmp_path):
-    y = np.random.default_rng(0).laplace(0, 5, (256, 1)).astype("float32")
-    loss = Laplace(kind)
-    blend = bl.Blend({"laplace": bl.losses.Columns(loss, 0) if head else loss}, bl.gates.Fixed([1.0]))
-    network = keras.Sequential(
-        [keras.layers.Input((1,)), keras.layers.Dense(1, trainable=False, kernel_initializer="zeros")]
-    )
-    model = bl.BlendedModel(network, blend)
+class LaplaceLayer(keras.Layer):
+    """The same as a layer, which Keras tracks."""
+
+    def __init__(self):
+        super().__init__()
+        self.log_b = self.add_weight(name="log_b", initializer="zeros")
+
+    def call(self, y_true, y_pred):
+        return Laplace.call(self, y_true, y_pred)
+
+
+def network():
+    return keras.Sequential([keras.Input([2]), keras.layers.Dense(1, kernel_initializer="zeros")])
+
+
+def trained(loss, epochs=40):
+    model = bl.BlendedModel(network(), bl.Blend({"laplace": loss}, bl.gates.Fixed([1.0])))
     model.compile(keras.optimizers.Adam(0.1))
-    model.fit(np.zeros_like(y), y, epochs=40, verbose=0)
-    right = np.log(np.abs(y).mean())
-    np.testing.assert_allclose(float(tf.convert_to_tensor(loss.log_b)), right, atol=0.05)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.blend.get_weights(), model.blend.get_weights())
-    again = loaded.blend.trainable_variables[0]
-    again.assign(2.0)
-    np.testing.assert_allclose(loaded.blend([[0.0]], [[1.0]], step=0), np.exp(-2) + 2, rtol=1e-6)
+    model.fit(X, Y, batch_size=64, epochs=epochs, shuffle=False, verbose=0)
+    return model
 
 
 @pytest.mark.parametrize("kind", ["keras", "tf"])
-def test_a_fresh_blend_has_variables_of_its_own(kind):
+def test_trains_as_the_layer_does_to_the_mean_deviation(kind):
+    loss, layer = Laplace(kind), LaplaceLayer()
+    model, other = trained(loss), trained(layer)
+    assert [variable.name for variable in model.blend.trainable_variables] == ["log_b"]
+    np.testing.assert_allclose(loss.log_b, layer.log_b, rtol=1e-4)
+    np.testing.assert_allclose(model.predict(X, verbose=0), other.predict(X, verbose=0), rtol=1e-3, atol=1e-4)
+    deviation = np.mean(np.abs(Y - model.predict(X, verbose=0)))
+    np.testing.assert_allclose(loss.log_b, np.log(deviation), atol=0.05)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(lambda loss: (loss, lambda y, p: (y, p)), id="alone"),
+        pytest.param(lambda loss: (bl.losses.Head("a", loss), lambda y, p: ({"a": y}, {"a": p})), id="head"),
+        pytest.param(lambda loss: (bl.losses.Columns(loss, 0), lambda y, p: (y, p)), id="columns"),
+    ],
+)
+@pytest.mark.parametrize("way", ["eager", "graph", "xla"])
+def test_gradient_in_the_variable(place, way):
+    loss = Laplace()
+    placed, given = place(loss)
+    blend = bl.Blend({"laplace": placed}, bl.gates.Fixed([2.0]))
+    y, p = tf.constant([[1.0], [2.0]]), tf.constant([[4.0], [1.0]])
+
+    def gradient():
+        with tf.GradientTape() as tape:
+            value = blend(*given(y, p), step=0)
+        return tape.gradient(value, blend.trainable_variables[0].value)
+
+    np.testing.assert_allclose(EXECUTIONS[way](gradient)(), 2 * (1 - 2.0), rtol=1e-6)  # 2 (1 - mean |r|)
+
+
+@pytest.mark.parametrize("kind", ["keras", "tf"])
+def test_saved_and_loaded(kind, tmp_path):
+    model = trained(Laplace(kind), epochs=2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert float(loaded.blend.trainable_variables[0]) == float(model.blend.trainable_variables[0]) != 0
+    for one in (model, loaded):
+        one.fit(X, Y, batch_size=64, epochs=1, shuffle=False, verbose=0)
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "blend",
+    [
+        pytest.param(lambda: bl.Blend({"a": Laplace()}, bl.gates.Fixed([1.0])), id="keras"),
+        pytest.param(lambda: bl.Blend({"a": Laplace("tf")}, bl.gates.Fixed([1.0])), id="tf"),
+        pytest.param(lambda: bl.Blend({"a": LaplaceLayer()}, bl.gates.Fixed([1.0])), id="layer"),
+        pytest.param(lambda: bl.Blend({"a": bl.losses.AdaptiveBarron()}, bl.gates.Fixed([1.0])), id="adaptive"),
+        pytest.param(lambda: bl.Blend({"a": bl.losses.Head("y", Laplace())}, bl.gates.Fixed([1.0])), id="head"),
+        pytest.param(
+            lambda: bl.Blend(["a", "b"], bl.gates.Bayesian(bl.gates.families.LogisticNormal(), examples=9, seed=0)),
+            id="family-of-a-gate",
+        ),
+    ],
+)
+def test_checkpoint_holds_every_variable(blend, tmp_path):
+    saved, other = blend(), blend()
+    for variable in saved.variables:
+        variable.assign(variable + 3)
+    path = tf.train.Checkpoint(blend=saved).save(tmp_path / "checkpoint")
+    tf.train.Checkpoint(blend=other).restore(path).assert_consumed()
+    assert saved.variables
+    for one, restored in zip(saved.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(one, restored)
+
+
+@pytest.mark.parametrize("kind", ["keras", "tf"])
+def test_a_fresh_blend_has_its_own(kind):
     blend = bl.Blend({"laplace": Laplace(kind)}, bl.gates.Fixed([1.0]))
-    blend.trainable_variables[0].assign(2.0)
-    np.testing.assert_allclose(blend.fresh()([[0.0]], [[1.0]], step=0), 1.0)
-    np.testing.assert_allclose(blend([[0.0]], [[1.0]], step=0), np.exp(-2) + 2, rtol=1e-6)
+    blend.trainable_variables[0].assign(3.0)
+    assert float(blend.fresh().trainable_variables[0]) == 0.0
+
+
+def test_variables_in_lists_and_dicts_are_found_once():
+    loss = Laplace()
+    loss.others = {"a": [keras.Variable(1.0), loss.log_b], "b": (keras.Variable(2.0, trainable=False),)}
+    blend = bl.Blend({"one": loss, "two": loss}, bl.gates.Fixed([1.0, 1.0]))
+    assert sorted(map(float, blend.trainable_variables)) == [0.0, 1.0]
+    assert [float(variable) for variable in blend.non_trainable_variables] == [2.0]
+
+
+class Holder:
+    """A loss that is no Keras object, and holds `part`."""
+
+    def __init__(self, part):
+        self.part = part
+
+    def __call__(self, y_true, y_pred):
+        return tf.reduce_mean(tf.square(y_pred - y_true), -1)
+
+
+class Scaled(tf.Module):
+    def __init__(self):
+        super().__init__()
+        self.log_b = tf.Variable(4.0)
+
+    def __call__(self, y_true, y_pred):
+        return tf.reduce_mean(tf.square(y_pred - y_true), -1) * self.log_b
+
+
+@pytest.mark.parametrize(
+    "loss", [pytest.param(Scaled, id="module"), pytest.param(lambda: Holder([Scaled()]), id="module-in-a-list")]
+)
+def test_variables_of_a_module_are_tracked(loss):
+    assert list(map(float, bl.Blend({"mine": loss()}, bl.gates.Fixed([1.0])).trainable_variables)) == [4.0]
+
+
+@pytest.mark.parametrize("layer", [lambda: keras.layers.Dense(2), network], ids=["layer", "network"])
+def test_a_layer_that_would_train_is_refused(layer):
+    with pytest.raises(ValueError, match=r"must be a `keras.Layer` itself.*Received: mine="):
+        bl.Blend({"mine": Holder(layer()), "mse": "mse"}, bl.gates.Fixed([1.0, 1.0]))
+
+
+def test_what_is_not_to_train_is_taken():
+    frozen = network()
+    frozen.trainable = False
+    losses = {"a": Holder(frozen), "b": Holder(tf.Variable(0.0, trainable=False)), "c": Holder(keras.Variable(1.0))}
+    blend = bl.Blend(losses, bl.gates.Fixed([1.0, 1.0, 1.0]))
+    assert list(map(float, blend.trainable_variables)) == [1.0]
+    assert list(map(float, blend.non_trainable_variables)) == [0.0]
+
+
+MODULE_LEVEL = keras.Variable(0.5, name="of_the_module")
+
+
+def reads_the_module(y_true, y_pred):
+    return tf.reduce_mean(tf.abs(y_pred - y_true), -1) * MODULE_LEVEL.value
+
+
+def scaled_by(scale, y_true, y_pred):
+    return tf.reduce_mean(tf.abs(y_pred - y_true), -1) * tf.convert_to_tensor(scale)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(lambda: reads_the_module, id="module"),
+        pytest.param(lambda: functools.partial(scaled_by, tf.Variable(1.0)), id="partial"),
+        pytest.param(lambda: (lambda held: lambda y, p: scaled_by(held, y, p))(keras.Variable(1.0)), id="closure"),
+        pytest.param(lambda: (lambda held: lambda y, p: scaled_by(held, y, p))(tf.Variable(1.0)), id="tf-closure"),
+    ],
+)
+def test_a_function_that_reads_a_variable_which_nothing_trains_is_refused(loss):
+    model = bl.BlendedModel(network(), bl.Blend({"mine": loss()}, bl.gates.Fixed([1.0])))
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="must not read a variable that trains.*Received: the loss 'mine'"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_a_function_may_read_the_networks_kernel_and_what_does_not_train():
+    net, factor = network(), keras.Variable(0.1, trainable=False)
+    kernel = net.layers[0].kernel
+
+    def ridge(y_true, y_pred):
+        return tf.reduce_mean(tf.square(y_pred - y_true), -1) + factor.value * tf.reduce_sum(tf.square(kernel.value))
+
+    model = bl.BlendedModel(net, bl.Blend({"ridge": ridge}, bl.gates.Fixed([1.0])))
+    model.compile("sgd")
+    assert np.isfinite(model.fit(X, Y, verbose=0).history["loss"][0])
+
+
+class Infinite(keras.losses.Loss):
+    """Infinite, with a derivative in its variable that is not finite."""
+
+    def __init__(self):
+        super().__init__()
+        self.theta = keras.Variable(2.0)
+
+    def call(self, y_true, y_pred):
+        return self.theta.value * tf.reduce_mean(tf.abs(y_pred - y_true), -1) * np.float32(np.inf)
+
+
+@pytest.mark.parametrize("way", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("gate", [bl.gates.Fixed, lambda weights: bl.gates.Scheduled(bl.schedules.constant(weights))])
+def test_a_loss_that_is_off_leaves_its_variable_alone(way, gate):
+    blend = bl.Blend({"mse": "mse", "infinite": Infinite()}, gate([1.0, 0.0]))
+    prediction = tf.Variable([[2.0], [3.0]])
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            value = blend([[0.0], [0.0]], prediction, step=0)
+        return value, tape.gradient(value, [prediction, blend.trainable_variables[0].value])
+
+    value, (of_prediction, of_theta) = EXECUTIONS[way](gradients)()
+    assert float(value) == 6.5
+    np.testing.assert_allclose(of_prediction, [[2.0], [3.0]], rtol=1e-6)
+    assert float(of_theta) == 0.0
+
+
+def test_a_held_out_target_that_would_never_train_is_refused():
+    with pytest.raises(ValueError, match="`target` must not train"):
+        bl.keras.HeldOut(Laplace())
