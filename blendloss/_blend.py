@@ -202,7 +202,10 @@ class Blend(SavesSeeds, keras.losses.Loss):
     ) -> tuple[tuple[Batch, ...], Batch]:
         """What each loss reads, and the batch by which a cost of all examples alike is counted."""
         if not self._evaluation.losses:
-            raise ValueError(f"The losses {list(self.names)} have names alone: give their values to `combine`.")
+            raise ValueError(
+                f"The losses {list(self.names)} have names alone: give their values to `combine`. "
+                "Received: targets and predictions"
+            )
         of_one_residual = not self._heads and (self.gate.needs_residual or self.gate.needs_penalties)
         if of_one_residual and isinstance(sample_weight, Mapping) and not isinstance(y_pred, Mapping):
             raise ValueError(

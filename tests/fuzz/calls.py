@@ -142,7 +142,7 @@ def _fit(**named):
 
 
 for _argument, _argument_kind in {
-    "blend": "object!", "y_true": "tensor!", "y_pred": "tensor!", "sample_weight": "tensor!?", "variables": "object!?",
+    "blend": "object!", "y_true": "output!", "y_pred": "output!", "sample_weight": "output!?", "variables": "object!?",
     "tolerance": "number!", "max_iterations": "integer!",
 }.items():  # fmt: skip
     subject(f"fit_gate, {_argument}", _fit, **{_argument: (_argument_kind, None)})
