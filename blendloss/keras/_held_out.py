@@ -77,6 +77,8 @@ class HeldOut(Configured):
     def __init__(
         self, target: Any, *, rate: float | None = None, order: int = 2, batch_size: int = 32, seed: int = 0
     ) -> None:
+        if target is None:
+            raise TypeError("`target` must be a loss. Received: target=None")
         if isinstance(target, Blend):
             raise TypeError(f"`target` must be a loss, not a blend. Received: target={target!r}")
         self.target = target

@@ -176,5 +176,5 @@ gate("UPGrad", preference=_PREFERENCE, **_EACH)
 made(bl.keras, "CollapseMonitor", lambda one: one.threshold, threshold=("number", 0.9))
 made(bl.keras, "GateHistory", lambda one: one.every, every=("integer", 1))
 made(bl.keras, "MetricMonitor", lambda one: None, gate=("object", New(lambda: bl.gates.Plateau("m"))))
-made(bl.keras, "HeldOut", lambda one: one.rate, target=("loss?", "mse"), rate=("number?", 0.1), order=("choice", 2),
+made(bl.keras, "HeldOut", lambda one: one.rate, target=("loss", "mse"), rate=("number?", 0.1), order=("choice", 2),
      batch_size=("integer", 4), seed=_SEED)  # fmt: skip
