@@ -167,7 +167,19 @@ class OwnCall(Laplace):
         ((("a", 1.5), laplace_nll), TypeError, "`output` must be a key or an index"),
         ((("a", None), laplace_nll), TypeError, "`output` must be a key or an index"),
     ],
-    ids=str,
+    ids=[
+        "name",
+        "penalty",
+        "keras-loss",
+        "keras-function",
+        "columns",
+        "own-call",
+        "own-reduction",
+        "no-output",
+        "no-target",
+        "float-key",
+        "none-key",
+    ],
 )
 def test_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
