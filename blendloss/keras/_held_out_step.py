@@ -36,7 +36,8 @@ def held_out_step(model: Any, data: Any) -> Any:
     scale = None if scale is one else scale
     rate = model.optimizer.learning_rate if model.held_out.rate is None else model.held_out.rate
     rate = tf.convert_to_tensor(rate)
-    direction, length = _held_out_direction(model, trained, densely, rate, scale)
+    weights = [tf.convert_to_tensor(variable.value) for variable in trained]
+    direction, length = _held_out_direction(model, trained, weights, densely, rate, scale)
     through = _pulled_in_range(outer, densely, direction, gate, scale)
     if all(part is None for part in through):
         raise ValueError(
@@ -45,7 +46,7 @@ def held_out_step(model: Any, data: Any) -> Any:
         )
     directly = outer.gradient(scaled_once, gate)
     del outer
-    gradients = list(zip(slopes, trained, strict=True))
+    gradients = list(zip(map(_after_reading, weights, slopes), trained, strict=True))
     for variable, part, own in zip(gate, through, directly, strict=True):
         moved = None if part is None else -tf.cast(rate * length, part.dtype) * part
         gradients.append((own if moved is None else moved if own is None else moved + own, variable))
@@ -54,14 +55,19 @@ def held_out_step(model: Any, data: Any) -> Any:
 
 
 def _held_out_direction(
-    model: Any, trained: list[Any], slopes: list[Any], rate: tf.Tensor, scale: tf.Tensor | None
+    model: Any,
+    trained: list[Any],
+    weights: list[tf.Tensor],
+    slopes: list[Any],
+    rate: tf.Tensor,
+    scale: tf.Tensor | None,
 ) -> tuple[list[Any], tf.Tensor]:
     """dT/dw at the look-ahead step (or at w, for order 1), as a unit direction and its length.
 
     What goes back through the network a second time is the direction: in half precision the slopes themselves, times a
     learning rate, would underflow.
     """
-    at = [tf.convert_to_tensor(variable.value) for variable in trained]
+    at = weights
     if model.held_out.order == 2:
         total = _times(_summed_over_replicas(slopes), 1.0 if scale is None else 1 / scale)
         at = [w if s is None else step_along(w, s, rate) for w, s in zip(at, total, strict=True)]
@@ -97,6 +103,20 @@ def _pulled_in_range(
 def _in_range(backward: Callable[[Any], list[Any]], scale: tf.Tensor | None) -> list[Any]:
     """`backward(1.0)`; by a smaller factor where a loss scale, which is chosen for the blended loss, overflows."""
     return backward(1.0) if scale is None else within_range(backward)[0]
+
+
+def _after_reading(weight: tf.Tensor, slope: Any) -> Any:
+    """`slope`, from which the update of a variable follows, tied to `weight`, another reading of the variable.
+
+    TensorFlow's optimizer of graphs (2.21) drops the order of a read and an update where no value leads from the one to
+    the other: now and then the look-ahead step started from weights that were updated already.
+    """
+    if slope is None:
+        return None
+    if isinstance(slope, tf.IndexedSlices):
+        return tf.IndexedSlices(_after_reading(weight, slope.values), slope.indices, slope.dense_shape)
+    known = tf.reduce_all(tf.equal(weight, weight))  # False for NaN, whose slope is NaN too
+    return tf.where(known, slope, tf.constant(float("nan"), slope.dtype))
 
 
 def _times(gradients: list[Any], factor: Any) -> list[Any]:

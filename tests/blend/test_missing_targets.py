@@ -178,7 +178,7 @@ def trained(y, gate, **named):
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(2)])
     model = bl.BlendedModel(network, bl.Blend(penalties(), gate()), **({"held_out": named["rule"]} if named else {}))
-    model.compile(keras.optimizers.SGD(0.1), weighted_metrics=[], jit_compile=bool(named))
+    model.compile(keras.optimizers.SGD(0.1), weighted_metrics=[], jit_compile=named.get("jit_compile", False))
     held_out = {"held_out_data": (P, y, W)} if named else {}
     history = model.fit(P, y, sample_weight=W, batch_size=2, epochs=2, shuffle=False, verbose=0, **held_out)
     return [*history.history.values(), *(variable.numpy() for variable in model.variables)]
@@ -190,8 +190,9 @@ def test_fit_learns_nothing_from_missing_targets(gate):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
-def test_held_out_targets_may_be_missing():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_held_out_targets_may_be_missing(jit_compile):
     rule = bl.keras.HeldOut("mse", batch_size=4)
-    found = [trained(y, bl.gates.Learned, rule=rule) for y in (MISSING, Y)]
+    found = [trained(y, bl.gates.Learned, rule=rule, jit_compile=jit_compile) for y in (MISSING, Y)]
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

@@ -124,18 +124,3 @@ def gradients_by_hand(model, x=X, y=Y):
         losses.append(float(loss))
         gradients.append(tape.gradient(loss, model.network.trainable_variables))
     return losses, gradients
-
-
-def sources(node):
-    return [name.lstrip("^").split(":")[0] for name in node.input]
-
-
-def before(nodes, name):
-    """The nodes that an iteration runs before the named one."""
-    seen, stack = set(), [name]
-    while stack:
-        name = stack.pop()
-        if name not in seen:
-            seen.add(name)
-            stack += sources(nodes[name]) if nodes[name].op != "NextIteration" else []
-    return seen

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.eager import context  # the only way to an optimized graph
 
 import blendloss as bl
 from tests.keras.gradient_models import (
@@ -15,13 +14,12 @@ from tests.keras.gradient_models import (
     X,
     Y,
     assert_close,
-    before,
     fit,
     gradients_by_hand,
     model_of,
     network,
-    sources,
 )
+from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
 
 every_gate = pytest.mark.parametrize("gate", GATES)
 
@@ -80,36 +78,12 @@ def test_every_way_of_running_gives_the_same(gate, named):
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
 
 
-def loop_over_steps(model):
-    """The nodes of the loop that `fit` ran, by name, as TensorFlow's optimizer of graphs left them."""
-    context.enable_graph_collection()
-    fit(model, epochs=1)
-    graphs = [each.post_optimization_graph for each in context.export_run_metadata().function_graphs]
-    context.disable_graph_collection()
-    (loop,) = (graph for graph in graphs if any(node.op == "NextIteration" for node in graph.node))
-    return {node.name: node for node in loop.node}
-
-
-def resource(nodes, name):
-    while nodes[name].op in ("ReadVariableOp", "Enter", "Identity", "Switch") or nodes[name].op.startswith("Assign"):
-        name = sources(nodes[name])[0]
-    return name
-
-
 @every_gate
 def test_the_order_of_reads_and_updates_survives_in_a_loop_over_steps(gate):
-    """TensorFlow's optimizer of graphs drops a control dependency that it takes for implied by a later iteration."""
-    nodes = loop_over_steps(model_of(gate, steps_per_execution=2))
-    updates = [name for name, node in nodes.items() if node.op.startswith("Assign")]
-    reads = [name for name, node in nodes.items() if node.op == "ReadVariableOp"]
-    ordered = 0
-    for update in updates:
-        earlier = before(nodes, update)
-        for read in reads:
-            if resource(nodes, read) == resource(nodes, update):
-                assert read in earlier or update in before(nodes, read), (read, update)
-                ordered += 1
-    assert ordered > 20  # else nothing was looked at
+    model = model_of(gate, steps_per_execution=2)
+    graphs = optimized_graphs(lambda: fit(model, epochs=1))
+    (loop,) = (nodes for nodes in graphs if any(node.op == "NextIteration" for node in nodes.values()))
+    assert assert_reads_and_updates_are_ordered(loop) > 20
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])

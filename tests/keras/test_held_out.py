@@ -20,6 +20,7 @@ from tests.keras.held_out import (
     network,
 )
 from tests.keras.models import assert_two_replicas_are_one_device
+from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
 
 
 def assert_same_state(one, other):
@@ -278,6 +279,15 @@ def test_step_that_overflows_is_skipped_by_both():
     fit(model, epochs=1)
     np.testing.assert_array_equal(logits_of(model), [0, 0, 0])
     assert int(model.step) == int(model.gate_optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_the_look_ahead_step_starts_from_weights_that_are_not_updated_yet(steps, order):
+    rule = bl.keras.HeldOut("mae", order=order, batch_size=10, seed=1)
+    model = model_of(rule=rule, optimizer="sgd", jit_compile=False, steps_per_execution=steps)
+    pairs = map(assert_reads_and_updates_are_ordered, optimized_graphs(lambda: fit(model, epochs=1)))
+    assert max(pairs) > 20
 
 
 # Saved and resumed: under XLA, because TensorFlow's own executor may add up the gradients of a gradient in either order
