@@ -25,6 +25,7 @@ def quiet():
 with quiet():
     import keras
     import tensorflow as tf
+    from tensorflow.python.framework import ops
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -38,9 +39,12 @@ def replicas():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def collected():
-    """Graphs are cycles of Python objects, of megabytes each: a module's are freed when it ends."""
+def forgotten():
+    """TensorFlow registers for ever the gradients that plain Keras models trace, and with them their graphs."""
     yield
+    registry = ops.gradient_registry._registry
+    for name in [name for name in registry if name.startswith("CustomGradient-")]:
+        registry.pop(name, None)
     gc.collect()
 
 
