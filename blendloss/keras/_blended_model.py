@@ -313,10 +313,10 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         self.log_reading(reading, y_pred)
         return self.with_losses(reading.value, self.losses), self.with_losses(own, self.blend.losses)
 
-    def by_name(self, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-        """The batch as the blend's losses read it, where the network's outputs are a list with names."""
-        names = getattr(self, "output_names", None)
-        return by_name(self.blend._given.values(), names, y, y_pred, sample_weight)
+    def by_name(self, y: Any, y_pred: Any, sample_weight: Any, losses: Any = None) -> tuple[Any, Any, Any]:
+        """The batch as `losses`, the blend's if None, read it, where the network's outputs are a list with names."""
+        losses = self.blend._given if losses is None else losses
+        return by_name(losses.values(), getattr(self, "output_names", None), y, y_pred, sample_weight)
 
     def log_reading(self, reading: Reading, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""

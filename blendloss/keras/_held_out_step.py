@@ -75,8 +75,9 @@ def _held_out_direction(
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as probe:
         probe.watch(at)
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
-            y_pred = model(x, training=False)
-            batches = batches_of({"target": model.held_out.target}, y, y_pred, sample_weight)
+            target = {"target": model.held_out.target}
+            read = model.by_name(y, model(x, training=False), sample_weight, losses=target)
+            batches = batches_of(target, *read)
             (aim,) = model.held_out.evaluation.means(batches)
 
     def backward(factor: Any) -> list[tf.Tensor | None]:

@@ -92,6 +92,19 @@ def test_gates_of_gradients_and_progress_read_outputs_by_name(gate):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_held_out_target_reads_outputs_by_name():
+    logits = []
+    for key in ("depth", 0):
+        blend = bl.Blend({"a": Head("depth", "mse"), "b": Head("normal", "mae")}, bl.gates.Learned())
+        rule = bl.keras.HeldOut(Head(key, "mse"), batch_size=6)
+        model = bl.BlendedModel(outputs(LIST), blend, held_out=rule)
+        model.compile(keras.optimizers.SGD(0.1))
+        model.fit(X, TARGETS["list"], held_out_data=(X, TARGETS["list"]), verbose=0)
+        logits.append(blend.gate.logits.numpy())
+    np.testing.assert_array_equal(*logits)
+    assert logits[0].any()
+
+
 NESTED = {"a": {"b": "one", "c": "two"}, "d": ["three", "four"]}
 PATHS = ["a/b", "a/c", "d/0", "d/1"]
 
