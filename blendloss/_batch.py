@@ -52,7 +52,8 @@ def batches_of(losses: Mapping[str, Any], y_true: Any, y_pred: Any, sample_weigh
     """The batch that each of `losses` reads: one for all, or that of its head, its columns or weights of its own."""
     if not any(isinstance(loss, Head) for loss in losses.values()):
         if _only(y_pred) is not y_pred:  # a network with a dict or list of one output
-            of_output = not isinstance(sample_weight, Mapping) or set(sample_weight) == set(y_pred)
+            by_output = isinstance(y_pred, Mapping) and isinstance(sample_weight, Mapping)
+            of_output = not isinstance(sample_weight, Mapping) or (by_output and set(sample_weight) == set(y_pred))
             sample_weight = _only(sample_weight) if of_output else sample_weight
             y_true, y_pred = _only(y_true), _only(y_pred)
         return _of_one_output(losses, y_true, y_pred, sample_weight)

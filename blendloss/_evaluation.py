@@ -134,8 +134,8 @@ class Evaluation:
     def _reduced_by_itself(self, loss: AdaptedLoss, batch: Batch) -> tf.Tensor:
         y_true = batch.own_targets if loss.has_own_call else batch.y_true
         value = computable(loss.reduced(y_true, batch.y_pred, batch.sample_weight, batch.mask))
-        if value.shape.rank:
-            value = reduce_weighed(value, batch.sample_weight, batch.mask, self._loss_reduction)
+        if value.shape.rank:  # which Keras, too, has not divided by the number of replicas
+            return reduce_weighed(value, batch.sample_weight, batch.mask, self._loss_reduction)
         return of_all_replicas(value, self._loss_reduction)
 
     def means_of(self, values: list[tf.Tensor], batches: Sequence[Batch]) -> list[tf.Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +14,8 @@ import tensorflow as tf
 
 from blendloss._checks import shown
 from blendloss._combine import switched
+
+_FORM = "_blendloss_keras_variable"  # the attribute of a `tf.Variable` that holds its form for Keras
 
 
 def held_variables(name: str, loss: Any) -> list[Any]:
@@ -28,43 +31,59 @@ def held_variables(name: str, loss: Any) -> list[Any]:
         ValueError: if a loss that is no layer holds a layer that trains. The layer may be the network itself, or one
             that is meant to stay as it is, so that training it here may be wrong.
     """
-    found: list[Any] = []
+    found: dict[int, Any] = {}
     for part in [] if isinstance(loss, keras.Layer) else _parts(loss):
         if not isinstance(part, keras.Layer):
-            found.extend(part if isinstance(part, keras.Variable) else _as_keras(part) for part in _variables_of(part))
+            variables = [each if isinstance(each, keras.Variable) else _as_keras(each) for each in _variables_of(part)]
+            found |= {id(variable): variable for variable in variables}
         elif part.trainable and (part.trainable_variables or not part.built):
             raise ValueError(
                 "A loss that holds a layer which trains must be a `keras.Layer` itself. If the layer is not to train, "
                 f"set its `trainable = False`. Received: {name}={shown(loss)}, which holds the layer {part.name!r}"
             )
-    return found
+    return list(found.values())
 
 
 def _as_keras(variable: tf.Variable) -> Any:
-    """The same variable, in the form that Keras tracks."""
-    return keras.Variable(variable, trainable=variable.trainable, name=variable.name.split(":")[0].replace("/", "_"))
+    """The same variable in the form that Keras tracks; one for each variable, as Keras knows it by its identity."""
+    if not hasattr(variable, _FORM):
+        name = variable.name.split(":")[0].replace("/", "_")
+        setattr(variable, _FORM, keras.Variable(variable, trainable=variable.trainable, name=name))
+    return getattr(variable, _FORM)
 
 
 def captured_variables(loss: Any) -> list[Any]:
-    """The variables that train and that a function reads from its closure, its module or its `functools.partial`."""
-    return [variable for variable in _captured(loss) if variable.trainable]
+    """The variables that train and that a function reads: from its closure, module, `functools.partial`, or object."""
+    parts = [part for part in _parts(_captured(loss)) if not isinstance(part, keras.Layer)]
+    return [variable for part in parts for variable in _variables_of(part) if variable.trainable]
 
 
-def _captured(function: Any) -> Iterator[Any]:
+def _captured(function: Any) -> list[Any]:
+    """What a function reads from outside."""
     given: list[Any] = []
     while isinstance(function, functools.partial):
         given += [*function.args, *function.keywords.values()]
         function = function.func
-    if inspect.isfunction(function):
-        outside = inspect.getclosurevars(function)
-        given += [*outside.nonlocals.values(), *outside.globals.values(), *(function.__defaults__ or ())]
-    for value in given:
-        yield from _variables_of(value)
+    function = getattr(function, "python_function", function)  # of a `tf.function`
+    if inspect.ismethod(function):
+        given += _attributes(function.__self__) if not isinstance(function.__self__, keras.Layer) else ()
+        function = function.__func__
+    if not inspect.isfunction(function):
+        return given
+    for cell in function.__closure__ or ():
+        with contextlib.suppress(ValueError):  # a cell that is empty yet
+            given.append(cell.cell_contents)
+    read = {each.argval for each in dis.get_instructions(function) if each.opname == "LOAD_GLOBAL"}
+    return [*given, *(function.__globals__[name] for name in read & set(function.__globals__)), *_defaults(function)]
+
+
+def _defaults(function: Any) -> list[Any]:
+    return [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
 
 
 @contextlib.contextmanager
 def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Iterator[None]:
-    """Within, `loss` reads its variables through `switched`, so that a loss that is off sends them neither NaN nor inf.
+    """Within, `loss` reads its Keras variables through `switched`: a loss that is off sends them neither NaN nor inf.
 
     A variable belongs to all examples: with weights by example, the gradient is cut where all weights are 0.
     """
@@ -74,20 +93,34 @@ def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Ite
         return
     everywhere = tf.reduce_all(off)
     values = [switched(tf.convert_to_tensor(variable.value), everywhere) for variable in trained]
-    with keras.StatelessScope(list(zip(trained, values, strict=True))) as scope:
+    with _Reads(list(zip(trained, values, strict=True)), collect_losses=True) as scope:
         yield
-    for variable in getattr(loss, "non_trainable_variables", ()):  # such as a seed: the scope has kept its updates
-        value = scope.get_current_value(variable)
-        if value is not None:
-            variable.assign(value)
+    for variable, value in scope.updates.values():
+        variable.assign(value)
+    if scope.losses and isinstance(loss, keras.Layer):
+        loss.add_loss(scope.losses)
+
+
+class _Reads(keras.StatelessScope):
+    """A scope in which some variables are read as given values; it keeps what the others are updated to."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.updates: dict[int, tuple[Any, Any]] = {}
+
+    def add_update(self, update: tuple[Any, Any]) -> None:
+        """Keeps the update of a variable, such as the seed of a random layer."""
+        super().add_update(update)
+        self.updates[id(update[0])] = update
 
 
 def _trained(loss: Any, held: list[Any]) -> list[Any]:
     """The Keras variables that a loss trains: those of a layer, those that it holds, those that a function reads."""
     if isinstance(loss, keras.Layer):
         return list(loss.trainable_variables)
-    variables = [*held, *captured_variables(loss)]
-    return [variable for variable in variables if isinstance(variable, keras.Variable) and variable.trainable]
+    variables = [one for one in (*held, *captured_variables(loss)) if isinstance(one, keras.Variable)]
+    # What is a `tf.Variable` is read without Keras.
+    return [one for one in variables if one.trainable and getattr(one.value, _FORM, None) is not one]
 
 
 def _creates_variables(loss: Any) -> bool:
@@ -103,7 +136,7 @@ def _parts(loss: Any) -> Iterator[Any]:
         if id(part) in seen:
             continue
         seen.add(id(part))
-        if isinstance(part, (keras.Variable, keras.Layer, tf.Variable, tf.Module)):
+        if isinstance(part, _HOLDERS):
             yield part
         elif isinstance(part, Mapping):
             stack.extend(reversed(list(part.values())))
@@ -113,12 +146,17 @@ def _parts(loss: Any) -> Iterator[Any]:
             stack.extend(reversed(list(_attributes(part))))
 
 
+_HOLDERS = (keras.Variable, keras.Layer, keras.random.SeedGenerator, tf.Variable, tf.Module)
+
+
 def _attributes(value: Any) -> Iterable[Any]:
     return () if inspect.isfunction(value) else getattr(value, "__dict__", {}).values()
 
 
 def _variables_of(value: Any) -> list[Any]:
-    """The variables that `value` is, or that it holds as a `tf.Module`."""
+    """The variables that `value` is, or that it holds as a `tf.Module` or a `SeedGenerator`."""
     if isinstance(value, (keras.Variable, tf.Variable)):
         return [value]
+    if isinstance(value, keras.random.SeedGenerator):
+        return [value.state]
     return list(value.variables) if isinstance(value, tf.Module) and not isinstance(value, keras.Layer) else []

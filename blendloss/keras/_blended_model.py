@@ -109,10 +109,10 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         self.read_at = self._count("read_at")  # the step of the last reading in training
         self._advances = 0  # how often `advance` was called, in Python: while tracing
         self._readings = Readings(blend.names, blend.gate.has_cost)
-        if network.built:  # converters look up the shape that a model was built with
+        if network.built:
             shape = input_shape_of(network)
-            if shape is not None:
-                self.build(shape)
+            if shape is not None:  # converters look it up; `build` would forbid a subclass state of its own
+                self._build_shapes_dict = {"input_shape": shape}
             self.built = True
         take(blend)
 
@@ -252,10 +252,9 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         check_targets(self.blend._given.values(), given.get("x"), given.get("y"))
         if not self.run_eagerly:
             build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
-        before = self._advances
         history = super().fit(**given)
         if self.run_eagerly and history.epoch:
-            require_advance(self, before)
+            require_advance(self)
         return history
 
     def make_train_function(self, force: bool = False) -> Any:

@@ -96,6 +96,8 @@ class _Divided:
                 self._own(method)(*part)
             else:
                 self._own(method)(list(zip(*part, strict=True)))
+        else:  # a network that is frozen: the step is counted all the same
+            self._network._iterations.assign_add(1)
         if of_gate:
             unscaled = [grads[i] if scale is None or grads[i] is None else grads[i] / scale for i in of_gate]
             self._gate.apply(unscaled, [variables[i] for i in of_gate])

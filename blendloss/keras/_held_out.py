@@ -8,8 +8,10 @@ from blendloss import _checks
 from blendloss._blend import Blend
 from blendloss._evaluation import Evaluation
 from blendloss._look_ahead import ORDERS
+from blendloss._loss_variables import captured_variables
 from blendloss._noise import checked_seed
 from blendloss._serialization import Configured, deserialize, register, serialize
+from blendloss.losses._columns import innermost
 
 
 @register
@@ -83,7 +85,9 @@ class HeldOut(Configured):
             raise TypeError(f"`target` must be a loss, not a blend. Received: target={target!r}")
         self.target = target
         self.evaluation = Evaluation({"target": target}, elementwise=False, reduction="mean")
-        trained = [variable.name for held in self.evaluation.held for variable in held if variable.trainable]
+        inner = innermost(target)
+        held = [*self.evaluation.held[0], *getattr(inner, "trainable_variables", ()), *captured_variables(inner)]
+        trained = [variable.name for variable in held if variable.trainable]
         if trained:
             raise ValueError(
                 "`target` must not train: nothing would train its variables. "

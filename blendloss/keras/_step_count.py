@@ -88,19 +88,21 @@ def checked_train_step(train_step: Callable[[Any, Any], Any]) -> Callable[[Any, 
 
     @functools.wraps(train_step)
     def checked(model: Any, data: Any) -> Any:
-        before = model._advances
         logs = train_step(model, data)
         if not tf.executing_eagerly():  # eagerly, a step may do without an update: gradients accumulated by hand
-            require_advance(model, before)
+            require_advance(model)
         return logs
 
     checked.checked = True  # type: ignore[attr-defined]
     return checked
 
 
-def require_advance(model: Any, before: int) -> None:
-    """Raises if the step stands still since `model._advances` was `before`, and something in the blend follows it."""
-    if model._advances == before and model.trainable_weights and follows_step(model.blend):
+def require_advance(model: Any) -> None:
+    """Raises if nothing has ever advanced the step, and something in the blend follows it.
+
+    `model._advances` counts in Python: a `tf.function` in a step, once traced, advances the step without it.
+    """
+    if not model._advances and model.trainable_weights and follows_step(model.blend):
         raise ValueError(
             "The blend follows `model.step`, which counts the updates of `model.optimizer`: let `train_step` apply the "
             "gradients by `self.optimizer`, or call `self.advance()` after each update by another one. Received: "

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss import _checks
 from blendloss._serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
-from blendloss.losses._keys import as_lists, at_path, keys, picked, several
+from blendloss.losses._keys import as_lists, keys, picked, several, weight_at
 from blendloss.losses._several import as_loss_of_several, weights_of_several
 
 
@@ -82,11 +82,7 @@ class Head(Configured):
         """The sample weights that belong to this loss: one's own by output, or those of all."""
         if several(self.output):
             return weights_of_several(sample_weight, self.output)
-        if isinstance(sample_weight, Mapping):
-            return sample_weight[self.output] if self.output in sample_weight else at_path(sample_weight, self.output)
-        if isinstance(sample_weight, (list, tuple)):
-            return sample_weight[self.output] if isinstance(self.output, int) else at_path(sample_weight, self.output)
-        return sample_weight
+        return weight_at(sample_weight, self.output)
 
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`."""

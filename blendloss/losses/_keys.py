@@ -69,6 +69,26 @@ def selected(name: str, structure: Any, key: str | int) -> Any:
     raise KeyError(f"`{name}` must have {key!r}, which a loss reads{hint}. Received: {there}")
 
 
+def weight_at(sample_weight: Any, key: Any) -> Any:
+    """What is given for the output `key`, or for all outputs on a path such as "a/b"; None if nothing is."""
+    if isinstance(sample_weight, Mapping) and key in sample_weight:
+        return sample_weight[key]
+    for part in key.split("/") if isinstance(key, str) and "/" in key else [key]:
+        if isinstance(sample_weight, Mapping):
+            if part not in sample_weight:
+                return None
+            sample_weight = sample_weight[part]
+        elif isinstance(sample_weight, (list, tuple)) and _is_index(part) and int(part) < len(sample_weight):
+            sample_weight = sample_weight[int(part)]
+        else:
+            return sample_weight
+    return sample_weight
+
+
+def _is_index(part: Any) -> bool:
+    return isinstance(part, int) or (isinstance(part, str) and part.isdecimal())
+
+
 def at_path(structure: Any, path: Any) -> Any:
     """What is at a path such as "a/b" or "a/0" in nested outputs; None if nothing is."""
     if not isinstance(path, str) or "/" not in path:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss import _inputs
 from blendloss._signatures import takes
+from blendloss.losses._keys import weight_at
 from blendloss.losses._penalty import of_rank
 
 _MEANS = ("sum_over_batch_size", "mean", "none", None)
@@ -41,7 +42,7 @@ def weights_of_several(sample_weight: Any, chosen: Any) -> Any:
     """The sample weights of a loss that reads the outputs `chosen`: those of all, or those given for one of them."""
     flat = tf.nest.flatten(chosen)
     if isinstance(sample_weight, Mapping):
-        given = [sample_weight[key] for key in flat if key in sample_weight]
+        given = [weight_at(sample_weight, key) for key in flat]
     elif isinstance(sample_weight, (list, tuple)) and all(isinstance(key, int) for key in flat):
         given = [sample_weight[key] for key in flat]
     else:

@@ -15,7 +15,7 @@ X = RNG.normal(size=(256, 2)).astype("float32")
 Y = (X.sum(axis=1, keepdims=True) + RNG.laplace(scale=5.0, size=(256, 1))).astype("float32")
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("tests.loss_variables")
 class Laplace(keras.losses.Loss):
     """Laplace's law with a scale that trains."""
 
@@ -199,6 +199,9 @@ def scaled_by(scale, y_true, y_pred):
         pytest.param(lambda: functools.partial(scaled_by, tf.Variable(1.0)), id="partial"),
         pytest.param(lambda: (lambda held: lambda y, p: scaled_by(held, y, p))(keras.Variable(1.0)), id="closure"),
         pytest.param(lambda: (lambda held: lambda y, p: scaled_by(held, y, p))(tf.Variable(1.0)), id="tf-closure"),
+        pytest.param(lambda: (lambda held: lambda y, p: scaled_by(held[0], y, p))([tf.Variable(1.0)]), id="list"),
+        pytest.param(lambda: tf.function(reads_the_module), id="tf-function"),
+        pytest.param(lambda: Holder(keras.Variable(1.0)).__call__, id="method"),
     ],
 )
 def test_a_function_that_reads_a_variable_which_nothing_trains_is_refused(loss):
@@ -206,6 +209,63 @@ def test_a_function_that_reads_a_variable_which_nothing_trains_is_refused(loss):
     model.compile("sgd")
     with pytest.raises(ValueError, match="must not read a variable that trains.*Received: the loss 'mine'"):
         model.fit(X, Y, verbose=0)
+
+
+def test_a_variable_of_the_network_in_a_loss_is_refused():
+    net = network()
+    model = bl.BlendedModel(net, bl.Blend({"mine": Holder(net.layers[0].kernel)}, bl.gates.Fixed([1.0])))
+    model.compile("sgd")
+    with pytest.raises(ValueError, match="must not hold a variable of the network"):
+        model.fit(X, Y, verbose=0)
+
+
+def test_one_tf_variable_in_two_losses_is_one_variable():
+    shared = tf.Variable(1.0)
+    blend = bl.Blend({"a": Holder(shared), "b": Holder([shared, {"again": shared}])}, bl.gates.Fixed([1.0, 1.0]))
+    assert len(blend.trainable_variables) == 1
+    first, second = (bl.Blend({"a": Holder(shared)}, bl.gates.Fixed([1.0])) for _ in range(2))
+    bl.BlendedModel(network(), first)
+    with pytest.raises(ValueError, match="shares with another model"):
+        bl.BlendedModel(network(), second)
+
+
+@keras.saving.register_keras_serializable("tests.loss_variables")
+class Counting(Laplace):
+    """Counts its calls, and draws numbers from a generator of its own."""
+
+    def __init__(self, **named):
+        super().__init__(**named)
+        self.calls = keras.Variable(0.0, trainable=False)
+        self.seeds = keras.random.SeedGenerator(0)
+
+    def call(self, y_true, y_pred):
+        self.calls.assign_add(1.0)
+        return super().call(y_true, y_pred) + 0 * keras.random.uniform([], seed=self.seeds)
+
+
+class AddingLayer(LaplaceLayer):
+    def call(self, y_true, y_pred):
+        self.add_loss(tf.constant(7.0))
+        return super().call(y_true, y_pred)
+
+
+@pytest.mark.parametrize("way", ["eager", "graph", "xla"])
+def test_a_loss_updates_its_own_state(way):
+    loss = Counting()
+    blend = bl.Blend({"a": loss, "mse": "mse"}, bl.gates.Fixed([1.0, 1.0]))
+    seed = loss.seeds.state.numpy()
+    run = EXECUTIONS[way](lambda: blend([[1.0]], [[2.0]], step=0))
+    for _ in range(3):
+        run()
+    assert float(loss.calls) == 3
+    assert (loss.seeds.state.numpy() != seed).any()
+    assert len([variable for variable in blend.variables if variable is loss.seeds.state]) == 1
+
+
+def test_what_a_loss_adds_is_kept():
+    blend = bl.Blend({"a": AddingLayer(), "mse": "mse"}, bl.gates.Fixed([1.0, 1.0]))
+    blend([[1.0]], [[2.0]], step=0)
+    assert float(sum(blend.losses)) == 7.0
 
 
 def test_a_function_may_read_the_networks_kernel_and_what_does_not_train():

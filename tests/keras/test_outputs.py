@@ -133,6 +133,34 @@ def test_a_path_that_leads_nowhere(path, message):
         model.blend({"a": {"b": Y, "c": Y}, "d": [Y, Y]}, model(X))
 
 
+@pytest.mark.parametrize(
+    ("output", "weights"),
+    [
+        pytest.param("d", [1.0, 0.0], id="list-of-numbers"),
+        pytest.param("d", {"d": [1.0, 0.0]}, id="by-output"),
+        pytest.param("d", np.array([1.0, 0.0]), id="array"),
+        pytest.param("a/b", {"a": [1.0, 0.0]}, id="of-all-on-a-path"),
+        pytest.param("a/b", {"a": {"b": [1.0, 0.0]}}, id="nested"),
+        pytest.param("a/b", [1.0, 0.0], id="list-for-a-path"),
+    ],
+)
+def test_weights_reach_a_head_however_they_are_given(output, weights):
+    y, p = np.zeros((2, 1), "float32"), np.array([[1.0], [3.0]], "float32")
+    structure = (lambda part: {"d": part}) if output == "d" else (lambda part: {"a": {"b": part}})
+    blend = bl.Blend({"one": Head(output, "mse")}, bl.gates.Fixed([1.0]))
+    assert float(blend(structure(y), structure(p), weights)) == 0.5
+    several = bl.Blend(
+        {"one": Head((output,), lambda y, p: tf.reduce_mean((p[0] - y[0]) ** 2, -1))}, bl.gates.Fixed([1.0])
+    )
+    if not isinstance(weights, list):
+        assert float(several(structure(y), structure(p), weights)) == 0.5
+
+
+def test_weights_by_loss_of_a_network_with_a_list_of_one_output():
+    blend = bl.Blend({"a": "mse", "b": "mae"}, bl.gates.Fixed([1.0, 1.0]))
+    assert float(blend([[0.0]], [tf.constant([[2.0]])], {"a": [0.5]})) == 0.5 * 4 + 2
+
+
 def test_weights_of_a_nested_output_that_there_is_not():
     model = blended(NESTED, {"loss": Head("a/b", "mse")})
     with pytest.raises(ValueError, match="must have keys of outputs"):
