@@ -53,7 +53,8 @@ class Trainer:
             steps_per_execution=settings.steps_per_epoch,
         )
         self.model.optimizer.build(self.model.trainable_variables)
-        self.variables = self.model.variables + self.model.optimizer.variables
+        optimizers = [one for one in (self.model.optimizer, self.model.gate_optimizer) if one is not None]
+        self.variables = self.model.variables + [variable for one in optimizers for variable in one.variables]
         self.start = [np.array(variable) for variable in self.variables]
 
     def train(self, data: Data, seed: int, progress: Progress) -> dict[str, Any]:
