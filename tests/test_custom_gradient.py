@@ -31,17 +31,17 @@ def fitted(blended, optimizer="adam", fit=(), **named):
     return blended.fit(X, Y, batch_size=16, verbose=0, **dict(fit)).model
 
 
-def half_precision():
+def half_precision(_):
     keras.config.set_dtype_policy("mixed_float16")
     return fitted(model())
 
 
-def replicated():
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+def replicated(strategy):
+    with strategy.scope():
         return fitted(model())
 
 
-def loop():
+def loop(_):
     blend, weight = bl.Blend(LOSSES, bl.gates.Learned(), bl.modes.Hard(bl.modes.ReinMax(0))), tf.Variable([[1.0]])
 
     @tf.function
@@ -55,24 +55,24 @@ def loop():
 
 
 WAYS = [
-    pytest.param(lambda: fitted(model()), id="fit"),
-    pytest.param(lambda: fitted(model(), steps_per_execution=2), id="two-steps-a-call"),
+    pytest.param(lambda _: fitted(model()), id="fit"),
+    pytest.param(lambda _: fitted(model(), steps_per_execution=2), id="two-steps-a-call"),
     pytest.param(half_precision, id="mixed-float16"),
     pytest.param(replicated, id="replicas"),
-    pytest.param(lambda: fitted(model(bl.gates.UPGrad())), id="gradient-gate"),
-    pytest.param(lambda: fitted(model(losses={"barron": bl.losses.AdaptiveBarron()})), id="adaptive"),
+    pytest.param(lambda _: fitted(model(bl.gates.UPGrad())), id="gradient-gate"),
+    pytest.param(lambda _: fitted(model(losses={"barron": bl.losses.AdaptiveBarron()})), id="adaptive"),
     pytest.param(
-        lambda: fitted(model(held_out=bl.keras.HeldOut("mae")), fit={"held_out_data": (X[:8], Y[:8])}), id="held-out"
+        lambda _: fitted(model(held_out=bl.keras.HeldOut("mae")), fit={"held_out_data": (X[:8], Y[:8])}), id="held-out"
     ),
     pytest.param(loop, id="loop"),
 ]
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_stays_registered(way):
-    way()  # what is made once, by Keras or by us
+def test_nothing_stays_registered(way, replicas):
+    way(replicas)  # what is made once, by Keras or by us
     before = registered()
-    alive = way()
+    alive = way(replicas)
     assert registered() > before
     del alive
     assert registered() == before
