@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from blendloss._checks import shown
 from blendloss._combine import switched
+from blendloss._given_values import current_place, values_given
 
 _FORM = "_blendloss_keras_variable"  # the attribute of a `tf.Variable` that holds its form for Keras
 
@@ -83,18 +84,22 @@ def _defaults(function: Any) -> list[Any]:
 
 @contextlib.contextmanager
 def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Iterator[None]:
-    """Within, `loss` reads its Keras variables through `switched`: a loss that is off sends them neither NaN nor inf.
+    """Within, `loss` reads its variables through `switched`: a loss that is off sends them neither NaN nor inf.
 
-    A variable belongs to all examples: with weights by example, the gradient is cut where all weights are 0.
+    A variable belongs to all examples: with weights by example, the gradient is cut where all weights are 0. A
+    `tf.function` that the loss calls reads the variable itself: there, nothing is cut.
     """
     trained = [] if off is None else _trained(loss, held)
     if not trained or _creates_variables(loss):
         yield
         return
     everywhere = tf.reduce_all(off)
-    values = [switched(tf.convert_to_tensor(variable.value), everywhere) for variable in trained]
-    with _Reads(list(zip(trained, values, strict=True)), collect_losses=True) as scope:
-        yield
+    plain = [_on_this_replica(each) for each in trained if isinstance(each, tf.Variable)]
+    with values_given([(each, switched(tf.convert_to_tensor(each), everywhere)) for each in plain]):
+        keras_variables = [each for each in trained if isinstance(each, keras.Variable)]
+        values = [switched(tf.convert_to_tensor(each.value), everywhere) for each in keras_variables]
+        with _Reads(list(zip(keras_variables, values, strict=True)), collect_losses=True) as scope:
+            yield
     for variable, value in scope.updates.values():
         variable.assign(value)
     if scope.losses and isinstance(loss, keras.Layer):
@@ -102,25 +107,47 @@ def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Ite
 
 
 class _Reads(keras.StatelessScope):
-    """A scope in which some variables are read as given values; it keeps what the others are updated to."""
+    """A scope in which some Keras variables are read as given values; it keeps what the others are updated to.
+
+    A `tf.function` that the loss calls reads and updates the variables themselves: it is traced once, and must not
+    keep the values of that one call.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.updates: dict[int, tuple[Any, Any]] = {}
+        self._place = current_place()
+
+    def get_current_value(self, variable: Any) -> Any:
+        """What is given for `variable`, or what it was updated to; None is itself."""
+        return super().get_current_value(variable) if current_place() == self._place else None
 
     def add_update(self, update: tuple[Any, Any]) -> None:
         """Keeps the update of a variable, such as the seed of a random layer."""
+        if current_place() != self._place:
+            update[0]._direct_assign(update[1])  # `assign` would come back here
+            return
         super().add_update(update)
         self.updates[id(update[0])] = update
 
 
 def _trained(loss: Any, held: list[Any]) -> list[Any]:
-    """The Keras variables that a loss trains: those of a layer, those that it holds, those that a function reads."""
+    """The variables that a loss trains: those of a layer, those that it holds, those that a function reads.
+
+    What is a `tf.Variable` is so here: the loss reads it without Keras.
+    """
     if isinstance(loss, keras.Layer):
         return list(loss.trainable_variables)
-    variables = [one for one in (*held, *captured_variables(loss)) if isinstance(one, keras.Variable)]
-    # What is a `tf.Variable` is read without Keras.
-    return [one for one in variables if one.trainable and getattr(one.value, _FORM, None) is not one]
+    plain = [one.value if getattr(one.value, _FORM, None) is one else one for one in held]
+    variables = {id(one): one for one in (*plain, *captured_variables(loss)) if one.trainable}
+    return list(variables.values())
+
+
+def _on_this_replica(variable: tf.Variable) -> tf.Variable:
+    """The variable itself, or its part on the replica that reads it."""
+    parts = tf.distribute.get_strategy().experimental_local_results(variable)
+    context: Any = tf.distribute.get_replica_context()
+    return parts[int(tf.get_static_value(context.replica_id_in_sync_group)) % len(parts)]
 
 
 def _creates_variables(loss: Any) -> bool:
