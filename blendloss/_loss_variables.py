@@ -138,7 +138,7 @@ def _trained(loss: Any, held: list[Any]) -> list[Any]:
     """
     if isinstance(loss, keras.Layer):
         return list(loss.trainable_variables)
-    plain = [one.value if getattr(one.value, _FORM, None) is one else one for one in held]
+    plain = [one.value if hasattr(one.value, _FORM) else one for one in held]
     variables = {id(one): one for one in (*plain, *captured_variables(loss)) if one.trainable}
     return list(variables.values())
 
