@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import tensorflow as tf
 
+from blendloss._autograph import traced_as_written
 from blendloss._context import reasons_for_step
 from blendloss._serialization import deserialize, register, serialize
 
@@ -28,6 +29,7 @@ class _At(keras.losses.Loss):
         self.blend = blend
         self.step = step
 
+    @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         return self.blend(y_true, y_pred, sample_weight, step=self.step)
 

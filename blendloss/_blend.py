@@ -11,6 +11,7 @@ import tensorflow as tf
 from blendloss import _checks, _inputs
 from blendloss._added import added_names, with_added
 from blendloss._at import _At
+from blendloss._autograph import traced_as_written
 from blendloss._batch import NOTHING, Batch, batches_of, common, computable, named
 from blendloss._combine import weighted_sum
 from blendloss._context import context_of
@@ -122,6 +123,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
 
     # Calling it
 
+    @traced_as_written
     def __call__(
         self,
         y_true: Any,
@@ -151,6 +153,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         """
         return self._read(y_true, y_pred, sample_weight, step, training, features, added)[0].value
 
+    @traced_as_written
     def read(
         self,
         y_true: Any,
@@ -217,6 +220,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         weighing = common(batches, reading, sample_weight, y_pred) if reading else NOTHING
         return with_added(self._given, batches, added), weighing
 
+    @traced_as_written
     def values(
         self, y_true: Any, y_pred: Any, sample_weight: Any = None, *, added: Mapping[str, Any] | None = None
     ) -> dict[str, tf.Tensor]:
@@ -235,6 +239,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         # Each by itself: together, each would be tied to the variables of all.
         return dict(zip(self.names, self._evaluation.means(batches, apart=True), strict=True))
 
+    @traced_as_written
     def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
         """The residual y_pred - y_true that each loss reads, by name, for gates that look at their gradients.
 
@@ -254,6 +259,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
             found[name] = prediction - target
         return found
 
+    @traced_as_written
     def gradients(
         self,
         tape: tf.GradientTape,
@@ -292,6 +298,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         trained = _inputs.variables("variables", variables)
         return gradients_of(self, tape, given, trained, step, features, named_residuals, scale)
 
+    @traced_as_written
     def combine(
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
     ) -> tf.Tensor:
@@ -308,6 +315,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         """
         return self.read_values(values, step=step, training=training, features=features).value
 
+    @traced_as_written
     def read_values(
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
     ) -> Reading:

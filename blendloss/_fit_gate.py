@@ -146,7 +146,7 @@ def minimiser(blend: Blend, variables: Sequence[Any], tolerance: float, max_iter
             variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
 
     # Compiled, a step into the impossible gives NaN, from which the line search turns back, and not an error.
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True, autograph=False)
     def value_and_gradient(position: tf.Tensor, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
         assign(position)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -155,15 +155,16 @@ def minimiser(blend: Blend, variables: Sequence[Any], tolerance: float, max_iter
         gradients = tape.gradient(value, variables, unconnected_gradients="zero")
         return tf.cast(value, dtype), tf.concat([tf.reshape(tf.cast(g, dtype), [-1]) for g in gradients], 0)
 
-    @tf.function
+    @tf.function(autograph=False)
     def minimise(*data: Any) -> tuple[tf.Tensor, ...]:
         start = tf.concat([tf.reshape(tf.cast(variable, dtype), [-1]) for variable in variables], 0)
         of_data = functools.partial(value_and_gradient, data=data)
-        first = _descend(of_data, start, tolerance, max_iterations)
+        descend = tf.function(lambda start: _descend(of_data, start, tolerance, max_iterations), autograph=False)
+        first = descend(start)  # traced once for both
         # Where the gradient vanishes may be a saddle (a weight at 0 that should grow): a nudge leaves it for good, and
         # a minimum for the moment.
         nudge = _NUDGE * tf.random.stateless_normal(start.shape, [0, 0], dtype=dtype)
-        second = _descend(of_data, first.position * (1 + nudge) + nudge, tolerance, max_iterations)
+        second = descend(first.position * (1 + nudge) + nudge)
         values = [of_data(found.position)[0] for found in (first, second)]
         better = values[1] < values[0]
         position = tf.where(better, second.position, first.position)

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._autograph import traced_as_written
 from blendloss._custom_gradient import custom_gradient
 from blendloss._dtypes import initial, state_dtype
 from blendloss._reduction import accurate_mean, accurate_sum
@@ -109,6 +110,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         shape = () if self.channels is None else (self.channels,)
         return self.add_weight(name=name, shape=shape, initializer=initial(value))
 
+    @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any, *of_compile: Any) -> tf.Tensor:
         """The values, `[batch, ...]`, in `y_pred`'s dtype; arguments as of `Penalty`."""
         if of_compile:  # Keras gives sample weights, or None, to a loss that was compiled

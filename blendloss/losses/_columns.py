@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._autograph import traced_as_written
 from blendloss._serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._head import Head
@@ -77,6 +78,7 @@ class Columns(Configured):
             )
         return y_true, read
 
+    @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`."""
         return self.evaluate(*self.read(y_true, y_pred))

@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks
+from blendloss._autograph import traced_as_written
 from blendloss._serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._keys import as_lists, keys, picked, several, weight_at
@@ -84,6 +85,7 @@ class Head(Configured):
             return weights_of_several(sample_weight, self.output)
         return weight_at(sample_weight, self.output)
 
+    @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`."""
         return self.evaluate(*self.read(y_true, y_pred))

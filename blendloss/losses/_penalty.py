@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._autograph import traced_as_written
 from blendloss._custom_gradient import custom_gradient
 from blendloss._reduction import accurate_mean
 from blendloss._serialization import Configured
@@ -87,6 +88,7 @@ class Penalty(Configured, abc.ABC):
         """psi(r), elementwise; shape and dtype of `residual`."""
         return self.value_and_slope(residual)[1]
 
+    @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Mean of rho(y_pred - y_true) over the last axis.
 

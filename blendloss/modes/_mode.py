@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._autograph import traced_as_written
 from blendloss._serialization import Configured
 from blendloss._step import as_step
 
@@ -55,6 +56,7 @@ class Mode(Configured, abc.ABC):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         """The gating vector of `logits` `[..., K]`, float32 or float64: same shape and dtype, differentiable."""
 
+    @traced_as_written
     def __call__(self, logits: Any, step: Any = None, training: bool = True) -> tf.Tensor:
         """The gating vector.
 

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
+from blendloss._autograph import traced_as_written
 from blendloss._serialization import Configured, deserialize, register, serialize
 
 
@@ -60,6 +61,7 @@ class Schedule(Configured):
     rule: Callable[..., Any]
     arguments: Mapping[str, Any]
 
+    @traced_as_written
     def __call__(self, step: Any) -> tf.Tensor:
         """The value at `step`, float32 of shape `[]` or `[K]`."""
         return self.at(step, tf.float32)
