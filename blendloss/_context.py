@@ -28,6 +28,7 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
             "A plain `compile(loss=blend)` does neither. Received: step=None"
         )
     context = Context(None if step is None else as_step(step), _checks.boolean("training", training))
+    context = context._replace(one_hot=blend.mode.one_hot)
     if gate.needs_features:
         if features is None:
             raise ValueError(f"The gate {gate.name!r} chooses by features: pass `features=`. Received: None")

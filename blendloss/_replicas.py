@@ -7,6 +7,11 @@ from typing import Any
 import tensorflow as tf
 
 
+def is_replicated() -> bool:
+    """Whether there are other replicas."""
+    return _replica() is not None
+
+
 def sum_over_replicas(tensors: Any) -> Any:
     """A tensor, or each of a list of tensors, added up over the replicas."""
     replica = _replica()

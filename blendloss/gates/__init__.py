@@ -45,6 +45,7 @@ from blendloss.gates._network import Network
 from blendloss.gates._plateau import Plateau
 from blendloss.gates._residual_state import ResidualState
 from blendloss.gates._scheduled import Scheduled
+from blendloss.gates._score_matching import Efficiency, ScoreMatching
 from blendloss.gates._threshold import Threshold
 from blendloss.gates._uncertainty import Uncertainty
 
@@ -63,6 +64,7 @@ __all__ = [
     "CAGrad",
     "ConFIG",
     "Context",
+    "Efficiency",
     "Exp3",
     "Exp3S",
     "ExponentialFamily",
@@ -91,6 +93,7 @@ __all__ = [
     "ReLoBRaLo",
     "ResidualState",
     "Scheduled",
+    "ScoreMatching",
     "SmoothTchebycheff",
     "SoftAdapt",
     "Tchebycheff",

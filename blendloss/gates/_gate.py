@@ -27,6 +27,7 @@ class Context(NamedTuple):
         weighed: how much each element counts (mask times sample weight), `[N]`; None is all alike.
         values: the reduced losses, `[K]`, where the gate has `needs_values`; else None.
         features: what the caller gave as `features`, where the gate has `needs_features`; else None.
+        one_hot: whether the mode chooses one loss.
         gradients: the K losses' gradients, where the gate has `needs_gradients` and this is a training step; else None.
 
     Returns:
@@ -55,6 +56,7 @@ class Context(NamedTuple):
     values: tf.Tensor | None = None
     features: Any = None
     gradients: LossGradients | None = None
+    one_hot: bool = False
 
 
 class Gating(NamedTuple):

@@ -20,7 +20,7 @@ _LOG_CANDIDATES = [n * _LOG_STEP for n in range(20, -21, -1)]
 
 
 @cache
-def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+def normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
     """Midpoints of [0, 9] and their probabilities under |N(0, 1)|: half the line is enough for an odd slope."""
     points = (np.arange(_CELLS) + 0.5) * (_REACH / _CELLS)
     weights = np.exp(-0.5 * points**2)
@@ -39,7 +39,7 @@ def efficiency_at_normal(slope: Slope) -> float:
     Returns:
         The efficiency, in [0, 1]: 0 where psi vanishes on all but a null part of the line, or E psi^2 overflows.
     """
-    points, weights = _quadrature()
+    points, weights = normal_quadrature()
     psi = np.asarray(slope(tf.constant(points)))
     with np.errstate(over="ignore"):
         variance = weights @ psi**2

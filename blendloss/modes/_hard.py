@@ -44,6 +44,8 @@ class Hard(Mode):
         none.
     """
 
+    one_hot = True
+
     def __init__(self, estimator: Estimator | None = None, lazy: bool = True) -> None:
         estimator = StraightThrough() if estimator is None else estimator
         if not isinstance(estimator, Estimator):

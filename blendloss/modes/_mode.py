@@ -46,6 +46,8 @@ class Mode(Configured, abc.ABC):
     """
 
     lazy: bool = False
+    #: Whether the gating vector is one-hot.
+    one_hot: bool = False
 
     @property
     def needs_step(self) -> bool:

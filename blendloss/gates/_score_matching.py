@@ -1,0 +1,324 @@
+"""The gate whose weights give the estimate with the least variance."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss import _checks, _inputs
+from blendloss._replicas import is_replicated, sum_over_replicas
+from blendloss._score_moments import Slopes, Sums, bandwidth, normal_moments, slopes_of, sums_of
+from blendloss._serialization import register
+from blendloss._solvers._least_variance import least_variance
+from blendloss.gates._gate import Context, Gate, Gating
+
+_MEAN_LOG = -0.6351814227307392  # E log |Z| = -(Euler's gamma + log 2) / 2 for a normal Z
+_QUARTILE = 0.6744897501960817  # of |Z|: P(|Z| <= it) = 1/2
+_ALL_OF_THE_FIRST = 10  # calls update
+_SLOPE_AT_QUARTILE = 0.4286752734748466  # d P(|Z| > q c) / d log c at c = 1, up to its sign: 2 q phi(q)
+
+
+class Efficiency(NamedTuple):
+    """How much of the blend's precision a loss reaches by itself.
+
+    Args:
+        value: V(g) / V_k: the share of the examples that the blend would need to estimate as well; at most about 1.
+        standard_error: of `value`.
+
+    Returns:
+        The record itself.
+
+    Example:
+        >>> import blendloss as bl
+        >>> bl.gates.Efficiency(value=0.64, standard_error=0.01).value
+        0.64
+    """
+
+    value: float
+    standard_error: float
+
+
+class _Solution(NamedTuple):
+    """What the sums so far say.
+
+    Args:
+        shares: what each loss has of the mean curvature, g_k b_k, `[K]`; they sum to 1.
+        curvature: b, `[K]`.
+        precisions: 1 / V_k, `[K]`; 0 where a loss estimates nothing.
+    """
+
+    shares: Any
+    curvature: Any
+    precisions: Any
+
+
+class _Observed(NamedTuple):
+    """What a batch adds.
+
+    Args:
+        sums: of its residuals.
+        influence: the sum of the squared influences w phi_k, `[K]`.
+        log_size: sum w log |r| over the r that are not 0.
+        log_weight: sum w over these.
+        above: sum w over |u| > 0.6745.
+    """
+
+    sums: Sums
+    influence: Any
+    log_size: Any
+    log_weight: Any
+    above: Any
+
+
+@register
+class ScoreMatching(Gate):
+    """Weights that minimise the asymptotic variance of the estimate, whatever the noise.
+
+    For y = f(x) + e, an estimate with the slope psi_g = sum_k g_k psi_k has the variance, up to a factor that depends
+    on the design alone,
+
+        V(g) = g'Ag / (b'g)^2,    A = E psi psi',    b = E psi',    psi and psi' at u = r / c
+
+    and g* = argmin_{g >= 0} g'Ag / 2 - b'g reaches its least value over g >= 0. The same g* projects the noise's score
+    -p'/p on the cone of the slopes. So, in large samples, no loss of the blend and no fixed weights of them do better;
+    the units of the losses do not matter; and nothing can collapse, for no loss is minimised over its weight.
+
+    Each update adds the batch to sums that decay. Its residuals are counted in units of c, a running robust standard
+    deviation: log c moves to where half of the residuals are above 0.6745 c. b is a difference of slopes over
+    u - h ... u + h, h = 1.25 n^(-1/5), which is right for slopes with jumps, too. A and b are shrunk to those of normal
+    noise as if `prior` residuals of that kind had been seen: without data the weights are the best for normal noise.
+
+    The mode shares out the mean curvature s_k = g_k b_k, so that the blend has unit curvature in every mode, as r^2 / 2
+    has: L = c^2 sum_k (s_k / b_k) rho_k(r / c). `Soft()` uses g*; `Annealed` sharpens it; `Hard()` takes the loss with
+    the least V_k. A batch with a residual that is not finite, or whose sums overflow, changes nothing and is counted in
+    the variable `skipped`.
+
+    Args:
+        memory: how many training steps the sums remember, at least 1.
+        every: from how many steps to how many sums and weights are updated, at least 1; each of the first ten updates.
+        prior: how many residuals of normal noise the shrinkage counts as, at least 0.
+        examples: the number of different residuals that there are, where training goes round them again and again: it
+            bounds n, for h, the shrinkage and the standard errors. None is no bound.
+        held_out: whether training leaves the sums alone, which `observe` is then to update with residuals of examples
+            that the network does not train on. Residuals of an overfitted network are not the noise.
+        name: the layer's name.
+        dtype: of the sums; the program is solved in float64.
+
+    Returns:
+        `gating(context)` gives log s, the totals c^2 / b, and c. Each replica sees the sums of all, of which there are
+        K (K + 1) / 2 + 3 K + 5.
+
+    Raises:
+        TypeError: if a loss is no penalty, or an argument has the wrong type.
+        ValueError: if an argument is out of its range.
+
+    Example:
+        >>> import numpy as np, blendloss as bl
+        >>> gate = bl.gates.ScoreMatching(every=1)
+        >>> losses = {"squared": bl.losses.SquaredError(), "absolute": bl.losses.AbsoluteError()}
+        >>> blend = bl.Blend(losses, gate)
+        >>> draw = np.random.default_rng(0).laplace
+        >>> for step in range(20):
+        ...     value = blend(np.zeros([500, 1]), draw(size=[500, 1]), step=step)
+        >>> {name: round(each.value, 1) for name, each in gate.efficiencies().items()}
+        {'squared': 0.6, 'absolute': 1.0}
+
+    References:
+        Hyvarinen, "Estimation of Non-Normalized Statistical Models by Score Matching", JMLR 6 (2005); Feng, Kao, Xu and
+        Samworth, "Optimal convex M-estimation via score matching" (2024), arXiv:2403.16688; Huber, "Robust Estimation
+        of a Location Parameter" (1964), for V.
+
+    Deviations:
+        Feng et al. estimate the score without a parametric form and project it on decreasing functions; here the cone
+        is that of the given losses. The running sums, the shrinkage and the units are this library's.
+    """
+
+    needs_residual = True
+    needs_penalties = True
+    updates = True
+    meaning = "the weights give the least variance, and are not moved by the losses' sizes"
+
+    def __init__(
+        self,
+        *,
+        memory: float = 300.0,
+        every: int = 5,
+        prior: float = 20.0,
+        examples: int | None = None,
+        held_out: bool = False,
+        name: str | None = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.memory = _checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
+        self.every = _checks.integer("every", every, minimum=1)
+        self.prior = _checks.finite("prior", prior, minimum=0, dtype=self.compute_dtype)
+        self.examples = None if examples is None else _checks.integer("examples", examples, minimum=1)
+        self.held_out = _checks.boolean("held_out", held_out)
+
+    def create_state(self, k: int) -> None:
+        self._normal = normal_moments(self.penalties)
+        start = _solved(*(tf.constant(part) for part in self._normal))
+        self.calls = self.state("calls", dtype="int64")
+        self.scaled = self.state("scaled", dtype="int64")
+        self.log_scale = self.state("log_scale")
+        self.sums = Sums(
+            self.state("weight"),
+            self.state("weight_squared"),
+            self.state("slope", (k,)),
+            self.state("curvature", (k,)),
+            self.state("second", (k, k)),
+        )
+        self.influence = self.state("influence", (k,))
+        self.solution = _Solution(
+            *(self.state(name, (k,), np.asarray(part).tolist()) for name, part in start._asdict().items())
+        )
+        self.skipped = self.state("skipped", dtype="int64")
+
+    def gating(self, context: Context) -> Gating:
+        if context.training and not self.held_out:
+            self._update_when_due(context)
+        shares, curvatures, precisions = map(tf.convert_to_tensor, self.solution)
+        scale = tf.exp(tf.convert_to_tensor(self.log_scale))
+        total = scale**2 / tf.where(curvatures > 0, curvatures, tf.ones_like(curvatures))
+        return Gating(tf.math.log(precisions if context.one_hot else shares), total, scale)
+
+    def observe(self, residuals: Any, sample_weight: Any = None) -> None:
+        """Updates sums and weights with residuals that are given, of held-out examples, say.
+
+        Args:
+            residuals: y_pred - y_true, floating, any shape.
+            sample_weight: of the residuals' shape; None weighs all alike.
+        """
+        self._require_blend()
+        residuals = _inputs.floating("residuals", residuals)
+        weights = None if sample_weight is None else _inputs.real("sample_weight", sample_weight)
+        if weights is not None and not weights.shape.is_compatible_with(residuals.shape):
+            raise ValueError(
+                "`sample_weight` must have the shape of `residuals`. "
+                f"Received: shapes {weights.shape} and {residuals.shape}"
+            )
+        self._take(self._observed(residuals, weights))
+
+    def efficiencies(self) -> dict[str, Efficiency]:
+        """The efficiency V(g) / V_k of each loss by itself, by name; without residuals, that at normal noise."""
+        sums, influence = Sums(*map(tf.convert_to_tensor, self.sums)), np.asarray(self.influence, np.float64)
+        found = least_variance(*(part[tf.newaxis] for part in self._moments(sums)))
+        values = np.asarray(found.variance[0] / found.variances[0])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            errors = values * np.sqrt(influence / float(self._number(sums)))
+        return {name: Efficiency(float(v), float(e)) for name, v, e in zip(self.names, values, errors, strict=True)}
+
+    def _update_when_due(self, context: Context) -> None:
+        calls = tf.convert_to_tensor(self.calls)
+        self.calls.assign(calls + 1)
+        if self.every == 1:
+            self._take(self._observed(context.residual, context.weighed))
+            return
+        due = (calls < _ALL_OF_THE_FIRST) | (calls % self.every == 0)
+        # Replicas add up what they saw outside the branch: a collective must not stand in one.
+        shared = self._observed(context.residual, context.weighed) if is_replicated() else None
+
+        def update() -> tf.Tensor:
+            self._take(self._observed(context.residual, context.weighed) if shared is None else shared)
+            return due
+
+        tf.cond(due, update, lambda: due)
+
+    def _observed(self, residuals: tf.Tensor, weights: tf.Tensor | None) -> _Observed:
+        """What a batch adds to the sums, on all replicas."""
+        residual = tf.reshape(tf.cast(residuals, self.compute_dtype), [-1])
+        weight = tf.ones_like(residual)
+        if weights is not None:
+            weight = tf.reshape(tf.cast(weights, self.compute_dtype), [-1])
+            residual = tf.where(weight != 0, residual, tf.zeros_like(residual))
+        before = Sums(*map(tf.convert_to_tensor, self.sums))
+        u = residual * tf.exp(-tf.convert_to_tensor(self.log_scale))
+        slopes = slopes_of(self.penalties, u, bandwidth(self._number(before)))
+        size = tf.abs(residual)
+        there = tf.where(size > 0, weight, tf.zeros_like(weight))
+        log_size = tf.math.log(tf.where(size > 0, size, tf.ones_like(size)))
+        found = _Observed(
+            sums_of(slopes, weight),
+            tf.reduce_sum((weight[:, tf.newaxis] * self._influences(slopes, before)) ** 2, axis=0),
+            tf.reduce_sum(there * log_size),
+            tf.reduce_sum(there),
+            tf.reduce_sum(tf.where(tf.abs(u) > _QUARTILE, weight, tf.zeros_like(weight))),
+        )
+        return tf.nest.pack_sequence_as(found, sum_over_replicas(tf.nest.flatten(found)))
+
+    def _influences(self, slopes: Slopes, before: Sums) -> tf.Tensor:
+        """The influence of each residual on log V_k - log V(g), `[N, K]`, at the sums `before` it."""
+        second, curvature = (tf.cast(part, self.compute_dtype) for part in self._moments(before))
+        shares = tf.convert_to_tensor(self.solution.shares)
+        weights = tf.math.divide_no_nan(shares, tf.convert_to_tensor(self.solution.curvature))[:, tf.newaxis]
+        variance = tf.squeeze(tf.matmul(weights, second @ weights, transpose_a=True))
+        square = tf.linalg.diag_part(second)
+        of_each = tf.math.divide_no_nan(slopes.slope**2, square) - 2 * tf.math.divide_no_nan(
+            slopes.curvature, curvature
+        )
+        of_blend = tf.math.divide_no_nan((slopes.slope @ weights) ** 2, variance) - 2 * slopes.curvature @ weights
+        return of_each - of_blend
+
+    def _take(self, batch: _Observed) -> None:
+        """Adds a batch to the sums, and solves for the weights. The first batch gives the scale alone."""
+        before = Sums(*map(tf.convert_to_tensor, self.sums))
+        scaled, log_scale = tf.convert_to_tensor(self.scaled) > 0, tf.convert_to_tensor(self.log_scale)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(part)) for part in tf.nest.flatten(batch)])
+        starts, adds = finite & ~scaled & (batch.log_weight > 0), finite & scaled & (batch.sums.weight > 0)
+        kept = (1 - 1 / self.memory) ** self.every
+
+        def added(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+            return tf.where(adds, kept * old + new, old)
+
+        after = Sums(*map(added, before, batch.sums))
+        start = tf.math.divide_no_nan(batch.log_size, batch.log_weight) - _MEAN_LOG
+        above = tf.math.divide_no_nan(batch.above, batch.sums.weight)
+        # Newton's step to where half are above, of the size of the batch's part in the sums.
+        rate = tf.math.divide_no_nan(batch.sums.weight, after.weight)
+        log_scale = tf.where(adds, log_scale + rate * (above - 0.5) / _SLOPE_AT_QUARTILE, log_scale)
+        self.log_scale.assign(tf.where(starts, start, log_scale))
+        self.scaled.assign(tf.cast(scaled | starts, tf.int64))
+        for variable, value in zip(self.sums, after, strict=True):
+            variable.assign(value)
+        influence = tf.convert_to_tensor(self.influence)
+        mean = tf.math.divide_no_nan(batch.influence, batch.sums.weight_squared)
+        # Faster than the sums, as each is at the weights of its time. The first were those of normal noise.
+        moved = influence + tf.minimum(3 * rate, 1) * (mean - influence)
+        self.influence.assign(tf.where(adds & (before.weight > 0), moved, influence))
+        for variable, value in zip(self.solution, _solved(*self._moments(after)), strict=True):
+            variable.assign(tf.cast(value, self.compute_dtype))
+        self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(~finite, tf.int64))
+
+    def _number(self, sums: Sums) -> tf.Tensor:
+        """How many residuals of equal weight the sums amount to, bounded by the number of different ones."""
+        number = tf.math.divide_no_nan(sums.weight**2, sums.weight_squared)
+        return number if self.examples is None else tf.minimum(number, tf.cast(self.examples, number.dtype))
+
+    def _moments(self, sums: Sums) -> tuple[tf.Tensor, tf.Tensor]:
+        """A `[K, K]` and b `[K]`, float64: of the sums, shrunk to those of normal noise."""
+        number = tf.cast(self._number(sums), tf.float64)
+        share = tf.where(number > 0, number / (number + self.prior), tf.zeros_like(number))
+        seen = (
+            tf.math.divide_no_nan(*pair) for pair in ((sums.second, sums.weight_squared), (sums.curvature, sums.weight))
+        )
+        of_data = (share * tf.cast(part, tf.float64) for part in seen)
+        return tuple(part + (1 - share) * normal for part, normal in zip(of_data, self._normal, strict=True))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "memory": self.memory,
+            "every": self.every,
+            "prior": self.prior,
+            "examples": self.examples,
+            "held_out": self.held_out,
+        }
+
+
+def _solved(second: tf.Tensor, curvature: tf.Tensor) -> _Solution:
+    """The shares of the mean curvature and the precisions that A `[K, K]` and b `[K]` give."""
+    found = least_variance(second[tf.newaxis], curvature[tf.newaxis])
+    return _Solution(found.weights[0] * curvature, curvature, 1 / found.variances[0])
