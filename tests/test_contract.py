@@ -59,6 +59,8 @@ WITHOUT_ROW = (
         "keras.HeldOut",
         "look_ahead_gradient",
         "losses.AddedLoss",
+        "losses.m_estimators",
+        "gates.Efficiency",
         "gates.LossGradients",
     }
 )

@@ -12,6 +12,7 @@ from blendloss.losses._geman_mcclure import GemanMcClure
 from blendloss.losses._head import Head
 from blendloss.losses._huber import Huber
 from blendloss.losses._log_cosh import LogCosh
+from blendloss.losses._m_estimators import m_estimators
 from blendloss.losses._penalty import Penalty
 from blendloss.losses._pseudo_huber import PseudoHuber
 from blendloss.losses._quantile import Quantile
@@ -38,4 +39,5 @@ __all__ = [
     "SquaredError",
     "Tukey",
     "Welsch",
+    "m_estimators",
 ]
