@@ -34,7 +34,7 @@ device = problems.device
 
 
 def _blends() -> dict[str, Callable[[], Any]]:
-    """Gates and modes, of two losses; and of eight."""
+    """Gates and modes, of two losses; and of six and eight."""
     import blendloss as bl
 
     crossfade = {"schedule": bl.schedules.linear(0.0, 1.0, steps=10_000)}
@@ -51,6 +51,8 @@ def _blends() -> dict[str, Callable[[], Any]]:
         "learned, soft": lambda: blend(bl.gates.Learned()),
         "learned, annealed, Gumbel": lambda: blend(bl.gates.Learned(), bl.modes.Annealed(cooling, seed=0)),
         "learned, hard, straight-through": lambda: blend(bl.gates.Learned(), bl.modes.Hard()),
+        "fixed, soft, K = 6": lambda: blend(bl.gates.Fixed([1 / 6] * 6), losses=6),
+        "score matching, soft, K = 6": lambda: blend(bl.gates.ScoreMatching(), losses=6),
         "learned, soft, K = 8": lambda: blend(bl.gates.Learned(), losses=8),
     }
 

@@ -65,6 +65,9 @@ def diagnosis_of(blend: Blend, reading: Reading | None, step: Any, held_out: boo
     excuse = "the weights follow the loss on data that was held out" if held_out else gate.meaning
     if len(names) == 1:
         return Diagnosis(False, shares, "Nothing to diagnose: there is one loss.")
+    report = gate.report()
+    if report is not None:
+        return Diagnosis(False, shares, report)
     if not gate.trainable_variables:
         return Diagnosis(False, shares, f"Nothing to diagnose: the {who} does not train.")
     if excuse is not None:

@@ -42,7 +42,7 @@ BASES = {
     "gates.regularizers.Regularizer",
     "gates.statistics.Statistic",
 }
-RECORDS = {"gates.Context", "gates.Gating", "BlendedGradients", "Diagnosis", "GateFit", "Reading"}
+RECORDS = {"gates.Context", "gates.Efficiency", "gates.Gating", "BlendedGradients", "Diagnosis", "GateFit", "Reading"}
 WITHOUT_ROW = (
     BASES
     | RECORDS
@@ -57,10 +57,10 @@ WITHOUT_ROW = (
         "keras.CollapseMonitor",
         "keras.GateHistory",
         "keras.HeldOut",
+        "keras.ResidualMonitor",
         "look_ahead_gradient",
         "losses.AddedLoss",
         "losses.m_estimators",
-        "gates.Efficiency",
         "gates.LossGradients",
     }
 )

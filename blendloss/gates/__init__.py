@@ -45,7 +45,8 @@ from blendloss.gates._network import Network
 from blendloss.gates._plateau import Plateau
 from blendloss.gates._residual_state import ResidualState
 from blendloss.gates._scheduled import Scheduled
-from blendloss.gates._score_matching import Efficiency, ScoreMatching
+from blendloss.gates._score_matching import ScoreMatching
+from blendloss.gates._score_report import Efficiency
 from blendloss.gates._threshold import Threshold
 from blendloss.gates._uncertainty import Uncertainty
 

@@ -224,6 +224,10 @@ class Gate(SavesSeeds, abc.ABC):
         """
         return None
 
+    def report(self) -> str | None:
+        """What the gate has to say of its own weights, in words, for `Blend.diagnose`; None is nothing."""
+        return None
+
     def observe_progress(self, values: Any) -> None:
         """Tells a gate that `needs_progress` the losses of the step's batch after the update; `BlendedModel` does it.
 

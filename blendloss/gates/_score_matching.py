@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,40 +14,14 @@ from blendloss._score_moments import Slopes, Sums, bandwidth, normal_moments, sl
 from blendloss._serialization import register
 from blendloss._solvers._least_variance import least_variance
 from blendloss.gates._gate import Context, Gate, Gating
+from blendloss.gates._score_report import Efficiency, asymmetry, best_by_itself, efficiencies, shifts
 
-_MEAN_LOG = -0.6351814227307392  # E log |Z| = -(Euler's gamma + log 2) / 2 for a normal Z
+_MEAN_LOG = -(np.euler_gamma + math.log(2)) / 2  # E log |Z| for a normal Z
 _QUARTILE = 0.6744897501960817  # of |Z|: P(|Z| <= it) = 1/2
 _ALL_OF_THE_FIRST = 10  # calls update
-_SLOPE_AT_QUARTILE = 0.4286752734748466  # d P(|Z| > q c) / d log c at c = 1, up to its sign: 2 q phi(q)
-
-
-class Efficiency(NamedTuple):
-    """How much of the blend's precision a loss reaches by itself.
-
-    Args:
-        value: V(g) / V_k: the share of the examples that the blend would need to estimate as well; at most about 1.
-        standard_error: of `value`.
-
-    Returns:
-        The record itself.
-
-    Raises:
-        Nothing.
-
-    Example:
-        >>> import blendloss as bl
-        >>> bl.gates.Efficiency(value=0.64, standard_error=0.01).value
-        0.64
-
-    References:
-        none.
-
-    Deviations:
-        none.
-    """
-
-    value: float
-    standard_error: float
+_SLOPE_AT_QUARTILE = (
+    math.sqrt(2 / math.pi) * _QUARTILE * math.exp(-(_QUARTILE**2) / 2)
+)  # -d P(|Z| > q c) / d log c at c = 1
 
 
 class _Solution(NamedTuple):
@@ -166,12 +141,13 @@ class ScoreMatching(Gate):
         self.prior = _checks.finite("prior", prior, minimum=0, dtype=self.compute_dtype)
         self.examples = None if examples is None else _checks.integer("examples", examples, minimum=1)
         self.held_out = _checks.boolean("held_out", held_out)
+        self.shown = False  # whether something shows it residuals
 
     def create_state(self, k: int) -> None:
         self._normal = normal_moments(self.penalties)
         start = _solved(*(tf.constant(part) for part in self._normal))
         self.calls = self.state("calls", dtype="int64")
-        self.scaled = self.state("scaled", dtype="int64")
+        self.batch = self.state("batch")
         self.log_scale = self.state("log_scale")
         self.sums = Sums(
             self.state("weight"),
@@ -181,12 +157,19 @@ class ScoreMatching(Gate):
             self.state("second", (k, k)),
         )
         self.influence = self.state("influence", (k,))
-        self.solution = _Solution(
-            *(self.state(name, (k,), np.asarray(part).tolist()) for name, part in start._asdict().items())
-        )
+        named = zip(("shares", "mean_curvature", "precisions"), start, strict=True)
+        self.solution = _Solution(*(self.state(name, (k,), np.asarray(part).tolist()) for name, part in named))
         self.skipped = self.state("skipped", dtype="int64")
+        any_number = tf.TensorSpec([None], self.compute_dtype)
+        # Eager calls run it as a graph, too: hundreds of small operations are ten times faster so.
+        self._traced = tf.function(self._add, [any_number, any_number], autograph=False)
 
     def gating(self, context: Context) -> Gating:
+        if context.training and self.held_out and not self.shown:
+            raise ValueError(
+                f"The gate {self.name!r} learns from held-out residuals alone, and nothing shows it any: call "
+                "`gate.observe(residuals)` first, or give `fit` a `keras.ResidualMonitor`. Received: held_out=True"
+            )
         if context.training and not self.held_out:
             self._update_when_due(context)
         shares, curvatures, precisions = map(tf.convert_to_tensor, self.solution)
@@ -209,43 +192,60 @@ class ScoreMatching(Gate):
                 "`sample_weight` must have the shape of `residuals`. "
                 f"Received: shapes {weights.shape} and {residuals.shape}"
             )
-        self._take(self._observed(residuals, weights))
+        self.shown = True
+        self._update(residuals, weights)
 
     def efficiencies(self) -> dict[str, Efficiency]:
         """The efficiency V(g) / V_k of each loss by itself, by name; without residuals, that at normal noise."""
-        sums, influence = Sums(*map(tf.convert_to_tensor, self.sums)), np.asarray(self.influence, np.float64)
-        found = least_variance(*(part[tf.newaxis] for part in self._moments(sums)))
-        values = np.asarray(found.variance[0] / found.variances[0])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            errors = values * np.sqrt(influence / float(self._number(sums)))
-        return {name: Efficiency(float(v), float(e)) for name, v, e in zip(self.names, values, errors, strict=True)}
+        found = efficiencies(
+            *self._moments(self._sums()), np.asarray(self.influence), float(self._number(self._sums()))
+        )
+        return dict(zip(self.names, found, strict=True))
+
+    def report(self) -> str:
+        """The loss that is the best by itself, what the blend gains over it, and a warning of asymmetric residuals."""
+        sums = self._sums()
+        if not float(sums.weight):
+            return f"The gate {self.name!r} has seen no residuals yet: its weights are those for normal noise."
+        moved = shifts(*self._moments(sums), np.asarray(sums.slope / sums.weight), float(self._number(sums)))
+        return " ".join([best_by_itself(self.efficiencies()), *asymmetry(self.names, *moved)])
+
+    def _sums(self) -> Sums:
+        return Sums(*map(tf.convert_to_tensor, self.sums))
 
     def _update_when_due(self, context: Context) -> None:
         calls = tf.convert_to_tensor(self.calls)
         self.calls.assign(calls + 1)
-        if self.every == 1:
-            self._take(self._observed(context.residual, context.weighed))
-            return
         due = (calls < _ALL_OF_THE_FIRST) | (calls % self.every == 0)
-        # Replicas add up what they saw outside the branch: a collective must not stand in one.
-        shared = self._observed(context.residual, context.weighed) if is_replicated() else None
+        if is_replicated():  # neither a collective nor an update of a variable on all replicas may stand in a branch
+            self._take(self._observed(*self._flat(context.residual, context.weighed)), due)
+        elif self.every == 1:
+            self._update(context.residual, context.weighed)
+        else:
+            tf.cond(due, lambda: self._update(context.residual, context.weighed), lambda: None)
 
-        def update() -> tf.Tensor:
-            self._take(self._observed(context.residual, context.weighed) if shared is None else shared)
-            return due
+    def _update(self, residuals: Any, weights: Any) -> None:
+        """Adds residuals with their weights, of any shape, to the sums, and solves for the weights of the losses."""
+        update = self._traced if tf.executing_eagerly() else self._add
+        update(*self._flat(residuals, weights))
 
-        tf.cond(due, update, lambda: due)
-
-    def _observed(self, residuals: tf.Tensor, weights: tf.Tensor | None) -> _Observed:
-        """What a batch adds to the sums, on all replicas."""
+    def _flat(self, residuals: Any, weights: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        """Residuals and weights, `[N]`; what has no weight is 0."""
         residual = tf.reshape(tf.cast(residuals, self.compute_dtype), [-1])
-        weight = tf.ones_like(residual)
-        if weights is not None:
-            weight = tf.reshape(tf.cast(weights, self.compute_dtype), [-1])
-            residual = tf.where(weight != 0, residual, tf.zeros_like(residual))
-        before = Sums(*map(tf.convert_to_tensor, self.sums))
+        if weights is None:
+            return residual, tf.ones_like(residual)
+        weight = tf.reshape(tf.cast(weights, self.compute_dtype), [-1])
+        return tf.where(weight != 0, residual, tf.zeros_like(residual)), weight
+
+    def _add(self, residual: tf.Tensor, weight: tf.Tensor) -> None:
+        self._take(self._observed(residual, weight), tf.constant(True))
+
+    def _observed(self, residual: tf.Tensor, weight: tf.Tensor) -> _Observed:
+        """What a batch adds to the sums, on all replicas."""
+        before = self._sums()
         u = residual * tf.exp(-tf.convert_to_tensor(self.log_scale))
-        slopes = slopes_of(self.penalties, u, bandwidth(self._number(before)))
+        number = self._bounded(self._number(before) + tf.convert_to_tensor(self.batch))
+        slopes = slopes_of(self.penalties, u, bandwidth(number))
         size = tf.abs(residual)
         there = tf.where(size > 0, weight, tf.zeros_like(weight))
         log_size = tf.math.log(tf.where(size > 0, size, tf.ones_like(size)))
@@ -271,12 +271,13 @@ class ScoreMatching(Gate):
         of_blend = tf.math.divide_no_nan((slopes.slope @ weights) ** 2, variance) - 2 * slopes.curvature @ weights
         return of_each - of_blend
 
-    def _take(self, batch: _Observed) -> None:
-        """Adds a batch to the sums, and solves for the weights. The first batch gives the scale alone."""
-        before = Sums(*map(tf.convert_to_tensor, self.sums))
-        scaled, log_scale = tf.convert_to_tensor(self.scaled) > 0, tf.convert_to_tensor(self.log_scale)
+    def _take(self, batch: _Observed, due: tf.Tensor) -> None:
+        """Adds a batch to the sums where it is `due`, and solves for the weights. The first gives the scale alone."""
+        before = self._sums()
+        scaled, log_scale = tf.convert_to_tensor(self.batch) > 0, tf.convert_to_tensor(self.log_scale)
         finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(part)) for part in tf.nest.flatten(batch)])
-        starts, adds = finite & ~scaled & (batch.log_weight > 0), finite & scaled & (batch.sums.weight > 0)
+        taken = finite & due
+        starts, adds = taken & ~scaled & (batch.log_weight > 0), taken & scaled & (batch.sums.weight > 0)
         kept = (1 - 1 / self.memory) ** self.every
 
         def added(old: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
@@ -289,7 +290,7 @@ class ScoreMatching(Gate):
         rate = tf.math.divide_no_nan(batch.sums.weight, after.weight)
         log_scale = tf.where(adds, log_scale + rate * (above - 0.5) / _SLOPE_AT_QUARTILE, log_scale)
         self.log_scale.assign(tf.where(starts, start, log_scale))
-        self.scaled.assign(tf.cast(scaled | starts, tf.int64))
+        self.batch.assign(tf.where(starts | adds, _number(batch.sums), tf.convert_to_tensor(self.batch)))
         for variable, value in zip(self.sums, after, strict=True):
             variable.assign(value)
         influence = tf.convert_to_tensor(self.influence)
@@ -299,11 +300,13 @@ class ScoreMatching(Gate):
         self.influence.assign(tf.where(adds & (before.weight > 0), moved, influence))
         for variable, value in zip(self.solution, _solved(*self._moments(after)), strict=True):
             variable.assign(tf.cast(value, self.compute_dtype))
-        self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(~finite, tf.int64))
+        self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(due & ~finite, tf.int64))
 
     def _number(self, sums: Sums) -> tf.Tensor:
         """How many residuals of equal weight the sums amount to, bounded by the number of different ones."""
-        number = tf.math.divide_no_nan(sums.weight**2, sums.weight_squared)
+        return self._bounded(_number(sums))
+
+    def _bounded(self, number: tf.Tensor) -> tf.Tensor:
         return number if self.examples is None else tf.minimum(number, tf.cast(self.examples, number.dtype))
 
     def _moments(self, sums: Sums) -> tuple[tf.Tensor, tf.Tensor]:
@@ -325,6 +328,10 @@ class ScoreMatching(Gate):
             "examples": self.examples,
             "held_out": self.held_out,
         }
+
+
+def _number(sums: Sums) -> tf.Tensor:
+    return tf.math.divide_no_nan(sums.weight**2, sums.weight_squared)
 
 
 def _solved(second: tf.Tensor, curvature: tf.Tensor) -> _Solution:

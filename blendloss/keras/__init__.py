@@ -5,5 +5,6 @@ from blendloss.keras._collapse_monitor import CollapseMonitor
 from blendloss.keras._gate_history import GateHistory
 from blendloss.keras._held_out import HeldOut
 from blendloss.keras._metric_monitor import MetricMonitor
+from blendloss.keras._residual_monitor import ResidualMonitor
 
-__all__ = ["BlendedModel", "CollapseMonitor", "GateHistory", "HeldOut", "MetricMonitor"]
+__all__ = ["BlendedModel", "CollapseMonitor", "GateHistory", "HeldOut", "MetricMonitor", "ResidualMonitor"]

@@ -62,6 +62,7 @@ GATES = {
     "residual-state": lambda: bl.gates.ResidualState(
         bl.gates.statistics.QuantileAbsolute(0.9), [1.0, 2.0], width=1.0, memory=10
     ),
+    "score-matching": lambda: bl.gates.ScoreMatching(every=2),
     "imtl-l": lambda: bl.gates.IMTLL(),
     "random": lambda: bl.gates.Random(seed=0),
 }

@@ -104,7 +104,7 @@ def test_one_trace_over_a_thousand_changes(gate, mode):
 # Lazy
 
 
-@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("gate", [gate for gate in GATES if gate != "score-matching"])  # of penalties alone
 def test_lazy_hard_under_xla_with_a_batch_known_at_run_time_only(gate):
     blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": "huber", "mae": "mae"}, GATES[gate](), bl.modes.Hard())
 

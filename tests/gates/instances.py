@@ -62,6 +62,7 @@ GATES: list[tuple[str, int, Callable[[], gates.Gate]]] = [  # id, K, factory
         (f"residual-state-{name}", 3, lambda s=s: gates.ResidualState(s, [0.5, 1.5], width=0.5, memory=7))
         for name, s in STATISTICS
     ),
+    ("score-matching", 3, lambda: gates.ScoreMatching(memory=7, every=2)),
     ("grad-norm", 3, lambda: gates.GradNorm(form="softmax")),
     ("lr-annealing", 3, lambda: gates.LRAnnealing(every=2)),
     ("ntk", 3, lambda: gates.NTK(every=1)),

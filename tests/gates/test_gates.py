@@ -54,7 +54,7 @@ def test_everything_public_has_a_golden_row():
     rooms = [gates, *(getattr(gates, name) for name in gates.__all__ if inspect.ismodule(getattr(gates, name)))]
     public = [getattr(room, name) for room in rooms for name in room.__all__]
     made = {subject.__name__ for subject in public if inspect.isclass(subject) and not inspect.isabstract(subject)}
-    assert covered == made - {"Context", "Gating", "LossGradients"}
+    assert covered == made - {"Context", "Efficiency", "Gating", "LossGradients"}
 
 
 @every_gate
@@ -82,6 +82,8 @@ def test_every_mode_keeps_the_total(k, make, mode):
     weights = reading.weights.numpy()
     assert weights.shape == (k,)
     assert (weights >= 0).all()
+    if isinstance(gate, gates.ScoreMatching):  # of the curvature, in units of the scale
+        weights = weights * gate.solution.curvature.numpy() / np.exp(2 * gate.log_scale.numpy())
     np.testing.assert_allclose(weights.astype(np.float64).sum(), total, rtol=ROUNDING)
     if isinstance(mode, bl.modes.Hard):
         np.testing.assert_allclose(np.sort(weights)[-1], total, rtol=ROUNDING)
@@ -137,6 +139,11 @@ KEPT = {
     gates.Plateau: ["stage", "waited", "cooling", "best"],
     gates.Threshold: ["stage", "waited", "cooling"],
     gates.ResidualState: ["means", "weight", "skipped"],
+    gates.ScoreMatching: [
+        *("calls", "batch", "log_scale"),
+        *("weight", "weight_squared", "slope", "curvature", "second", "influence"),
+        *("shares", "mean_curvature", "precisions", "skipped"),
+    ],
 }
 
 
@@ -161,7 +168,8 @@ def test_only_a_training_step_of_an_updating_gate_changes_state(k, make):
         np.testing.assert_array_equal(a, b)
     logits_of(gate, 4, RESIDUALS[1], training=True)  # in which a gate that weighs anew every second step does
     changed = any((a != b).any() for a, b in zip(before, state_of(gate), strict=True))
-    keeps = isinstance(gate, (gates.ResidualState, gates.GradientGate)) and not isinstance(gate, gates.GradDrop)
+    keeping = (gates.ResidualState, gates.ScoreMatching, gates.GradientGate)
+    keeps = isinstance(gate, keeping) and not isinstance(gate, gates.GradDrop)
     assert changed == gate.updates == keeps
 
 

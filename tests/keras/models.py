@@ -34,6 +34,7 @@ GATES = {
     "outlier-share": lambda: bl.gates.ResidualState(STATISTICS.OutlierShare(2.0), [0.05, 0.2], width=0.1),
     "kurtosis": lambda: bl.gates.ResidualState(STATISTICS.Kurtosis(), [3.0, 6.0], width=1.0),
     "stagnation": lambda: bl.gates.ResidualState(STATISTICS.Stagnation(), [0.9, 1.0], width=0.1),
+    "score-matching": lambda: bl.gates.ScoreMatching(memory=20, every=3),
     "imtl-l": lambda: bl.gates.IMTLL(),
     "geometric-mean": lambda: bl.gates.GeometricMean(),
     "smooth-tchebycheff": lambda: bl.gates.SmoothTchebycheff(0.5, warmup=4, averaging=8),

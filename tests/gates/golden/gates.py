@@ -117,4 +117,22 @@ GATES = [
         [1.0, 0.0],
         residuals=[[-3.0, 1.0]],
     ),
+    Row(  # the best for normal noise: the squared error, of curvature 2
+        "score-matching-unseen",
+        lambda: gates.ScoreMatching(),
+        [0.5, 0, 0],
+    ),
+    Row(
+        # The first batch gives log c = -E log |Z| = (gamma + log 2) / 2. Then u^2 = 0.28 is less than the variance of
+        # the median by a window of 1.25, (1 / 0.8)^2, and the slopes are collinear. Newton's step for none of half
+        # above q = 0.6745, the quartile: -0.5 / (2 q phi(q)). Weights c^2 / 2 and none.
+        "score-matching",
+        lambda: gates.ScoreMatching(prior=0.0),
+        [
+            exp(0.5772156649015329 + log(2) - sqrt(2 * pi) * exp(0.6744897501960817**2 / 2) / (2 * 0.6744897501960817))
+            / 2,
+            0,
+        ],
+        residuals=[[1.0, -1.0], [1.0, -1.0]],
+    ),
 ]

@@ -1,0 +1,442 @@
+"""`ScoreMatching`: the program, exact properties, known laws; scale, masks, weights, modes and replicas."""
+
+import itertools
+import math
+
+import keras
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+import tensorflow as tf
+
+import blendloss as bl
+from blendloss._score_moments import normal_moments
+from blendloss._solvers._least_variance import least_variance
+from tests.executions import EXECUTIONS
+
+L = bl.losses
+
+
+def program(second, curvature):
+    """`least_variance` of one problem, as arrays."""
+    found = least_variance(tf.constant(second[np.newaxis]), tf.constant(curvature[np.newaxis]))
+    return tuple(np.asarray(part)[0] for part in found)
+
+
+def shown(residuals, losses=None, times=1, mode=None, **named):
+    """A blend whose gate has seen `residuals` so often, after once for its scale."""
+    blend = bl.Blend(losses or L.m_estimators(), bl.gates.ScoreMatching(**named), mode)
+    for _ in range(times + 1):
+        blend.gate.observe(residuals)
+    return blend
+
+
+def efficiencies(blend):
+    return {name: each.value for name, each in blend.gate.efficiencies().items()}
+
+
+def quantiles(law, n=20_001):
+    """The law itself, as n equally likely residuals."""
+    return law.ppf((np.arange(n) + 0.5) / n)
+
+
+# The program
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_program_is_scipys(seed):
+    random = np.random.default_rng(seed)
+    k = int(random.integers(1, 8))
+    slopes = random.normal(size=(30, k)) + random.normal(size=(30, 1))
+    second, curvature = slopes.T @ slopes / 30, random.uniform(0.1, 2.0, k)
+    weights, variance, variances = program(second, curvature)
+    root = np.linalg.cholesky(second).T
+    expected, _ = scipy.optimize.nnls(root, np.linalg.solve(root.T, curvature))
+    np.testing.assert_allclose(weights, expected / (curvature @ expected), rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(variance, 1 / (curvature @ expected), rtol=1e-9)
+    np.testing.assert_allclose(variances, np.diag(second) / curvature**2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_loss_and_no_mixture_does_better_on_any_sample(seed):
+    random = np.random.default_rng(seed)
+    slopes = np.abs(random.standard_cauchy((5, 6))) * random.normal(size=(5, 6))  # fewer rows than losses: singular
+    second, curvature = slopes.T @ slopes, random.uniform(-0.5, 2.0, 6)
+    _, variance, variances = program(second, curvature)
+    assert variance <= variances.min() * (1 + 1e-9)
+    for mixed in random.dirichlet(np.full(6, 0.3), 2000) * (curvature > 0):
+        assert variance <= (mixed @ second @ mixed) / (mixed @ curvature) ** 2 * (1 + 1e-9)
+
+
+def test_the_units_and_the_order_of_the_losses_do_not_matter():
+    random = np.random.default_rng(0)
+    slopes = random.normal(size=(50, 5)) + random.normal(size=(50, 1))
+    second, curvature = slopes.T @ slopes, random.uniform(0.1, 1.0, 5)
+    weights, variance, _ = program(second, curvature)
+    units, order = np.array([1e-8, 1.0, 3.0, 1e4, 1e8]), random.permutation(5)
+    scaled, same, _ = program(second * np.outer(units, units), curvature * units)
+    np.testing.assert_allclose(scaled * units, weights, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(same, variance, rtol=1e-12)
+    moved, same, _ = program(second[np.ix_(order, order)], curvature[order])
+    np.testing.assert_allclose(moved, weights[order], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(same, variance, rtol=1e-12)
+
+
+def test_a_loss_that_estimates_nothing_is_left_out():
+    weights, variance, variances = program(np.diag([1.0, 0.0, 4.0, 1.0]), np.array([1.0, 0.0, -1.0, 0.0]))
+    np.testing.assert_array_equal(weights, [1, 0, 0, 0])
+    assert variance == 1
+    np.testing.assert_array_equal(variances, [1, np.inf, np.inf, np.inf])
+
+
+def test_where_no_loss_estimates_anything_there_are_no_weights():
+    weights, variance, _ = program(np.eye(2), np.array([-1.0, 0.0]))
+    assert (weights == 0).all()
+    assert np.isinf(variance)
+
+
+def test_moments_of_normal_noise():
+    second, curvature = normal_moments([L.SquaredError(), L.AbsoluteError(), L.Quantile(0.9)])
+    root = math.sqrt(2 / math.pi)
+    # psi of the quantile loss is 0.1 above 0 and -0.9 below, or the other way round: its mean square is 0.41.
+    np.testing.assert_allclose(np.diag(second), [4, 1, 0.41], rtol=1e-6)
+    np.testing.assert_allclose(second[0, 1], 2 * root, rtol=1e-6)
+    np.testing.assert_allclose(curvature, [2, root, root / 2], rtol=1e-6)
+
+
+# Known laws
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        # Efficiency of each loss over that of the best in the cone; by quadrature, of slopes in units of 1.4826 MAD.
+        pytest.param(scipy.stats.norm(), {"squared": 1.0, "huber": 0.95, "absolute": 2 / math.pi}, id="normal"),
+        pytest.param(scipy.stats.norm(scale=1e4), {"squared": 1.0, "tukey": 0.95, "cauchy": 0.95}, id="wide-normal"),
+    ],
+)
+def test_efficiencies_at_normal_noise(law, expected):
+    found = efficiencies(shown(quantiles(law), times=2, prior=0.0, dtype="float64"))
+    for name, value in expected.items():
+        # The window of 1.25 n^(-1/5) = 0.17 smooths the median's density by h^2 / 6.
+        np.testing.assert_allclose(found[name], value, rtol=0.01)
+
+
+def test_laplace_noise_comes_down_to_the_median():
+    """The window of 1.25 n^(-1/5) = 0.095 flattens the peak of the density: b by 5 %, the variance by 10 %."""
+    found = efficiencies(shown(quantiles(scipy.stats.laplace(), 400_001), times=2, prior=0.0, dtype="float64"))
+    assert found["absolute"] > 0.95
+    np.testing.assert_allclose(found["squared"] / found["absolute"], 0.5, rtol=0.12)
+
+
+def test_logistic_noise_reaches_fishers_bound():
+    """Its score tanh(x / 2) is the slope of log-cosh of that scale; the information is 1/3."""
+    x = quantiles(scipy.stats.logistic())
+    scale = 1.4826022185056018 * np.median(np.abs(x))
+    losses = {"mse": L.SquaredError(), "score": L.LogCosh(2 / scale), "mae": L.AbsoluteError()}
+    blend = shown(x, losses, times=30, prior=0.0, dtype="float64")
+    shares = dict(zip(blend.names, blend.gate.solution.shares.numpy(), strict=True))
+    assert shares["score"] > 0.97
+    c = math.exp(float(blend.gate.log_scale))
+    np.testing.assert_allclose(c, scale, rtol=1e-3)
+    variance = c**2 / float(blend.gate.solution.precisions[1])
+    np.testing.assert_allclose(variance, 3.0, rtol=0.01)  # 1 / information
+
+
+def population(law):
+    """V_k over the least V of all but the absolute error, by quadrature; slopes in units of 1.4826 MAD."""
+    penalties = {
+        **{"squared": L.SquaredError(), "huber": L.Huber.tuned(0.95), "huber_0.4": L.Huber(0.4)},
+        **{"cauchy": L.Cauchy.tuned(0.95), "cauchy_1": L.Cauchy(1.0), "tukey": L.Tukey.tuned(0.95)},
+        "absolute": L.AbsoluteError(),
+    }
+    x = quantiles(law, 400_001)
+    u = x / (1.4826022185056018 * np.median(np.abs(x)))
+    slopes = np.stack([penalty.slope(tf.constant(u)).numpy() for penalty in penalties.values()], axis=-1)
+    differences = [(p.slope(u + 0.01) - p.slope(u - 0.01)).numpy().mean() / 0.02 for p in penalties.values()]
+    second, curvature = slopes.T @ slopes / len(u), np.stack(differences)
+    _, _, variances = program(second, curvature)
+    _, variance, _ = program(second[:-1, :-1], curvature[:-1])
+    return dict(zip(penalties, variances / variance, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("law", "expected"),
+    [
+        (
+            scipy.stats.norm(),
+            {"squared": 1.00, "huber": 1.053, "absolute": math.pi / 2, "cauchy": 1.053, "tukey": 1.053},
+        ),
+        (scipy.stats.t(3), {"squared": 1.94, "huber": 1.05, "absolute": 1.25, "cauchy": 1.03, "tukey": 1.04}),
+        (scipy.stats.cauchy(), {"huber": 1.67, "absolute": 1.20, "cauchy": 1.39, "tukey": 1.33, "cauchy_1": 1.002}),
+        (scipy.stats.laplace(), {"squared": 1.79, "huber": 1.28, "cauchy": 1.23, "tukey": 1.29}),
+    ],
+    ids=["normal", "t3", "cauchy", "laplace"],
+)
+def test_population_table(law, expected):
+    """To what 400,000 draws of heavy tails tell, 2 %."""
+    found = population(law)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=0.02, err_msg=name)
+
+
+# The running sums
+
+
+def test_before_any_residual_the_weights_are_those_for_normal_noise():
+    blend = bl.Blend(L.m_estimators(), bl.gates.ScoreMatching())
+    shares = blend.gate.solution.shares.numpy()
+    np.testing.assert_allclose(shares, [1, 0, 0, 0, 0, 0, 0], atol=1e-6)
+    assert math.isnan(blend.gate.efficiencies()["huber"].standard_error)
+    assert "has seen no residuals yet" in str(blend.diagnose())
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1.0, 1e6])
+def test_the_units_of_the_residuals_do_not_matter(unit):
+    residuals = np.random.default_rng(0).standard_t(3, size=2000)
+    one, other = (shown(residuals * factor, times=5) for factor in (1.0, unit))
+    np.testing.assert_allclose(other.gate.solution.shares, one.gate.solution.shares, atol=1e-4)
+    np.testing.assert_allclose(other.gate.log_scale - math.log(unit), one.gate.log_scale, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "mode", [bl.modes.Soft(), bl.modes.Annealed(0.3), bl.modes.Hard()], ids=["soft", "annealed", "hard"]
+)
+def test_the_mean_curvature_is_one_in_every_mode(mode):
+    """The blend's gradient is as large as that of r^2 / 2, whatever is chosen."""
+    residuals = np.random.default_rng(0).laplace(scale=3.0, size=4000)
+    blend = shown(residuals, times=20, mode=mode, dtype="float64", prior=0.0)
+    nudge = 0.6 * math.exp(float(blend.gate.log_scale)) * 0.2
+    slopes = []
+    for shift in (nudge, -nudge):
+        r = tf.constant(residuals[:, np.newaxis] + shift)
+        with tf.GradientTape() as tape:
+            tape.watch(r)
+            value = blend(tf.zeros_like(r), r, step=0, training=False)
+        slopes.append(float(tf.reduce_sum(tape.gradient(value, r))))
+    np.testing.assert_allclose((slopes[0] - slopes[1]) / (2 * nudge), 1.0, rtol=0.05)
+
+
+def test_hard_takes_the_loss_with_the_least_variance():
+    blend = shown(np.random.default_rng(0).laplace(size=20_000), times=10, mode=bl.modes.Hard())
+    weights = blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).weights.numpy()
+    found = efficiencies(blend)
+    assert blend.names[int(weights.argmax())] == max(found, key=found.get)
+    assert np.count_nonzero(weights) == 1
+
+
+def test_the_scale_follows_residuals_that_shrink():
+    blend = bl.Blend(L.m_estimators(), bl.gates.ScoreMatching(memory=50, every=1))
+    train = tf.function(lambda r, step: blend(tf.zeros_like(r), r, step=step))
+    random = np.random.default_rng(0)
+    for step in range(600):
+        residuals = random.normal(size=(64, 1)) * 10.0 ** (-step / 150)
+        train(tf.constant(residuals), tf.constant(step))
+    assert 0 < float(blend.gate.log_scale) - math.log(10.0**-4) < 1.5  # half a memory of 1.5 % a step behind, at most
+
+
+def test_what_is_masked_or_of_weight_0_does_not_count():
+    random = np.random.default_rng(0)
+    residuals, weight = random.normal(size=(300, 1)), np.repeat([1.0, 0.0], [200, 100])[:, np.newaxis]
+    spoilt = np.where(weight == 0, 1e30, residuals)
+    one, other = (bl.Blend(L.m_estimators(), bl.gates.ScoreMatching()) for _ in range(2))
+    for step in range(4):
+        one(np.zeros([200, 1]), residuals[:200], step=step)
+        other(np.zeros([300, 1]), spoilt, sample_weight=weight, step=step)
+    for mine, its in zip(one.gate.variables, other.gate.variables, strict=True):
+        np.testing.assert_allclose(its, mine, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_residuals_are_those_of_the_estimating_equation():
+    """Sum w psi = 0 has the variance E w^2 psi^2 / (E w psi')^2: weights 1 / sigma^2 whiten two groups of noise."""
+    random = np.random.default_rng(0)
+    wide = np.repeat([1.0, 5.0], 5000)
+    blend = bl.Blend({"squared": L.SquaredError()}, bl.gates.ScoreMatching(prior=0.0, dtype="float64"))
+    residuals = random.normal(size=10_000) * wide
+    for _ in range(2):
+        blend.gate.observe(residuals, 1 / wide**2)
+    mean_log = np.average(np.log(np.abs(residuals)), weights=1 / wide**2)
+    before = math.exp(mean_log + (np.euler_gamma + math.log(2)) / 2)
+    second = float(blend.gate.sums.second[0, 0]) / 4 * before**2
+    np.testing.assert_allclose(second, np.sum((residuals / wide**2) ** 2), rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30], ids=str)
+def test_a_batch_that_is_not_finite_changes_nothing_and_is_counted(bad):
+    blend = shown(np.random.default_rng(0).normal(size=500), times=3)
+    before = [variable.numpy() for variable in blend.gate.variables]
+    blend.gate.observe(np.array([1.0, bad, -1.0]))
+    after = [variable.numpy() for variable in blend.gate.variables]
+    for name, one, other in zip([v.name for v in blend.gate.variables], before, after, strict=True):
+        if name == "skipped":
+            assert other == one + 1
+        else:
+            np.testing.assert_array_equal(one, other, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "residuals", [np.zeros(50), np.full(50, 3.0), np.zeros(0), [2.0]], ids=["zero", "equal", "none", "one"]
+)
+def test_samples_without_spread_give_finite_weights(residuals):
+    blend = shown(np.asarray(residuals, np.float32), times=3)
+    reading = blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False)
+    assert np.isfinite(reading.weights).all()
+    assert np.isfinite(reading.value)
+    assert (reading.weights.numpy() >= 0).all()
+
+
+def test_one_loss_has_unit_curvature():
+    blend = bl.Blend({"squared": L.SquaredError()}, bl.gates.ScoreMatching())
+    reading = blend.read([[0.0], [0.0]], [[2.0], [-1.0]], step=0)
+    np.testing.assert_allclose(reading.value, (4 + 1) / 2 / 2, rtol=1e-6)  # the mean of r^2 / 2
+
+
+def test_losses_of_several_columns_share_the_law():
+    random = np.random.default_rng(0)
+    residuals = random.standard_t(3, size=(600, 4))
+    flat, wide = (bl.Blend(L.m_estimators(), bl.gates.ScoreMatching()) for _ in range(2))
+    for step in range(3):
+        flat(np.zeros([2400, 1]), residuals.reshape(-1, 1), step=step)
+        wide(np.zeros([600, 4]), residuals, step=step)
+    np.testing.assert_allclose(wide.gate.solution.shares, flat.gate.solution.shares, rtol=1e-4, atol=1e-5)
+
+
+# How it is run
+
+
+@pytest.mark.parametrize("way", ["graph", "xla"])
+def test_every_way_of_running_gives_the_same(way):
+    batches = np.random.default_rng(0).standard_t(3, size=(25, 64, 1))
+    states = []
+    for run in ("eager", way):
+        blend = bl.Blend(L.m_estimators(), bl.gates.ScoreMatching(every=3, dtype="float64"))
+        step = EXECUTIONS[run](lambda r, number, blend=blend: blend(tf.zeros_like(r), r, step=number))
+        values = [float(step(tf.constant(r), tf.constant(number))) for number, r in enumerate(batches)]
+        states.append([values, *(variable.numpy() for variable in blend.gate.variables)])
+    for one, other in zip(*states, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_updates_of_every_nth_step_alone_change_the_state():
+    blend = bl.Blend(L.m_estimators(), bl.gates.ScoreMatching(every=4))
+    random, changed = np.random.default_rng(0), []
+    for step in range(20):
+        before = float(blend.gate.sums.weight)
+        blend(np.zeros([8, 1]), random.normal(size=(8, 1)), step=step)
+        changed.append(float(blend.gate.sums.weight) != before)
+    # The first batch gives the scale alone; the first ten calls count, then every fourth from 0.
+    assert [step for step in range(20) if changed[step]] == [*range(1, 10), 12, 16]
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_replicas_see_the_sums_of_all(every, replicas):
+    batches = np.random.default_rng(0).standard_t(3, size=(15, 32, 1))
+
+    def made():
+        return bl.Blend(L.m_estimators(), bl.gates.ScoreMatching(every=every, dtype="float64"))
+
+    single = made()
+    for step, residuals in enumerate(batches):
+        single(np.zeros([32, 1]), residuals, step=step)
+    with replicas.scope():
+        blend = made()
+
+    @tf.function
+    def train(residuals, step):
+        replicas.run(lambda r: blend(tf.zeros_like(r), r, step=step), args=(residuals,))
+
+    for step, residuals in enumerate(batches):
+        halves = iter(np.split(residuals, 2))
+        values = replicas.experimental_distribute_values_from_function(lambda _, halves=halves: next(halves))
+        train(values, tf.constant(step))
+    for mine, its in zip(single.gate.variables, blend.gate.variables, strict=True):
+        for copy in replicas.experimental_local_results(its.value):
+            np.testing.assert_allclose(copy, mine, rtol=1e-9, atol=1e-12, err_msg=mine.name)
+
+
+def test_the_number_of_different_residuals_bounds_the_evidence():
+    residuals = np.random.default_rng(0).normal(size=100)
+    endless, bounded = (shown(residuals, times=30, examples=examples).gate for examples in (None, 100))
+    assert float(endless._number(endless.sums)) > 2000
+    assert float(bounded._number(bounded.sums)) == 100
+    one, other = (gate.efficiencies()["absolute"].standard_error for gate in (endless, bounded))
+    assert other > 3 * one
+
+
+def test_standard_errors_are_those_of_repeated_samples():
+    random = np.random.default_rng(0)
+    losses = {"squared": L.SquaredError(), "huber": L.Huber(1.0), "cauchy": L.Cauchy(1.0)}
+    gate = bl.Blend(losses, bl.gates.ScoreMatching(prior=0.0, memory=1e6)).gate
+    start, found = gate.get_weights(), []
+    for _ in range(60):
+        gate.set_weights(start)
+        for _ in range(20):
+            gate.observe(random.standard_t(5, size=200))
+        found.append([(each.value, each.standard_error) for each in gate.efficiencies().values()])
+    values, errors = np.moveaxis(np.array(found), -1, 0)
+    spread = values.std(axis=0, ddof=1)
+    # 60 samples tell a standard deviation to 9 %; efficiencies at their bound of 1 have less spread than either.
+    np.testing.assert_allclose(np.median(errors, axis=0)[[0, 2]], spread[[0, 2]], rtol=0.4)
+
+
+# What it says
+
+
+def test_the_diagnosis_names_the_best_loss_by_itself():
+    sentence = str(shown(np.random.default_rng(0).standard_t(3, size=5000), times=5).diagnose())
+    assert sentence.startswith("The best loss by itself is 'cauchy', with 9")
+    assert "asymmetric" not in sentence
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_asymmetric_residuals_are_warned_of(sign):
+    residuals = sign * (np.random.default_rng(0).exponential(size=4000) - 1)
+    sentence = str(shown(residuals, times=4).diagnose())
+    assert "The residuals are asymmetric: " in sentence
+    # The median of the exponential law lies 1 - log 2 below its mean: predictions would be higher to meet it.
+    assert ("higher" if sign > 0 else "lower") in sentence
+
+
+# Held-out residuals
+
+
+def test_held_out_residuals_train_the_gate_in_fit():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(200, 3)).astype("float32")
+    y = (x.sum(axis=1, keepdims=True) + random.standard_t(2, size=(200, 1))).astype("float32")
+
+    def model():
+        blend = bl.Blend(L.m_estimators(), bl.gates.ScoreMatching(held_out=True))
+        made = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), blend)
+        made.compile("adam")
+        return made
+
+    with pytest.raises(ValueError, match="nothing shows it any"):
+        model().fit(x, y, verbose=0)
+    fitted = model()
+    monitor = bl.keras.ResidualMonitor(fitted.blend.gate, x[150:], y[150:])
+    fitted.fit(x[:150], y[:150], epochs=3, verbose=0, callbacks=[monitor])
+    counted = list(itertools.accumulate([50.0] * 3, lambda total, new: total * (1 - 1 / 300) ** 5 + new))[-1]
+    np.testing.assert_allclose(fitted.blend.gate.sums.weight, counted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "match"),
+    [
+        (lambda: bl.gates.ScoreMatching(memory=0.5), ValueError, "`memory`"),
+        (lambda: bl.gates.ScoreMatching(every=0), ValueError, "`every`"),
+        (lambda: bl.gates.ScoreMatching(every=1.5), TypeError, "`every`"),
+        (lambda: bl.gates.ScoreMatching(prior=-1.0), ValueError, "`prior`"),
+        (lambda: bl.gates.ScoreMatching(examples=0), ValueError, "`examples`"),
+        (lambda: bl.gates.ScoreMatching(held_out=1), TypeError, "`held_out`"),
+        (lambda: bl.gates.ScoreMatching().observe([1.0]), ValueError, "belongs to no blend"),
+        (lambda: shown([1.0, 2.0]).gate.observe([1.0, 2.0], [1.0]), ValueError, "shape of `residuals`"),
+        (lambda: bl.Blend({"a": "mse", "b": L.Huber()}, bl.gates.ScoreMatching()), TypeError, "must be a penalty"),
+        (lambda: bl.keras.ResidualMonitor(bl.gates.Fixed([1.0]), [1.0], [1.0]), TypeError, "must observe residuals"),
+        (lambda: L.m_estimators(convex=1), TypeError, "`convex`"),
+    ],
+)
+def test_mistakes(mistake, error, match):
+    with pytest.raises(error, match=match):
+        mistake()
