@@ -160,9 +160,7 @@ class ScoreMatching(Gate):
         named = zip(("shares", "mean_curvature", "precisions"), start, strict=True)
         self.solution = _Solution(*(self.state(name, (k,), np.asarray(part).tolist()) for name, part in named))
         self.skipped = self.state("skipped", dtype="int64")
-        any_number = tf.TensorSpec([None], self.compute_dtype)
-        # Eager calls run it as a graph, too: hundreds of small operations are ten times faster so.
-        self._traced = tf.function(self._add, [any_number, any_number], autograph=False)
+        self._traced: Any = None
 
     def gating(self, context: Context) -> Gating:
         if context.training and self.held_out and not self.shown:
@@ -226,8 +224,15 @@ class ScoreMatching(Gate):
 
     def _update(self, residuals: Any, weights: Any) -> None:
         """Adds residuals with their weights, of any shape, to the sums, and solves for the weights of the losses."""
-        update = self._traced if tf.executing_eagerly() else self._add
-        update(*self._flat(residuals, weights))
+        flat = self._flat(residuals, weights)
+        if not tf.executing_eagerly():
+            self._add(*flat)
+            return
+        # Run as a graph, hundreds of small operations are ten times faster.
+        if self._traced is None:
+            any_number = tf.TensorSpec([None], self.compute_dtype)
+            self._traced = tf.function(self._add, autograph=False).get_concrete_function(any_number, any_number)
+        self._traced(*flat)
 
     def _flat(self, residuals: Any, weights: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Residuals and weights, `[N]`; what has no weight is 0."""

@@ -56,6 +56,9 @@ for _argument, _kind in {"tape": "object", "values": "object", "variables": "obj
     subject(f"Blend.gradients, {_argument}", _gradients, **{_argument: (_kind, None if "?" in _kind else "right")})
 subject("Blend.gradients", _gradients, step=("step", 3), scale=("scale?", None))
 
+_MATCHING = bl.Blend(LOSSES, bl.gates.ScoreMatching()).gate
+subject("gates.ScoreMatching.observe", _MATCHING.observe, residuals=_P, sample_weight=("tensor?", P**2))
+
 _PENALTY = bl.losses.Huber()
 subject("losses.Penalty.__call__", _PENALTY, y_true=_Y, y_pred=_P)
 for _method in ("value", "slope", "value_and_slope"):

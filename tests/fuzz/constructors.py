@@ -28,6 +28,7 @@ made(
     loss=("loss", "mse"), columns=("indices", [0, 1]), targets=("indices?", None),
 )  # fmt: skip
 
+made(bl.losses, "m_estimators", lambda found: found, convex=("boolean", True))
 made(bl.losses, "AddedLoss", lambda loss: loss.layer, layer=("text", "layer"))
 
 made(bl.modes, "Soft", used_mode, relaxation=("relaxation", bl.modes.softmax))
@@ -124,6 +125,8 @@ gate("Bayesian", family=("object", bl.gates.families.LogisticNormal()), examples
 gate("ByResidual", thresholds=("numbers", [1.0]), width=("number?", 1.0), continuous=("boolean", True))
 gate("ResidualState", statistic=("object", bl.gates.statistics.MeanAbsolute()), thresholds=("numbers", [1.0]),
      width=("number", 1.0), direction=("choice", "rising"), memory=("number", 9.0))  # fmt: skip
+gate("ScoreMatching", memory=("number", 9.0), every=("integer", 2), prior=("number", 1.0), examples=("integer?", 9),
+     held_out=("boolean", False))  # fmt: skip
 gate("ExponentialFamily", lambda one: one.scale, initial=("numbers?", [1.0, 2.0]), scale=("number", 1.0),
      learn_scale=("boolean", True))  # fmt: skip
 gate("Mixture", lambda one: one.scales, scales=("numbers?", [1.0, 2.0]), learn_scales=("boolean", True))
@@ -176,5 +179,9 @@ gate("UPGrad", preference=_PREFERENCE, **_EACH)
 made(bl.keras, "CollapseMonitor", lambda one: one.threshold, threshold=("number", 0.9))
 made(bl.keras, "GateHistory", lambda one: one.every, every=("integer", 1))
 made(bl.keras, "MetricMonitor", lambda one: None, gate=("object", New(lambda: bl.gates.Plateau("m"))))
+subject(
+    "keras.ResidualMonitor", lambda gate, **named: bl.keras.ResidualMonitor(gate, P, **named).batch_size,
+    gate=("object", New(lambda: bl.gates.ScoreMatching(held_out=True))), y=("tensor", P), batch_size=("integer?", 4),
+)  # fmt: skip
 made(bl.keras, "HeldOut", lambda one: one.rate, target=("loss", "mse"), rate=("number?", 0.1), order=("choice", 2),
      batch_size=("integer", 4), seed=_SEED)  # fmt: skip
