@@ -175,6 +175,9 @@ class ScoreMatching(Gate):
         total = scale**2 / tf.where(curvatures > 0, curvatures, tf.ones_like(curvatures))
         return Gating(tf.math.log(precisions if context.one_hot else shares), total, scale)
 
+    def resting(self, step: Any = None) -> Gating:
+        return self.gating(Context(step, training=False))
+
     def observe(self, residuals: Any, sample_weight: Any = None) -> None:
         """Updates sums and weights with residuals that are given, of held-out examples, say.
 
