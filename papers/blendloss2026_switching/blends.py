@@ -7,12 +7,11 @@ from collections.abc import Callable
 
 import blendloss as bl
 
-SINGLES = ("MSE alone", "Huber alone", "MAE alone")
 #: Those whose weights depend on the data.
 ADAPTIVE = ("plateau", "state", "straight-through", "likelihood")
 
 
-def _alone(loss: bl.losses.Penalty) -> bl.Blend:
+def alone(loss: bl.losses.Penalty) -> bl.Blend:
     return bl.Blend({"loss": loss}, bl.gates.Fixed([1.0]))
 
 
@@ -25,9 +24,9 @@ HUBER = bl.losses.Huber.tuned(0.95)  # for noise of scale 1, which the data have
 
 #: What makes the blend of an arm, for a training of so many steps.
 BLENDS: dict[str, Callable[[int], bl.Blend]] = {
-    "MSE alone": lambda steps: _alone(MSE),
-    "Huber alone": lambda steps: _alone(HUBER),
-    "MAE alone": lambda steps: _alone(bl.losses.AbsoluteError()),
+    "MSE alone": lambda steps: alone(MSE),
+    "Huber alone": lambda steps: alone(HUBER),
+    "MAE alone": lambda steps: alone(bl.losses.AbsoluteError()),
     "hard switch": lambda steps: _two(bl.gates.Scheduled(bl.schedules.switch_at(steps // 2)), bl.modes.Hard()),
     "crossfade": lambda steps: _two(
         bl.gates.Scheduled(bl.schedules.sigmoid(0.0, 1.0, center=steps / 2, width=steps / 12))

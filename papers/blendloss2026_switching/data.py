@@ -51,13 +51,16 @@ def synthetic(config: Config, examples: int, features: int, law: str, seed: int)
         y = 2 * np.sin(2 * np.pi * x[:, 0])
     else:
         x, y = make_friedman1(n, features, random_state=seed)
-    y[: examples + held] += _noise(law, x[: examples + held, 0], random)
+    y[: examples + held] += noise(law, x[: examples + held, 0], random)
     x = (x - 0.5) * np.sqrt(12)
     return _problem(x, y, np.split(np.arange(n), [examples, examples + held]), scale=1.0)
 
 
-def _noise(law: str, u: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Of scale 1; outliers have 10; the heteroscedastic one goes from 0.2 to 1.8 with the feature `u` in [0, 1]."""
+def noise(law: str, u: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Of scale 1; outliers have 10; the heteroscedastic one goes from 0.2 to 1.8 with the feature `u` in [0, 1].
+
+    The exponential and the lognormal law are less their means.
+    """
     n = len(u)
     match law.split():
         case ["Gaussian"]:
@@ -70,12 +73,22 @@ def _noise(law: str, u: np.ndarray, random: np.random.Generator) -> np.ndarray:
             return random.normal(size=n) * np.where(random.random(n) < float(share) / 100, 10, 1)
         case ["heteroscedastic"]:
             return random.normal(size=n) * (0.2 + 1.6 * u)
+        case ["Laplace"]:
+            return random.laplace(size=n)
+        case ["exponential"]:
+            return random.exponential(size=n) - 1
+        case ["lognormal"]:
+            return random.lognormal(size=n) - np.exp(0.5)
     raise ValueError(law)
 
 
 def real(name: str, seed: int) -> Problem:
     """A random split; of the flights, by date, as few as the synthetic problems have."""
-    x, y, train, test = _table(name)
+    return split(*_table(name), seed)
+
+
+def split(x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray | None, seed: int) -> Problem:
+    """A table's rows to train on and to test on, drawn at random; without `test`, a quarter is left to test on."""
     random = np.random.default_rng([seed, 0])
     if test is None:
         train, test = np.split(random.permutation(train), [3 * len(train) // 4])

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 
 from blendloss._cli._results import replace
 from papers._claim import Runs
-from papers.blendloss2026_switching.blends import SINGLES
 from papers.blendloss2026_switching.study import LEVEL, Study, interval, percent, study
 
 #: Colours end at this regret, in per cent.
@@ -20,18 +19,25 @@ LIGHT = ("Gaussian", "heteroscedastic")
 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
-    if not set(runs.arms) & set(SINGLES):
-        return []  # nothing to compare with
     found = study(runs, runs.arms)
-    return [_saved(_regrets(found), folder / "regret.png"), _saved(_ranks(found), folder / "rank.png")]
+    if not found.singles:
+        return []  # nothing to compare with
+    groups = {
+        "all cells": found.where(),
+        "Gaussian, heteroscedastic": found.where(LIGHT),
+        "t3, Cauchy, outliers": [k for k, (_, law) in enumerate(found.cells) if law not in (*LIGHT, *TABLES)],
+        "tables, MAE": found.where(["MAE"]),
+        "tables, RMSE": found.where(["RMSE"]),
+    }
+    return [saved(heat_map(found), folder / "regret.png"), saved(ranks(found, groups), folder / "rank.png")]
 
 
-def _saved(figure: Figure, picture: Path) -> Path:
+def saved(figure: Figure, picture: Path) -> Path:
     replace(picture, lambda path: figure.savefig(path, dpi=110))
     return picture
 
 
-def _regrets(found: Study) -> Figure:
+def heat_map(found: Study) -> Figure:
     """A heat map with numbers; bold where the interval is below 0."""
     logs = np.array([found.regret(arm) for arm in found.arms])
     regrets, better = percent(logs.mean(-1)).T, interval(logs)[1].T < 0
@@ -56,8 +62,7 @@ def _regrets(found: Study) -> Figure:
     for row in range(1, len(found.cells)):
         if found.cells[row][0] != found.cells[row - 1][0]:
             axes.axhline(row - 0.5, color="black", linewidth=1)
-    singles = sum(arm in SINGLES for arm in found.arms)
-    axes.axvline(singles - 0.5, color="black", linewidth=1)
+    axes.axvline(len(found.singles) - 0.5, color="black", linewidth=1)
     figure.suptitle("By how many % the error is above that of the row's best single loss", weight="bold")
     bar = figure.colorbar(shown, location="bottom", shrink=0.5, aspect=40, pad=0.01, extend="both")
     below = f"bold: better than the best single loss by more than its {100 * LEVEL:g} % interval"
@@ -74,14 +79,8 @@ def _named(cell: tuple[str, str]) -> tuple[str, str]:
     return cell[0].replace("=", " = "), cell[1]
 
 
-def _ranks(found: Study) -> Figure:
-    groups = {
-        "all cells": found.where(),
-        "Gaussian, heteroscedastic": found.where(LIGHT),
-        "t3, Cauchy, outliers": [k for k, (_, law) in enumerate(found.cells) if law not in (*LIGHT, *TABLES)],
-        "tables, MAE": found.where(["MAE"]),
-        "tables, RMSE": found.where(["RMSE"]),
-    }
+def ranks(found: Study, groups: dict[str, list[int]]) -> Figure:
+    """Mean ranks with their intervals, over groups of cells."""
     groups = {name: cells for name, cells in groups.items() if cells}
     figure = Figure(figsize=(2 + 2.3 * len(groups), 4.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(groups), sharey=True, sharex=True))
@@ -100,7 +99,7 @@ def _ranking(axes: Axes, found: Study, cells: list[int]) -> None:
     ranks = found.ranks(cells)
     low, high = interval(ranks)
     for row, (arm, mean) in enumerate(zip(found.arms, ranks.mean(-1), strict=True)):
-        colour = "#777777" if arm in SINGLES else "#0072B2"
+        colour = "#777777" if arm in found.singles else "#0072B2"
         axes.plot([low[row], high[row]], [row, row], color=colour, linewidth=2)
         axes.plot(mean, row, "o", color=colour, markersize=6)
     axes.grid(axis="x", color="#dddddd")

@@ -33,6 +33,6 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
 
 def _trained(config: Config, arm: str, problem: Problem, seed: int) -> tuple[tuple[float, float], float]:
     """MAE and RMSE, and Huber's mean weight."""
-    predicted, weight = trainer(config, arm, problem.x.shape[1]).train(problem, seed)
+    predicted, weights = trainer(config, arm, problem.x.shape[1]).train(problem, seed)
     mae, rmse = problem.errors(predicted)
-    return (float(f"{mae:.4g}"), float(f"{rmse:.4g}")), float(f"{weight:.3g}")
+    return (float(f"{mae:.4g}"), float(f"{rmse:.4g}")), float(f"{weights[-1]:.3g}")

@@ -9,7 +9,6 @@ import numpy as np
 from scipy.stats import bootstrap, rankdata
 
 from papers._claim import Runs
-from papers.blendloss2026_switching.blends import SINGLES
 
 LEVEL = 0.99
 
@@ -26,16 +25,20 @@ class Study(NamedTuple):
         return self.logs[self.arms.index(arm)]
 
     @property
+    def singles(self) -> list[str]:
+        """The arms that are a single loss."""
+        return [arm for arm in self.arms if arm.endswith(" alone")]
+
+    @property
     def switching(self) -> list[str]:
         """The arms that are no single loss."""
-        return [arm for arm in self.arms if arm not in SINGLES]
+        return [arm for arm in self.arms if arm not in self.singles]
 
     @property
     def best_singles(self) -> list[str]:
         """The single loss of each cell that has the lowest mean logarithm: known only in hindsight."""
-        singles = [arm for arm in self.arms if arm in SINGLES]
-        best = np.argmin([self.of(arm).mean(-1) for arm in singles], axis=0)
-        return [singles[k] for k in best]
+        best = np.argmin([self.of(arm).mean(-1) for arm in self.singles], axis=0)
+        return [self.singles[k] for k in best]
 
     def regret(self, arm: str) -> np.ndarray:
         """log(error / error of the cell's best single loss), `[cells, seeds]`: paired, as a seed's data are shared."""

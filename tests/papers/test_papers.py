@@ -25,6 +25,10 @@ from papers._record import COMMITTED, RESULTS, committed
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = _paper.names()
 CONTINUES = "liu2019_darts"
+#: A study that continues another uses its problems and trainer.
+CONTINUED = {"blendloss2026_score_matching": "blendloss2026_switching"}
+#: Hypotheses that are committed before the runs.
+NOT_RUN_YET = ("blendloss2026_score_matching",)
 
 
 def runs(*values: float | None, arm: str = "a") -> Runs:
@@ -124,7 +128,7 @@ def test_claims_name_their_source(name):
     assert len({claim.name for claim in claims}) == len(claims)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_RUN_YET])
 def test_committed_results_are_of_the_committed_sizes(name):
     paper = _paper.load(name)
     record = committed(paper)
@@ -298,7 +302,7 @@ def test_mistakes_are_one_line(given, said, capsys):
 
 
 def test_papers_hold_no_library_code():
-    """Nothing imports the papers, and a paper imports no other."""
+    """Nothing imports the papers, and a paper imports no other than the one that it continues."""
     for path in [*(ROOT / "blendloss").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]:
         assert "papers" not in {
             line.split()[1].split(".")[0]
@@ -307,7 +311,8 @@ def test_papers_hold_no_library_code():
         }, path
     for name in NAMES:
         for path in (ROOT / "papers" / name).glob("*.py"):
-            others = [other for other in NAMES if other != name and f"papers.{other}" in path.read_text()]
+            known = (name, CONTINUED.get(name))
+            others = [other for other in NAMES if other not in known and f"papers.{other}" in path.read_text()]
             assert not others, (path, others)
 
 
