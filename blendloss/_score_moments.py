@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from blendloss._replicas import sum_over_replicas
 from blendloss.losses import Penalty
 from blendloss.losses._efficiency import normal_quadrature
 
@@ -28,6 +29,24 @@ class Sums(NamedTuple):
     slope: Any
     curvature: Any
     second: Any
+
+
+class Observed(NamedTuple):
+    """What a batch adds.
+
+    Args:
+        sums: of its residuals.
+        influence: the sum of the squared influences w phi_k, `[K]`.
+        log_size: sum w log |r| over the r that are not 0.
+        log_weight: sum w over these.
+        above: sum w over |u| > 0.6745.
+    """
+
+    sums: Sums
+    influence: Any
+    log_size: Any
+    log_weight: Any
+    above: Any
 
 
 class Slopes(NamedTuple):
@@ -77,3 +96,24 @@ def normal_moments(penalties: Sequence[Penalty]) -> tuple[np.ndarray, np.ndarray
     with tf.init_scope():  # also where a blend is made inside a graph
         psi = np.stack([np.asarray(penalty.slope(tf.constant(points))) for penalty in penalties], axis=-1)
     return (psi * probabilities[:, np.newaxis]).T @ psi, (probabilities * points) @ psi
+
+
+def number_of(sums: Sums) -> tf.Tensor:
+    """How many residuals of equal weight the sums amount to."""
+    return tf.math.divide_no_nan(sums.weight**2, sums.weight_squared)
+
+
+def of_all_replicas(own: Observed) -> Observed:
+    """The sum over the replicas, which tell each other one vector; of A, its upper triangle."""
+    k = own.influence.shape[0]
+    rows, columns = np.triu_indices(k)
+    place = np.zeros([k, k], np.int32)
+    place[rows, columns] = place[columns, rows] = np.arange(len(rows))
+    triangle = tf.gather(tf.reshape(own.sums.second, [-1]), rows * k + columns)
+    packed = own._replace(sums=own.sums._replace(second=triangle))
+    parts = tf.nest.flatten(packed)
+    sizes = [part.shape.num_elements() for part in parts]
+    total = sum_over_replicas(tf.concat([tf.reshape(part, [-1]) for part in parts], axis=0))
+    split = [tf.reshape(piece, part.shape) for piece, part in zip(tf.split(total, sizes), parts, strict=True)]
+    found: Observed = tf.nest.pack_sequence_as(packed, split)
+    return found._replace(sums=found.sums._replace(second=tf.gather(found.sums.second, place)))

@@ -9,8 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss import _checks, _inputs
-from blendloss._replicas import is_replicated, sum_over_replicas
-from blendloss._score_moments import Slopes, Sums, bandwidth, normal_moments, slopes_of, sums_of
+from blendloss._replicas import is_replicated
+from blendloss._score_moments import (
+    Observed,
+    Slopes,
+    Sums,
+    bandwidth,
+    normal_moments,
+    number_of,
+    of_all_replicas,
+    slopes_of,
+    sums_of,
+)
 from blendloss._serialization import register
 from blendloss._solvers._least_variance import least_variance
 from blendloss.gates._gate import Context, Gate, Gating
@@ -36,24 +46,6 @@ class _Solution(NamedTuple):
     shares: Any
     curvature: Any
     precisions: Any
-
-
-class _Observed(NamedTuple):
-    """What a batch adds.
-
-    Args:
-        sums: of its residuals.
-        influence: the sum of the squared influences w phi_k, `[K]`.
-        log_size: sum w log |r| over the r that are not 0.
-        log_weight: sum w over these.
-        above: sum w over |u| > 0.6745.
-    """
-
-    sums: Sums
-    influence: Any
-    log_size: Any
-    log_weight: Any
-    above: Any
 
 
 @register
@@ -146,6 +138,12 @@ class ScoreMatching(Gate):
     def create_state(self, k: int) -> None:
         self._normal = normal_moments(self.penalties)
         start = _solved(*(tf.constant(part) for part in self._normal))
+        self._fallback = _Solution(*map(np.asarray, start))
+        if not self._fallback.shares.any():
+            raise ValueError(
+                "One loss at least must have a positive mean curvature E psi' at normal noise of scale 1. "
+                f"Received: {dict(zip(self.names, self._normal[1].tolist(), strict=True))}"
+            )
         self.calls = self.state("calls", dtype="int64")
         self.batch = self.state("batch")
         self.log_scale = self.state("log_scale")
@@ -156,6 +154,7 @@ class ScoreMatching(Gate):
             self.state("curvature", (k,)),
             self.state("second", (k, k)),
         )
+        self.evidence = self.state("evidence")
         self.influence = self.state("influence", (k,))
         named = zip(("shares", "mean_curvature", "precisions"), start, strict=True)
         self.solution = _Solution(*(self.state(name, (k,), np.asarray(part).tolist()) for name, part in named))
@@ -198,9 +197,7 @@ class ScoreMatching(Gate):
 
     def efficiencies(self) -> dict[str, Efficiency]:
         """The efficiency V(g) / V_k of each loss by itself, by name; without residuals, that at normal noise."""
-        found = efficiencies(
-            *self._moments(self._sums()), np.asarray(self.influence), float(self._number(self._sums()))
-        )
+        found = efficiencies(*self._moments(self._sums()), np.asarray(self.influence), self._evidence())
         return dict(zip(self.names, found, strict=True))
 
     def report(self) -> str:
@@ -208,8 +205,12 @@ class ScoreMatching(Gate):
         sums = self._sums()
         if not float(sums.weight):
             return f"The gate {self.name!r} has seen no residuals yet: its weights are those for normal noise."
-        moved = shifts(*self._moments(sums), np.asarray(sums.slope / sums.weight), float(self._number(sums)))
+        moved = shifts(*self._moments(sums), np.asarray(sums.slope / sums.weight), self._evidence())
         return " ".join([best_by_itself(self.efficiencies()), *asymmetry(self.names, *moved)])
+
+    def _evidence(self) -> float:
+        """How many residuals of equal weight a mean over the sums amounts to, for standard errors."""
+        return float(self._bounded(tf.math.divide_no_nan(self.sums.weight**2, tf.convert_to_tensor(self.evidence))))
 
     def _sums(self) -> Sums:
         return Sums(*map(tf.convert_to_tensor, self.sums))
@@ -248,7 +249,7 @@ class ScoreMatching(Gate):
     def _add(self, residual: tf.Tensor, weight: tf.Tensor) -> None:
         self._take(self._observed(residual, weight), tf.constant(True))
 
-    def _observed(self, residual: tf.Tensor, weight: tf.Tensor) -> _Observed:
+    def _observed(self, residual: tf.Tensor, weight: tf.Tensor) -> Observed:
         """What a batch adds to the sums, on all replicas."""
         before = self._sums()
         u = residual * tf.exp(-tf.convert_to_tensor(self.log_scale))
@@ -257,14 +258,14 @@ class ScoreMatching(Gate):
         size = tf.abs(residual)
         there = tf.where(size > 0, weight, tf.zeros_like(weight))
         log_size = tf.math.log(tf.where(size > 0, size, tf.ones_like(size)))
-        found = _Observed(
+        found = Observed(
             sums_of(slopes, weight),
             tf.reduce_sum((weight[:, tf.newaxis] * self._influences(slopes, before)) ** 2, axis=0),
             tf.reduce_sum(there * log_size),
             tf.reduce_sum(there),
             tf.reduce_sum(tf.where(tf.abs(u) > _QUARTILE, weight, tf.zeros_like(weight))),
         )
-        return tf.nest.pack_sequence_as(found, sum_over_replicas(tf.nest.flatten(found)))
+        return of_all_replicas(found) if is_replicated() else found
 
     def _influences(self, slopes: Slopes, before: Sums) -> tf.Tensor:
         """The influence of each residual on log V_k - log V(g), `[N, K]`, at the sums `before` it."""
@@ -279,7 +280,7 @@ class ScoreMatching(Gate):
         of_blend = tf.math.divide_no_nan((slopes.slope @ weights) ** 2, variance) - 2 * slopes.curvature @ weights
         return of_each - of_blend
 
-    def _take(self, batch: _Observed, due: tf.Tensor) -> None:
+    def _take(self, batch: Observed, due: tf.Tensor) -> None:
         """Adds a batch to the sums where it is `due`, and solves for the weights. The first gives the scale alone."""
         before = self._sums()
         scaled, log_scale = tf.convert_to_tensor(self.batch) > 0, tf.convert_to_tensor(self.log_scale)
@@ -298,21 +299,25 @@ class ScoreMatching(Gate):
         rate = tf.math.divide_no_nan(batch.sums.weight, after.weight)
         log_scale = tf.where(adds, log_scale + rate * (above - 0.5) / _SLOPE_AT_QUARTILE, log_scale)
         self.log_scale.assign(tf.where(starts, start, log_scale))
-        self.batch.assign(tf.where(starts | adds, _number(batch.sums), tf.convert_to_tensor(self.batch)))
+        self.batch.assign(tf.where(starts | adds, number_of(batch.sums), tf.convert_to_tensor(self.batch)))
         for variable, value in zip(self.sums, after, strict=True):
             variable.assign(value)
+        evidence = tf.convert_to_tensor(self.evidence)
+        self.evidence.assign(tf.where(adds, kept**2 * evidence + batch.sums.weight_squared, evidence))
         influence = tf.convert_to_tensor(self.influence)
         mean = tf.math.divide_no_nan(batch.influence, batch.sums.weight_squared)
         # Faster than the sums, as each is at the weights of its time. The first were those of normal noise.
         moved = influence + tf.minimum(3 * rate, 1) * (mean - influence)
         self.influence.assign(tf.where(adds & (before.weight > 0), moved, influence))
-        for variable, value in zip(self.solution, _solved(*self._moments(after)), strict=True):
-            variable.assign(tf.cast(value, self.compute_dtype))
+        found = _solved(*self._moments(after))
+        some = tf.reduce_any(found.shares > 0)  # else every loss redescends where the residuals are
+        for variable, value, fallback in zip(self.solution, found, self._fallback, strict=True):
+            variable.assign(tf.cast(tf.where(some, value, tf.constant(fallback)), self.compute_dtype))
         self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(due & ~finite, tf.int64))
 
     def _number(self, sums: Sums) -> tf.Tensor:
         """How many residuals of equal weight the sums amount to, bounded by the number of different ones."""
-        return self._bounded(_number(sums))
+        return self._bounded(number_of(sums))
 
     def _bounded(self, number: tf.Tensor) -> tf.Tensor:
         return number if self.examples is None else tf.minimum(number, tf.cast(self.examples, number.dtype))
@@ -336,10 +341,6 @@ class ScoreMatching(Gate):
             "examples": self.examples,
             "held_out": self.held_out,
         }
-
-
-def _number(sums: Sums) -> tf.Tensor:
-    return tf.math.divide_no_nan(sums.weight**2, sums.weight_squared)
 
 
 def _solved(second: tf.Tensor, curvature: tf.Tensor) -> _Solution:

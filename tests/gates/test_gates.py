@@ -141,7 +141,7 @@ KEPT = {
     gates.ResidualState: ["means", "weight", "skipped"],
     gates.ScoreMatching: [
         *("calls", "batch", "log_scale"),
-        *("weight", "weight_squared", "slope", "curvature", "second", "influence"),
+        *("weight", "weight_squared", "slope", "curvature", "second", "evidence", "influence"),
         *("shares", "mean_curvature", "precisions", "skipped"),
     ],
 }

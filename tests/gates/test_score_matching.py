@@ -286,6 +286,28 @@ def test_samples_without_spread_give_finite_weights(residuals):
     assert (reading.weights.numpy() >= 0).all()
 
 
+def test_where_every_loss_redescends_the_weights_are_those_for_normal_noise():
+    residuals = np.concatenate([np.full(20, 1e-3), np.full(500, 9.0), np.full(500, -9.0)])  # c is 9 / 0.6745
+    blend = shown(residuals, {"a": L.Tukey(1.1), "b": L.Tukey(1.2)}, times=40, prior=0.0)
+    shares = blend.gate.solution.shares.numpy()
+    np.testing.assert_allclose(shares.sum(), 1.0, rtol=1e-6)
+    assert np.isfinite(blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).value)
+
+
+def test_losses_without_curvature_at_normal_noise_are_refused():
+    with pytest.raises(ValueError, match="positive mean curvature"):
+        bl.Blend({"a": L.EpsilonInsensitive(50.0)}, bl.gates.ScoreMatching())
+
+
+@pytest.mark.parametrize("memory", [1e6, 100.0])
+def test_the_evidence_of_decayed_means_is_that_of_their_variance(memory):
+    gate = bl.Blend({"squared": L.SquaredError()}, bl.gates.ScoreMatching(memory=memory, every=1)).gate
+    for _ in range(301):
+        gate.observe(np.array([1.0, -1.0]))
+    weights = np.repeat((1 - 1 / memory) ** np.arange(300.0), 2)
+    np.testing.assert_allclose(gate._evidence(), weights.sum() ** 2 / (weights**2).sum(), rtol=1e-4)
+
+
 def test_one_loss_has_unit_curvature():
     blend = bl.Blend({"squared": L.SquaredError()}, bl.gates.ScoreMatching())
     reading = blend.read([[0.0], [0.0]], [[2.0], [-1.0]], step=0)
