@@ -9,6 +9,8 @@ from blendloss._startup import IS_COMMAND
 # else gets everything at once: `import blendloss` alone must register the classes that `load_model` looks up.
 if TYPE_CHECKING or not IS_COMMAND:
     from blendloss import gates, keras, losses, modes, schedules
+    from blendloss._advice._compare import compare_losses
+    from blendloss._advice._comparison import LossComparison
     from blendloss._blend import Blend
     from blendloss._diagnosis import Diagnosis
     from blendloss._fit_gate import GateFit, fit_gate
@@ -24,7 +26,9 @@ __all__ = [
     "BlendedModel",
     "Diagnosis",
     "GateFit",
+    "LossComparison",
     "Reading",
+    "compare_losses",
     "fit_gate",
     "gates",
     "keras",
@@ -46,7 +50,9 @@ if not TYPE_CHECKING:
             "BlendedModel": "blendloss.keras",
             "Diagnosis": "blendloss._diagnosis",
             "GateFit": "blendloss._fit_gate",
+            "LossComparison": "blendloss._advice._comparison",
             "Reading": "blendloss._reading",
+            "compare_losses": "blendloss._advice._compare",
             "fit_gate": "blendloss._fit_gate",
             "look_ahead_gradient": "blendloss._look_ahead",
         }

@@ -42,7 +42,16 @@ BASES = {
     "gates.regularizers.Regularizer",
     "gates.statistics.Statistic",
 }
-RECORDS = {"gates.Context", "gates.Efficiency", "gates.Gating", "BlendedGradients", "Diagnosis", "GateFit", "Reading"}
+RECORDS = {
+    "gates.Context",
+    "gates.Efficiency",
+    "gates.Gating",
+    "BlendedGradients",
+    "Diagnosis",
+    "GateFit",
+    "LossComparison",
+    "Reading",
+}
 WITHOUT_ROW = (
     BASES
     | RECORDS
@@ -51,6 +60,7 @@ WITHOUT_ROW = (
         "schedules.as_schedule",
         "Blend",
         "BlendedModel",
+        "compare_losses",
         "fit_gate",
         "keras.BlendedModel",
         "keras.MetricMonitor",

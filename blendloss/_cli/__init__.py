@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_recover(commands)
     _add_noise(commands)
     _add_demo(commands)
+    _add_advise(commands)
     return parser
 
 
@@ -99,6 +100,30 @@ def _add_demo(commands: Any) -> None:
     place.add_argument("--resume", type=path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
 
 
+def _add_advise(commands: Any) -> None:
+    advise = commands.add_parser(
+        "advise",
+        help="say which loss the residuals in a table ask for",
+        description="Compares losses by the variance of the estimates that they lead to, for noise as the residuals in "
+        "a CSV file show it. Reports each loss's efficiency with a bootstrap interval, what the data say about tails, "
+        "asymmetry and uneven noise, one sentence of advice, and code to paste.",
+        epilog="examples:  blendloss advise test.csv --target price --prediction predicted   |   "
+        "blendloss advise test.csv --residuals error --group patient --out losses.png",
+    )
+    advise.set_defaults(run=_run_advise)
+    advise.add_argument("file", type=path, metavar="FILE.csv", help="a CSV file with a header")
+    table = advise.add_argument_group("its columns")
+    table.add_argument("--residuals", metavar="COLUMN", help="prediction minus target; or else")
+    table.add_argument("--target", metavar="COLUMN", help="what was to be predicted, and")
+    table.add_argument("--prediction", metavar="COLUMN", help="what was predicted, best of rows that are held out")
+    table.add_argument("--weight", metavar="COLUMN", help="weights of the rows, as in training")
+    rows = advise.add_argument_group("dependent rows")
+    rows.add_argument("--group", metavar="COLUMN", help="rows that belong together: a patient, a day")
+    rows.add_argument("--block", type=whole(1, 1_000_000), metavar="N", help="N consecutive rows belong together")
+    advise.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="of the bootstrap (0)")
+    advise.add_argument("--out", type=path, metavar="PICTURE.png", help="draw the picture, too; replaces the file")
+
+
 def _run_info(arguments: argparse.Namespace) -> None:
     from blendloss._cli._info import info
 
@@ -135,5 +160,23 @@ def _run_demo(arguments: argparse.Namespace) -> None:
             output=arguments.output,
             overwrite=arguments.overwrite,
             resume=arguments.resume,
+        )
+    )
+
+
+def _run_advise(arguments: argparse.Namespace) -> None:
+    from blendloss._advice._command import Request, advise
+
+    advise(
+        Request(
+            file=arguments.file,
+            residuals=arguments.residuals,
+            target=arguments.target,
+            prediction=arguments.prediction,
+            weight=arguments.weight,
+            group=arguments.group,
+            block=arguments.block,
+            seed=arguments.seed,
+            picture=arguments.out,
         )
     )

@@ -6,11 +6,12 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 
 import blendloss as bl
-from blendloss._cli import main
+from blendloss._cli import _csv_file, main
 from blendloss._demo import _extras, _table
 
 ROWS = 240
@@ -123,7 +124,7 @@ def test_options(here: pathlib.Path, capsys: pytest.CaptureFixture[str], argumen
         (b"\x7fELF\0\0\0", "binary data"),
         (b"PK\x03\x04zip", "binary data"),
         (b"x,y\n\xff\xfe1,2\n", "not text in UTF-8"),
-        (b"x;y\n1;2\n", "has one column"),
+        (b"x;y\n1;2\n", "has 1 column, "),
         (b"x,x,y\n1,2,3\n", "'x' more than once"),
         (b"x,,y\n1,2,3\n", "column 2 has no name"),
         (b"x,y\n1,2\n1,2,3\n", "line 3 has 3 fields, and the header has 2"),
@@ -145,23 +146,24 @@ def test_a_folder_is_no_table(here: pathlib.Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "message"),
+    ("module", "limit", "value", "message"),
     [
-        ("_MAX_BYTES", 100, "GiB"),
-        ("_MAX_ROWS", 100, "more than 100 rows"),
-        ("_MAX_COLUMNS", 2, "at most 2"),
-        ("_MAX_CATEGORIES", 1, "--drop kind"),
+        (_csv_file, "MOST_BYTES", 100, "GiB"),
+        (_csv_file, "MOST_ROWS", 100, "more than 100 rows"),
+        (_csv_file, "MOST_COLUMNS", 2, "at most 2"),
+        (_table, "_MAX_CATEGORIES", 1, "--drop kind"),
     ],
 )
 def test_limits(
     here: pathlib.Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    module: types.ModuleType,
     limit: str,
     value: int,
     message: str,
 ) -> None:
-    monkeypatch.setattr(_table, limit, value)
+    monkeypatch.setattr(module, limit, value)
     assert message in refused(capsys, "demo", "--data", "good.csv", "--target", "y")
 
 

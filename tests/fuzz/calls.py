@@ -151,6 +151,23 @@ for _argument, _argument_kind in {
     subject(f"fit_gate, {_argument}", _fit, **{_argument: (_argument_kind, None)})
 
 
+def _compare(**named):
+    return bl.compare_losses(**{"losses": LOSSES, "resamples": 100, **named}).location
+
+
+_RESIDUALS = np.linspace(-3, 5, 40)
+subject("compare_losses", _compare, residuals=("tensor", _RESIDUALS))
+subject("compare_losses, y_true", _compare, y_true=("tensor", _RESIDUALS), y_pred=("tensor", 0 * _RESIDUALS))
+for _argument, _argument_kind in {
+    "losses": "object!?", "sample_weight": "tensor!?", "groups": "object!?", "block": "integer!?", "level": "number!",
+    "resamples": "integer!", "seed": "integer!",
+}.items():  # fmt: skip
+    subject(
+        f"compare_losses, {_argument}", lambda **named: _compare(residuals=_RESIDUALS, **named),
+        **{_argument: (_argument_kind, None)},
+    )  # fmt: skip
+
+
 def _network():
     return keras.Sequential([keras.Input([2]), keras.layers.Dense(2)])
 
