@@ -141,15 +141,24 @@ def _groups(rows: int, groups: Any, block: int | None, random: np.random.Generat
         return np.arange(rows) // _checks.integer("block", block, minimum=1)
     if groups is None:
         return np.arange(rows)
-    labels = np.asarray(groups) if hasattr(groups, "__array__") or isinstance(groups, (list, tuple)) else None
-    if labels is None or isinstance(groups, np.ma.MaskedArray) or labels.ndim != 1 or labels.dtype.kind not in "biuSUO":
+    labels = _labels(groups)
+    if labels is None:
         raise TypeError(f"`groups` must be a column of integers or strings. {_checks.received('groups', groups)}")
-    if labels.dtype.kind == "O":
-        if not all(isinstance(label, (str, int)) for label in labels):
-            raise TypeError(f"`groups` must be a column of integers or strings. {_checks.received('groups', groups)}")
-        labels = labels.astype(str)
     _require_length("groups", labels, "residuals", np.empty(rows))
     return np.unique(labels, return_inverse=True)[1]
+
+
+def _labels(groups: Any) -> np.ndarray | None:
+    """`groups` as an array of integers or strings; None if they are anything else."""
+    if not (hasattr(groups, "__array__") or isinstance(groups, (list, tuple))) or isinstance(groups, np.ma.MaskedArray):
+        return None
+    try:
+        labels = np.asarray(groups)
+    except Exception:  # whatever a foreign array raises
+        return None
+    if labels.dtype.kind == "O" and all(isinstance(label, (str, int)) for label in labels.flat):
+        labels = labels.astype(str)
+    return labels if labels.ndim == 1 and labels.dtype.kind in "biuSU" else None
 
 
 def _joined(group: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, int]:

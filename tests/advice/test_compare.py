@@ -333,6 +333,7 @@ GOOD = np.arange(50.0)
         ({"residuals": GOOD, "block": 10}, "`block` must give at least 10 groups to resample. Received: 5 groups"),
         ({"residuals": GOOD, "block": 2, "groups": GOOD.astype(int)}, "must not both be given"),
         ({"residuals": GOOD, "groups": GOOD}, "`groups` must be a column of integers or strings"),
+        ({"residuals": GOOD, "groups": [[1], [2, 3]]}, "`groups` must be a column of integers or strings"),
         ({"residuals": GOOD, "groups": 3}, "`groups` must be a column of integers or strings"),
         ({"residuals": GOOD, "groups": [None] * 50}, "`groups` must be a column of integers or strings"),
         ({"residuals": GOOD, "losses": {}}, "`losses` must not be empty"),
