@@ -7,6 +7,7 @@ from typing import Any
 
 import blendloss as bl
 from papers.blendloss2026_score_matching.config import PAPER
+from papers.blendloss2026_score_matching.sets import CONVEX, SEVEN
 from papers.blendloss2026_switching import blends as switching
 
 #: Steps that the gate remembers: few, as the network changes; chosen by pilots.
@@ -16,7 +17,7 @@ MEMORY = 10
 def _matching(
     mode: bl.modes.Mode | None = None, *, convex: bool = False, memory: float = MEMORY, **gate: Any
 ) -> bl.Blend:
-    return bl.Blend(bl.losses.m_estimators(convex=convex), bl.gates.ScoreMatching(memory=memory, **gate), mode)
+    return bl.Blend(CONVEX if convex else SEVEN, bl.gates.ScoreMatching(memory=memory, **gate), mode)
 
 
 #: What makes the blend of an arm, for a training of so many steps.

@@ -13,6 +13,7 @@ import blendloss as bl
 from blendloss._score_moments import bandwidth, normal_moments, slopes_of
 from blendloss._solvers._least_variance import least_variance
 from papers.blendloss2026_score_matching.config import SINGLES, Config
+from papers.blendloss2026_score_matching.sets import CONVEX, SEVEN
 from papers.blendloss2026_switching.data import noise
 
 #: The gate's own: how many residuals of normal noise the shrinkage counts as.
@@ -27,7 +28,7 @@ _LOSSES = {
     "Cauchy alone": bl.losses.Cauchy.tuned(0.95),
     "Tukey alone": bl.losses.Tukey.tuned(0.95),
 }
-_SETS = {"score matching": bl.losses.m_estimators(), "convex": bl.losses.m_estimators(convex=True)}
+_SETS = {"score matching": SEVEN, "convex": CONVEX}
 #: The single losses that know the scale, and those that estimate it, as the blends do.
 KNOWN = SINGLES
 OWN = ("MSE alone", "MAE alone", *(f"{name}, own scale" for name in _LOSSES))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss._solvers._least_variance import least_variance
+from papers.blendloss2026_score_matching.sets import CONVEX, SEVEN
 
 #: Midpoints t of [0, asinh(1e8)], at x = sinh t: beyond, t(3) has 1e-8 of its variance, Cauchy 6e-9 of its mass.
 _STEP = np.arcsinh(1e8) / (1 << 16)
@@ -33,7 +34,7 @@ def _variances(law: Law) -> dict[str, Any]:
     half = 2 * np.cumsum(law.density * _CELLS)
     scale = float(np.interp(0.5, half, _X + 0.5 * _CELLS)) * 1.4826
     singles, blends = {}, {}
-    for name, losses in (("blend", bl.losses.m_estimators()), ("convex", bl.losses.m_estimators(convex=True))):
+    for name, losses in (("blend", SEVEN), ("convex", CONVEX)):
         second, curvature = _moments(list(losses.values()), law, scale)
         found = least_variance(tf.constant(second[None]), tf.constant(curvature[None]))
         blends[name] = float(found.variance[0]) * scale**2
