@@ -39,7 +39,7 @@ class LossComparison(NamedTuple):
         >>> import numpy as np, blendloss as bl
         >>> found = bl.compare_losses(np.random.default_rng(0).standard_cauchy(size=2000))
         >>> isinstance(found, bl.LossComparison), found.best_single
-        (True, 'cauchy_1')
+        (True, 'cauchy_0.5')
 
     References:
         none.

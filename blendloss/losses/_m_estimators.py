@@ -1,4 +1,4 @@
-"""A set of penalties that covers noise from light to heavy tails."""
+"""Sets of losses that cover noise from light to heavy tails."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ from blendloss.losses._tukey import Tukey
 
 
 def m_estimators(*, convex: bool = False) -> dict[str, Penalty]:
-    """The usual penalties of robust regression, by name: what `gates.ScoreMatching` blends where the noise is unknown.
+    """Losses whose best blend is efficient from light to heavy tails: what `gates.ScoreMatching` is given by default.
 
-    Thresholds are in units of the residuals' standard deviation, which `ScoreMatching` tracks by itself. Huber, Cauchy
-    and Tukey are there at 95 % efficiency for normal noise; Huber and Cauchy again with thresholds for heavy tails.
+    Thresholds are in units of the residuals' robust standard deviation, which `ScoreMatching` tracks by itself. The
+    best blend has these efficiencies in large samples, 1 over its variance and Fisher's information:
+
+        noise                          squared    default    convex    any convex loss
+        normal                         1          1          1         1
+        Student t, 3 degrees           0.500      0.998      0.988     0.989
+        Cauchy                         0          0.998      0.878     0.878
+        Laplace                        0.500      1          1         1
+        1 % outliers, 10 times wide    0.514      0.963      0.968     0.968
+        10 % outliers, 10 times wide   0.111      0.988      0.841     0.844
+        40 % outliers, 10 times wide   0.055      0.984      0.645     0.647
+
+    Each loss is needed at one of these laws. More losses change little: of 28 laws, twelve losses have a squared error
+    that is 0.4 % larger in the mean at n = 50, and 0.3 % smaller at n = 1000; Huber's loss by itself one that is 11 %
+    and 20 % larger. `python -m papers run feng2024_score_matching` gives these figures.
 
     Args:
-        convex: whether only convex penalties are wanted: squared, Huber at 2, 1.345, 0.7 and 0.3, absolute. Their blend
+        convex: whether only convex losses are wanted: squared, absolute, Huber at 0.3, 0.7, 1.345 and 2. Their blend
             has one minimum in a linear model.
 
     Returns:
-        Seven penalties, or six convex ones.
+        Six losses, by name.
 
     Raises:
         TypeError: if `convex` is not a bool.
@@ -31,29 +44,31 @@ def m_estimators(*, convex: bool = False) -> dict[str, Penalty]:
         >>> import blendloss as bl
         >>> blend = bl.Blend(bl.losses.m_estimators(), bl.gates.ScoreMatching())
         >>> blend.names
-        ('squared', 'huber', 'huber_0.4', 'absolute', 'cauchy', 'cauchy_1', 'tukey')
+        ('squared', 'absolute', 'huber', 'cauchy_0.5', 'tukey_2.5', 'tukey')
+        >>> list(bl.losses.m_estimators(convex=True))
+        ['squared', 'absolute', 'huber_0.3', 'huber_0.7', 'huber', 'huber_2']
 
     References:
-        none.
+        Feng, Kao, Xu and Samworth, "Optimal convex M-estimation via score matching" (2024), arXiv:2403.16688, for the
+        best convex loss.
 
     Deviations:
-        none.
+        The choice of losses is this library's.
     """
     if _checks.boolean("convex", convex):
         return {
             "squared": SquaredError(),
-            "huber_2": Huber(2.0),
-            "huber": Huber.tuned(0.95),
-            "huber_0.7": Huber(0.7),
-            "huber_0.3": Huber(0.3),
             "absolute": AbsoluteError(),
+            "huber_0.3": Huber(0.3),
+            "huber_0.7": Huber(0.7),
+            "huber": Huber.tuned(0.95),
+            "huber_2": Huber(2.0),
         }
     return {
         "squared": SquaredError(),
-        "huber": Huber.tuned(0.95),
-        "huber_0.4": Huber(0.4),
         "absolute": AbsoluteError(),
-        "cauchy": Cauchy.tuned(0.95),
-        "cauchy_1": Cauchy(1.0),
+        "huber": Huber.tuned(0.95),
+        "cauchy_0.5": Cauchy(0.5),
+        "tukey_2.5": Tukey(2.5),
         "tukey": Tukey.tuned(0.95),
     }

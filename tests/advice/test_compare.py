@@ -40,7 +40,7 @@ def test_normal_noise():
     values = {name: one.value for name, one in found.efficiencies.items()}
     assert values["squared"] == pytest.approx(1, abs=1e-4)
     assert values["absolute"] == pytest.approx(2 / math.pi, abs=2e-3)
-    for name in ("huber", "cauchy", "tukey"):
+    for name in ("huber", "tukey"):
         assert values[name] == pytest.approx(0.95, abs=1e-3)
     assert (found.best_single, found.code.splitlines()[2]) == ("squared", "loss = bl.losses.SquaredError()")
     assert found.location == pytest.approx(1, abs=1e-3)
@@ -52,11 +52,11 @@ def test_normal_noise():
 def test_laplace_noise():
     found = compared(spread(stats.laplace))
     value, n = found.efficiencies, found.rows
-    assert value["absolute"].value == pytest.approx(1, abs=1e-3)
     # The mean density over u - h ... u + h is that of the kink less h / 2, in units of Laplace's scale.
     width = 0.75 * n ** (-1 / 3) * found.scale
     shrunk = ((1 - math.exp(-width)) / width) ** 2
-    assert value["squared"].value * shrunk == pytest.approx(0.5, abs=2e-3)
+    assert value["squared"].value / value["absolute"].value * shrunk == pytest.approx(0.5, abs=2e-3)
+    assert shrunk <= value["absolute"].value <= 1  # the blend is between what is seen of the median and the bound
     assert value["squared"].value == pytest.approx(0.5, abs=0.015)
     assert found.code.splitlines()[2] == "loss = bl.losses.AbsoluteError()"
 
@@ -142,7 +142,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(law):
 
 
 def test_intervals_narrow_as_residuals_are_more():
-    few, many = (compared(draw(STUDENT, n, 1)).efficiencies["huber_0.4"] for n in (500, 50_000))
+    few, many = (compared(draw(STUDENT, n, 1)).efficiencies["cauchy_0.5"] for n in (500, 50_000))
     assert many.high - many.low < (few.high - few.low) / 2
 
 
@@ -156,7 +156,7 @@ def test_rows_that_belong_together_widen_intervals():
     once = draw(STUDENT, 300, 3)
     copies = np.repeat(once, 10)
     label = np.repeat([f"patient {i:03}" for i in range(300)], 10)
-    losses = {name: USUAL[name] for name in ("squared", "huber", "cauchy")}  # without jumps, which see the ties
+    losses = {name: USUAL[name] for name in ("squared", "huber", "cauchy_0.5")}  # without jumps, which see the ties
     alone, grouped, blocks = (compared(copies, losses, **named) for named in ({}, {"groups": label}, {"block": 10}))
     for name in losses:
         narrow, wide = (one.efficiencies[name].high - one.efficiencies[name].low for one in (alone, grouped))
