@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from papers.blendloss2026_switching import config as switching
 
 SINGLES = ("MSE alone", "Huber alone", "MAE alone", "Cauchy alone", "Tukey alone")
+#: Gates of the switching study.
+EARLIER = ("state", "likelihood")
 #: Of the arms below, those of the gate that is studied; the first is the one that most hypotheses are about.
 MATCHING = ("score matching", "memory of 300", "convex", "hard", "annealed", "held-out")
 #: The parts of the study that train no network.
@@ -19,7 +21,7 @@ class Config(switching.Config):
 
     #: What seed 0 of the runs is for the data, first weights and batches: a prototype has seen 0 to 19, pilots 100 on.
     first_seed: int = 20
-    blends: tuple[str, ...] = (*SINGLES, "state", "likelihood", *MATCHING)
+    blends: tuple[str, ...] = (*SINGLES, *EARLIER, *MATCHING)
     #: Sizes from 50 to 10,000 examples, some networks with three hidden layers, and noise that is not symmetric.
     more_sizes: tuple[tuple[int, int], ...] = (
         (50, 1), (200, 1), (5000, 1), (10_000, 1), (50, 10), (200, 10), (5000, 10), (10_000, 10),

@@ -8,11 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from papers._claim import Claim, Ours, Runs, holds, number
-from papers.blendloss2026_score_matching.config import LOCATION, POPULATION
+from papers.blendloss2026_score_matching.config import EARLIER, LOCATION, POPULATION
 from papers.blendloss2026_score_matching.location import ESTIMATES, KNOWN, OWN
 from papers.blendloss2026_score_matching.study import (
     MAIN,
-    RIVALS,
     fair_regret,
     found_in,
     large,
@@ -24,7 +23,7 @@ from papers.blendloss2026_score_matching.study import (
     symmetric,
     worst,
 )
-from papers.blendloss2026_switching.study import Study, interval, percent
+from papers.blendloss2026_switching.study import interval, percent
 
 HYPOTHESIS = "hypothesis of this study (stated before the runs)"
 CONVEX = ("MSE alone", "Huber alone", "MAE alone")
@@ -32,7 +31,7 @@ CONVEX = ("MSE alone", "Huber alone", "MAE alone")
 
 def _regret(runs: Runs, cells: str) -> Ours:
     """At most 0 in the mean over seeds, in hindsight."""
-    found = found_in(runs)
+    found = found_in(runs, MAIN)
     values = found.regret(MAIN)[_CELLS[cells](found)].mean(0)
     return holds(values.mean() <= 0, signed(values))
 
@@ -46,24 +45,24 @@ _CELLS = {
 
 
 def _fair(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN)
     values = fair_regret(found, MAIN).mean(0)
     of_them = fair_regret(found, MAIN)[symmetric(found)].mean(0)
     return holds(interval(values)[1] < 0, f"{signed(values)}; without skewed noise {signed(of_them)}")
 
 
 def _rank(runs: Runs) -> Ours:
-    found = found_in(runs)
-    arms = [MAIN, *RIVALS]
-    ranks = Study(arms, found.cells, np.array([found.of(arm) for arm in arms])).ranks(found.where())
+    found = found_in(runs, *EARLIER, MAIN)
+    arms, ranks = found.arms, found.ranks(found.where())
+    ours = arms.index(MAIN)
     low, high = interval(ranks)
     order = np.argsort(ranks.mean(-1))
     seen = [f"{arms[k]} {ranks[k].mean():.2f} ({low[k]:.2f} to {high[k]:.2f})" for k in order]
-    return holds(order[0] == 0 and high[0] < low[1:].min(), ", ".join(seen))
+    return holds(order[0] == ours and high[ours] < np.delete(low, ours).min(), ", ".join(seen))
 
 
 def _none_above(runs: Runs, cells: str, most: float) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN)
     chosen = _CELLS[cells](found)
     means = percent(found.regret(MAIN)[chosen].mean(-1))
     above = int(np.sum(means > most))
@@ -71,14 +70,14 @@ def _none_above(runs: Runs, cells: str, most: float) -> Ours:
 
 
 def _often(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN)
     low, high = interval(found.regret(MAIN))
     better, worse = int(np.sum(high < 0)), int(np.sum(low > 0))
     return holds(better > worse, f"better in {better}, worse in {worse} of {len(found.cells)} cells")
 
 
 def _convex(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN, "convex")
     best = least_regret(found, CONVEX, found.where())
     to_best = (found.of("convex") - found.of(best)).mean(0)
     to_full = (found.of("convex") - found.of(MAIN)).mean(0)
@@ -87,20 +86,20 @@ def _convex(runs: Runs) -> Ours:
 
 
 def _close(runs: Runs, mode: str) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN, mode)
     ratio = (found.of(mode) - found.of(MAIN)).mean(0)
     return holds(abs(percent(ratio.mean())) <= 2, signed(ratio))
 
 
 def _held_out(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN, "held-out")
     ratio = found.of("held-out") - found.of(MAIN)
     few = ratio[overfitted(found)].mean(0)
     return holds(interval(few)[1] < 0, f"{signed(few)}; over all cells {signed(ratio.mean(0))}")
 
 
 def _memory(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN, "memory of 300")
     ratio = found.of(MAIN) - found.of("memory of 300")
     few, many = ratio[overfitted(found)].mean(0), ratio[large(found)].mean(0)
     holding = interval(few)[1] < 0 and abs(percent(many.mean())) <= 1
@@ -108,8 +107,8 @@ def _memory(runs: Runs) -> Ours:
 
 
 def _gates(runs: Runs) -> Ours:
-    found = found_in(runs)
-    ratios = {gate: (found.of(MAIN) - found.of(gate)).mean(0) for gate in ("state", "likelihood")}
+    found = found_in(runs, MAIN, *EARLIER)
+    ratios = {gate: (found.of(MAIN) - found.of(gate)).mean(0) for gate in EARLIER}
     return holds(
         all(interval(ratio)[1] < 0 for ratio in ratios.values()),
         "; ".join(f"to {gate}: {signed(ratio)}" for gate, ratio in ratios.items()),
@@ -117,7 +116,7 @@ def _gates(runs: Runs) -> Ours:
 
 
 def _skewed(runs: Runs) -> Ours:
-    found = found_in(runs)
+    found = found_in(runs, MAIN)
     cells = [k for k in skewed(found) if found.cells[k][0].startswith("n=1000 ")]
     ratios = {found.cells[k]: (found.of(MAIN) - found.of("MSE alone"))[k] for k in cells}
     return holds(

@@ -11,15 +11,14 @@ from papers.blendloss2026_score_matching.config import MATCHING, PAPER, SINGLES
 from papers.blendloss2026_switching.study import Study, interval, percent, study
 
 MAIN = MATCHING[0]
-#: Arms that are compared with the gate; its variants would take ranks from each other.
-RIVALS = (*SINGLES, "state", "likelihood")
 
 
-def found_in(runs: Runs) -> Study:
-    """The whole study; raises Missing where an arm has not been run."""
-    for arm in PAPER.blends:
+def found_in(runs: Runs, *arms: str) -> Study:
+    """The single losses and `arms` on the seeds that they share; raises Missing where one has not been run."""
+    chosen = [*SINGLES, *arms]
+    for arm in chosen:
         runs.of(arm)
-    return study(runs, PAPER.blends)
+    return study(runs, chosen)
 
 
 def of_switching(found: Study) -> list[int]:

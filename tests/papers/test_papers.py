@@ -27,8 +27,6 @@ NAMES = _paper.names()
 CONTINUES = "liu2019_darts"
 #: A study that continues another uses its problems and trainer.
 CONTINUED = {"blendloss2026_score_matching": "blendloss2026_switching"}
-#: Hypotheses that are committed before the runs.
-NOT_RUN_YET = ("blendloss2026_score_matching",)
 
 
 def runs(*values: float | None, arm: str = "a") -> Runs:
@@ -128,7 +126,7 @@ def test_claims_name_their_source(name):
     assert len({claim.name for claim in claims}) == len(claims)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in NOT_RUN_YET])
+@pytest.mark.parametrize("name", NAMES)
 def test_committed_results_are_of_the_committed_sizes(name):
     paper = _paper.load(name)
     record = committed(paper)
