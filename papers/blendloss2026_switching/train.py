@@ -66,7 +66,7 @@ class Trainer:
         return self.network(test_x), weights
 
     def _first_look(self, held_x: tf.Tensor, held_y: tf.Tensor) -> None:
-        """Before the first step."""
+        return  # nothing before the first step; AutoGraph, which rewrites this, needs a statement
 
     def _look(self, held_x: tf.Tensor, held_y: tf.Tensor) -> None:
         if isinstance(self.blend.gate, bl.gates.MetricGate):
