@@ -72,7 +72,8 @@ class ScoreMatching(Gate):
     the variable `skipped`.
 
     Args:
-        memory: how many training steps the sums remember, at least 1.
+        memory: how many training steps the sums remember, at least 1. It is short, as the residuals change while the
+            network learns; where the last residuals are few (small batches), a longer one tells more.
         every: from how many steps to how many sums and weights are updated, at least 1; each of the first ten updates.
         prior: how many residuals of normal noise the shrinkage counts as, at least 0.
         examples: the number of different residuals that there are, where training goes round them again and again: it
@@ -119,7 +120,7 @@ class ScoreMatching(Gate):
     def __init__(
         self,
         *,
-        memory: float = 300.0,
+        memory: float = 10.0,
         every: int = 5,
         prior: float = 20.0,
         examples: int | None = None,
