@@ -77,7 +77,7 @@ class ScoreMatching(Gate):
         every: from how many steps to how many sums and weights are updated, at least 1; each of the first ten updates.
         prior: how many residuals of normal noise the shrinkage counts as, at least 0.
         examples: the number of different residuals that there are, where training goes round them again and again: it
-            bounds n, for h, the shrinkage and the standard errors. None is no bound.
+            bounds the evidence that standard errors are computed from. None is no bound.
         held_out: whether training leaves the sums alone, which `observe` is then to update with residuals of examples
             that the network does not train on. Residuals of an overfitted network are not the noise.
         name: the layer's name.
@@ -211,7 +211,8 @@ class ScoreMatching(Gate):
 
     def _evidence(self) -> float:
         """How many residuals of equal weight a mean over the sums amounts to, for standard errors."""
-        return float(self._bounded(tf.math.divide_no_nan(self.sums.weight**2, tf.convert_to_tensor(self.evidence))))
+        number = float(tf.math.divide_no_nan(self.sums.weight**2, tf.convert_to_tensor(self.evidence)))
+        return number if self.examples is None else min(number, self.examples)
 
     def _sums(self) -> Sums:
         return Sums(*map(tf.convert_to_tensor, self.sums))
@@ -254,8 +255,7 @@ class ScoreMatching(Gate):
         """What a batch adds to the sums, on all replicas."""
         before = self._sums()
         u = residual * tf.exp(-tf.convert_to_tensor(self.log_scale))
-        number = self._bounded(self._number(before) + tf.convert_to_tensor(self.batch))
-        slopes = slopes_of(self.penalties, u, bandwidth(number))
+        slopes = slopes_of(self.penalties, u, bandwidth(number_of(before) + tf.convert_to_tensor(self.batch)))
         size = tf.abs(residual)
         there = tf.where(size > 0, weight, tf.zeros_like(weight))
         log_size = tf.math.log(tf.where(size > 0, size, tf.ones_like(size)))
@@ -316,16 +316,9 @@ class ScoreMatching(Gate):
             variable.assign(tf.cast(tf.where(some, value, tf.constant(fallback)), self.compute_dtype))
         self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(due & ~finite, tf.int64))
 
-    def _number(self, sums: Sums) -> tf.Tensor:
-        """How many residuals of equal weight the sums amount to, bounded by the number of different ones."""
-        return self._bounded(number_of(sums))
-
-    def _bounded(self, number: tf.Tensor) -> tf.Tensor:
-        return number if self.examples is None else tf.minimum(number, tf.cast(self.examples, number.dtype))
-
     def _moments(self, sums: Sums) -> tuple[tf.Tensor, tf.Tensor]:
         """A `[K, K]` and b `[K]`, float64: of the sums, shrunk to those of normal noise."""
-        number = tf.cast(self._number(sums), tf.float64)
+        number = tf.cast(number_of(sums), tf.float64)
         share = tf.where(number > 0, number / (number + self.prior), tf.zeros_like(number))
         seen = (
             tf.math.divide_no_nan(*pair) for pair in ((sums.second, sums.weight_squared), (sums.curvature, sums.weight))

@@ -380,10 +380,11 @@ def test_replicas_see_the_sums_of_all(every, replicas):
 def test_the_number_of_different_residuals_bounds_the_evidence():
     residuals = np.random.default_rng(0).normal(size=100)
     endless, bounded = (shown(residuals, times=30, memory=300, examples=some).gate for some in (None, 100))
-    assert float(endless._number(endless.sums)) > 2000
-    assert float(bounded._number(bounded.sums)) == 100
+    assert endless._evidence() > 2000
+    assert bounded._evidence() == 100
+    np.testing.assert_array_equal(bounded.solution.shares, endless.solution.shares)
     one, other = (gate.efficiencies()["absolute"].standard_error for gate in (endless, bounded))
-    assert other > 2.5 * one  # 24 times the evidence, in a narrower window
+    np.testing.assert_allclose(other / one, math.sqrt(endless._evidence() / 100), rtol=1e-5)
 
 
 def test_standard_errors_are_those_of_repeated_samples():
