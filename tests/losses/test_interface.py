@@ -52,8 +52,8 @@ def test_the_dtype_is_that_of_the_predictions():
             losses.Huber()([1.0, 2.0], bad)
 
 
-# AdaptiveBarron, which trains, and losses of parts of the outputs have files of their own.
-ELSEWHERE = ("Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "Head")
+# AdaptiveBarron, which trains, losses of parts of the outputs and m_estimators have files of their own.
+ELSEWHERE = ("Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "Head", "m_estimators")
 CLASSES = [getattr(losses, name) for name in losses.__all__ if name not in ELSEWHERE]
 BOUNDARIES = {
     "epsilon": st.floats(max_value=-1e-300),
