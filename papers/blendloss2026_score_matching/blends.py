@@ -1,4 +1,4 @@
-"""The arms: five losses alone, two gates of the switching study, and score matching in six ways."""
+"""The arms: five losses alone, two gates of the switching study, and score matching in seven ways."""
 
 from __future__ import annotations
 
@@ -32,4 +32,5 @@ BLENDS: dict[str, Callable[[int], bl.Blend]] = {
     "hard": lambda steps: _matching(bl.modes.Hard()),
     "annealed": lambda steps: _matching(bl.modes.Annealed(bl.schedules.exponential(1.0, 0.03, steps=steps))),
     "held-out": lambda steps: _matching(memory=100, every=PAPER.every, held_out=True),
+    "default set": lambda steps: bl.Blend(bl.losses.m_estimators(), bl.gates.ScoreMatching()),
 }

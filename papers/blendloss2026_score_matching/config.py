@@ -10,7 +10,7 @@ SINGLES = ("MSE alone", "Huber alone", "MAE alone", "Cauchy alone", "Tukey alone
 #: Gates of the switching study.
 EARLIER = ("state", "likelihood")
 #: Of the arms below, those of the gate that is studied; the first is the one that most hypotheses are about.
-MATCHING = ("score matching", "memory of 300", "convex", "hard", "annealed", "held-out")
+MATCHING = ("score matching", "memory of 300", "convex", "hard", "annealed", "held-out", "default set")
 #: The parts of the study that train no network.
 LOCATION, POPULATION = "location", "population"
 
