@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -124,14 +123,9 @@ def compare_losses(
     )
 
 
-@cache
-def _usual() -> dict[str, Penalty]:
-    return m_estimators()  # solves for three tuning constants, which takes longer than a comparison
-
-
 def _penalties(losses: Any) -> dict[str, Penalty]:
     if losses is None:
-        return dict(_usual())
+        return m_estimators()
     if not isinstance(losses, Mapping) or not all(
         isinstance(name, str) and isinstance(loss, Penalty) for name, loss in losses.items()
     ):

@@ -89,6 +89,13 @@ def test_names_do_not_change_with_the_call():
     assert not set(map(id, one.values())) & set(map(id, other.values()))
 
 
+def test_thresholds_are_solved_for_once(monkeypatch):
+    before = bl.losses.m_estimators()
+    monkeypatch.setattr(bl.losses.Penalty, "tuned", lambda *_: pytest.fail("solved for again"))
+    assert bl.losses.m_estimators() == before
+    assert (before["huber"].delta, before["tukey"].scale) == pytest.approx((1.345, 4.685), abs=1e-3)
+
+
 def test_the_choice_is_a_bool():
     with pytest.raises(TypeError, match="`convex`"):
         bl.losses.m_estimators(convex=1)
