@@ -7,15 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blendloss._cli._csv_file import (
-    first_text,
-    header,
-    numbers,
-    read_columns,
-    require_columns,
-    require_finite,
-    which_rows,
-)
+from blendloss._cli import _csv_file
 from blendloss._cli._errors import UserError
 from blendloss._cli._extras import require
 from blendloss._startup import import_tensorflow, without_notes
@@ -92,9 +84,9 @@ def _columns(request: Request) -> dict[str, Any]:
         "groups": request.group,
     }
     named = {argument: name for argument, name in chosen.items() if name is not None}
-    names = header(request.file, fewest=1)
-    require_columns(names, list(named.values()))
-    frame = read_columns(request.file, names, sorted(set(named.values())))
+    names = _csv_file.header(request.file, fewest=1)
+    _csv_file.require_columns(names, list(named.values()))
+    frame = _csv_file.read_columns(request.file, names, sorted(set(named.values())))
     if not len(frame):
         raise UserError(f"{request.file} has no rows below its header")
     return {
@@ -104,16 +96,12 @@ def _columns(request: Request) -> dict[str, Any]:
 
 
 def _numbers(name: str, column: Any) -> np.ndarray:
-    found = None if column.dtype.kind == "b" else numbers(column)
+    found = None if column.dtype.kind == "b" else _csv_file.numbers(column)
     if found is None:
-        raise UserError(f"the column {name!r} must be numbers; {first_text(column)}")
-    return require_finite(name, found, "remove or mend these rows")
+        raise UserError(f"the column {name!r} must be numbers; {_csv_file.first_text(column)}")
+    return _csv_file.require_finite(name, found, "remove or mend these rows")
 
 
 def _labels(name: str, column: Any) -> np.ndarray:
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise UserError(
-            f"the column {name!r} is missing (empty or NaN) in {which_rows(missing)}: give these rows a group"
-        )
+    _csv_file.require_present(name, column, "give these rows a group")
     return np.asarray(column.factorize()[0])

@@ -88,11 +88,18 @@ def require_finite(name: str, values: np.ndarray, advice: str) -> np.ndarray:
     """The numbers of a column, if all are there and finite."""
     for what, bad in (("missing (empty or NaN)", np.isnan(values)), ("infinite", np.isinf(values))):
         if bad.any():
-            raise UserError(f"the column {name!r} is {what} in {which_rows(bad)}: {advice}")
+            raise UserError(f"the column {name!r} is {what} in {_which_rows(bad)}: {advice}")
     return values
 
 
-def which_rows(bad: np.ndarray) -> str:
+def require_present(name: str, column: Any, advice: str) -> None:
+    """Raises unless every row of a column holds something."""
+    missing = column.isna().to_numpy()
+    if missing.any():
+        raise UserError(f"the column {name!r} is missing (empty or NaN) in {_which_rows(missing)}: {advice}")
+
+
+def _which_rows(bad: np.ndarray) -> str:
     """How many rows of a column are `bad`, and which is the first."""
     number = int(np.count_nonzero(bad))
     return f"{number:,} of {len(bad):,} rows (first: row {int(np.argmax(bad)) + 1})"

@@ -14,7 +14,7 @@ from blendloss._cli._csv_file import (
     read_columns,
     require_columns,
     require_finite,
-    which_rows,
+    require_present,
 )
 from blendloss._cli._errors import UserError
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, digest
@@ -66,16 +66,15 @@ def _features(names: list[str], target: str, drop: tuple[str, ...]) -> list[str]
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
-    return require_finite(name, values, f"fill them in, or leave the column out with --drop {name}")
+    return require_finite(name, values, _fill_in(name))
+
+
+def _fill_in(name: str) -> str:
+    return f"fill them in, or leave the column out with --drop {name}"
 
 
 def _categories(name: str, column: Any) -> np.ndarray:
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise UserError(
-            f"the column {name!r} is missing (empty or NaN) in {which_rows(missing)}: fill them in, or leave the "
-            f"column out with --drop {name}"
-        )
+    require_present(name, column, _fill_in(name))
     number = column.nunique()
     if number > _MAX_CATEGORIES:
         example = str(column.iloc[0])[:30]

@@ -9,14 +9,9 @@ import pytest
 
 import blendloss as bl
 from blendloss._cli import main
+from tests.commands import refused, write
 
 ROWS = 60
-
-
-def write(path: pathlib.Path, columns: dict[str, list[str]]) -> pathlib.Path:
-    lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def table() -> dict[str, list[str]]:
@@ -42,16 +37,6 @@ def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "good.csv", table())
     return tmp_path
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that `blendloss advise arguments` ends with."""
-    assert main(["advise", *arguments]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("blendloss: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_end_to_end(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +69,7 @@ def test_a_file_of_one_column(here: pathlib.Path, capsys: pytest.CaptureFixture[
     assert "60 residuals" in capsys.readouterr().out
     (here / "gap.csv").write_text((here / "one.csv").read_text().replace("\n", "\n\n", 2))
     assert "'r' is missing (empty or NaN) in 2 of 62 rows (first: row 1)" in refused(
-        capsys, "gap.csv", "--residuals", "r"
+        capsys, "advise", "gap.csv", "--residuals", "r"
     )
 
 
@@ -115,7 +100,7 @@ def test_a_file_of_one_column(here: pathlib.Path, capsys: pytest.CaptureFixture[
     ],
 )  # fmt: skip
 def test_mistakes(here: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
-    assert message in refused(capsys, *arguments)
+    assert message in refused(capsys, "advise", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +121,7 @@ def test_mistakes(here: pathlib.Path, capsys: pytest.CaptureFixture[str], argume
 )
 def test_files(here: pathlib.Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str) -> None:
     (here / "table.csv").write_bytes(content)
-    assert message in refused(capsys, "table.csv", "--residuals", "r")
+    assert message in refused(capsys, "advise", "table.csv", "--residuals", "r")
 
 
 @pytest.mark.parametrize(
@@ -168,5 +153,5 @@ def test_missing_packages_are_named(
     here: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    message = refused(capsys, "good.csv", "--residuals", "r", "--out", "a.png")
+    message = refused(capsys, "advise", "good.csv", "--residuals", "r", "--out", "a.png")
     assert "pandas and matplotlib" in message

@@ -13,6 +13,7 @@ import pytest
 import blendloss as bl
 from blendloss._cli import _csv_file, main
 from blendloss._demo import _extras, _table
+from tests.commands import refused, write
 
 ROWS = 240
 GOOD = {
@@ -20,12 +21,6 @@ GOOD = {
     "kind": ["ab"[i % 2] for i in range(ROWS)],
     "y": [*map(str, range(ROWS))],
 }
-
-
-def write(path: pathlib.Path, columns: dict[str, list[str]]) -> pathlib.Path:
-    lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def with_cells(column: str, cells: dict[int, str]) -> dict[str, list[str]]:
@@ -37,16 +32,6 @@ def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "good.csv", GOOD)
     return tmp_path
-
-
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line that `blendloss arguments` ends with."""
-    assert main(arguments) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("blendloss: ")
-    assert err.count("\n") == 1
-    return err
 
 
 def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
