@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from papers._claim import Claim, Ours, Runs, holds, number
-from papers.liu2021_cagrad.config import STARTS
+from papers.liu2021_cagrad import late
+from papers.liu2021_cagrad.config import LATE, PAPER, STARTS
 
 CAGRAD = "Liu, Liu, Jin, Stone and Liu (NeurIPS 2021, arXiv 2110.14048)"
 FAMO = "Liu, Feng, Stone and Liu (NeurIPS 2023, arXiv 2306.03792)"
 DERIVED = "closed form of the toy (expected.py)"
+HYPOTHESIS = "hypothesis of our own (stated before the runs)"
 SAID = "comes to the Pareto set from all five starts"
 COUNT = {"digits": 0.4, "tolerance": 0.4, "why": "a count"}
 EXACT = {
@@ -117,4 +119,70 @@ def _claims_of_famo() -> tuple[Claim, ...]:
     )
 
 
-CLAIMS = (*_claims_of_cagrad(), *_claims_of_famo())
+#: Changes that the paper's text rules out; the others are questions of how it was computed.
+OTHER_EXPERIMENTS = ("rate 5e-4", "rate 2e-3", "scale 1")
+
+
+def _arrivals(runs: Runs, method: str) -> dict[str, float]:
+    """After how many steps the path from (9, 9) arrives, for each candidate; infinite for one that does not."""
+    [result] = runs.of(f"{LATE}: {method}")
+    first = {name: one["arrived"][0] for name, one in result["candidates"].items()}
+    return {name: float("inf") if step is None else step for name, step in first.items()}
+
+
+def _told(arrivals: dict[str, float]) -> str:
+    return ", ".join(f"{name} {step:,.0f}" if np.isfinite(step) else f"{name} never" for name, step in arrivals.items())
+
+
+def _arrive(method: str, names: tuple[str, ...], steps: int, runs: Runs) -> Ours:
+    found = {name: step for name, step in _arrivals(runs, method).items() if name in names}
+    return holds(all(step <= steps for step in found.values()), _told(found))
+
+
+def _no_other(method: str, runs: Runs) -> Ours:
+    clipped = [name for name, one in late.candidates(method).items() if np.isfinite(one.clip)]
+    found = {
+        name: step
+        for name, step in _arrivals(runs, method).items()
+        if name not in clipped and name not in OTHER_EXPERIMENTS
+    }
+    early = {name: step for name, step in found.items() if step <= PAPER.short}
+    return holds(not early, f"of {len(found)} others: {_told(early) or 'none'}")
+
+
+def _claims_of_late(method: str) -> tuple[Claim, ...]:
+    short = f"{PAPER.short:,} steps"
+    clipped, others = (late.CLIPPED, late.CODE), ("rate 2e-3", "scale 1")
+    return (
+        Claim(
+            f"{LATE}, {method}: clipping",
+            f"gradients clipped to length 1, as in the code, bring it to the Pareto set within {short}",
+            HYPOTHESIS,
+            partial(_arrive, method, clipped, PAPER.short),
+        ),
+        Claim(
+            f"{LATE}, {method}: nothing else",
+            f"no other detail of the computation does so within {short}",
+            HYPOTHESIS,
+            partial(_no_other, method),
+        ),
+        Claim(
+            f"{LATE}, {method}: more steps",
+            "as run, it arrives within 100,000 steps",
+            HYPOTHESIS,
+            partial(_arrive, method, (late.BASELINE,), 100_000),
+        ),
+        Claim(
+            f"{LATE}, {method}: rate, scale",
+            f"twice the learning rate does so within {short}, and so do two losses of one scale",
+            HYPOTHESIS,
+            partial(_arrive, method, others, PAPER.short),
+        ),
+    )
+
+
+CLAIMS = (
+    *_claims_of_cagrad(),
+    *_claims_of_famo(),
+    *(claim for method in PAPER.late for claim in _claims_of_late(method)),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from matplotlib.lines import Line2D
 
 from blendloss._cli._results import replace
 from papers._claim import Runs
+from papers.liu2021_cagrad import late
+from papers.liu2021_cagrad.config import LATE, PAPER
 from papers.liu2021_cagrad.problem import front, losses
 
 PICTURES = {"1": "scale-1.png", "0.1": "scale-0.1.png"}
@@ -121,4 +124,76 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
             figure = _picture(runs, scale, methods)
             replace(folder / name, lambda path, figure=figure: figure.savefig(path, dpi=110))
             drawn.append(folder / name)
+    methods = [arm.split(": ")[1] for arm in runs.arms if arm.startswith(f"{LATE}: ")]
+    if methods:
+        figure = _heights(runs, methods)
+        replace(folder / "late.png", lambda path: figure.savefig(path, dpi=110))
+        text = "\n".join([*_late_table(runs, methods), ""])
+        replace(folder / "late.md", lambda path: path.write_text(text, encoding="utf-8"))
+        drawn += [folder / "late.png", folder / "late.md"]
     return drawn
+
+
+def _heights(runs: Runs, methods: list[str]) -> Figure:
+    """x2 over the steps; in colours what arrives within the paper's number of them."""
+    figure = Figure(figsize=(5.2 * len(methods) + 2.4, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(methods), squeeze=False, sharey=True)[0]
+    looks: dict[str, str] = {late.BASELINE: "black"}
+    for axes, method in zip(panels, methods, strict=True):
+        [result] = runs.of(f"{LATE}: {method}")
+        for name, one in result["candidates"].items():
+            first = one["arrived"][0]
+            if first is not None and first <= PAPER.short:
+                looks.setdefault(name, f"C{len(looks) - 1}")
+            shown = name in looks
+            steps = late.LOOK * late.COURSE * np.arange(len(one["course"])) / 1000
+            width = 2.2 if name == late.BASELINE else 1.4 if shown else 0.7
+            label = name if shown else "_"
+            axes.plot(steps, one["course"], color=looks.get(name, "0.65"), linewidth=width, label=label)
+        axes.axvline(PAPER.short / 1000, color="0.3", linestyle=":", linewidth=1)
+        axes.set(title=method, xlabel="thousands of steps", xlim=(0, 120))
+    panels[0].set_ylabel("$x_2$")
+    found = {}
+    for axes in panels:
+        found.update({label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)})
+    figure.legend(found.values(), found.keys(), loc="outside right center", frameon=False)
+    figure.suptitle("scale 0.1 from (9, 9); grey: candidates that do not arrive within 50,000 steps")
+    return figure
+
+
+def _late_table(runs: Runs, methods: list[str]) -> Iterator[str]:
+    """Where the path of each candidate is, and when it and those beside it arrive."""
+    yield "# Scale 0.1 from (9, 9)\n"
+    yield "x₂ of the path after some steps; in brackets the lowest and the highest of all starts, those within"
+    yield f"{PAPER.apart:g} of (9, 9) among them. *arrives*: the first step, of every {late.LOOK}, at which it is on"
+    yield "the Pareto set."
+    for method in methods:
+        [result] = runs.of(f"{LATE}: {method}")
+        marks = list(next(iter(result["candidates"].values()))["at"])
+        yield f"\n## {method}\n"
+        yield f"| candidate | {' | '.join(f'{int(mark):,}' for mark in marks)} | arrives | others arrive |"
+        yield "|---|" + "---|" * (len(marks) + 2)
+        for name, one in result["candidates"].items():
+            cells = [_height(one, mark) for mark in marks]
+            first, *others = one["arrived"]
+            yield f"| {name} | {' | '.join(cells)} | {_step(first)} | {_range(others)} |"
+
+
+def _height(one: dict[str, Any], mark: str) -> str:
+    if mark not in one["at"]:
+        return ""
+    low, high = one["lowest"][mark], one["highest"][mark]
+    beside = "" if round(low, 2) == round(high, 2) else f" ({low:.2f} to {high:.2f})"
+    return f"{one['at'][mark][1]:.2f}{beside}"
+
+
+def _step(first: int | None) -> str:
+    return "no" if first is None else f"{first:,}"
+
+
+def _range(steps: list[int | None]) -> str:
+    there = [step for step in steps if step is not None]
+    if not there:
+        return "none" if steps else ""
+    number = "" if len(there) == len(steps) else f", {len(there)} of {len(steps)}"
+    return f"{min(there):,} to {max(there):,}{number}"

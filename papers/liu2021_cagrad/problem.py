@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+#: What the logarithms' arguments are not below.
+FLOOR = 5e-6
 
-def losses(x: tf.Tensor, scale: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
+
+def losses(x: tf.Tensor, scale: Any = 1.0, floor: Any = FLOOR) -> tuple[tf.Tensor, tf.Tensor]:
     """L1 and L2 at `x` `[2, ...]`: logarithms where x2 > 0, parabolas where x2 < 0; `scale` is L1's."""
     x1, x2 = x[0], x[1]
-    tiny = tf.constant(5e-6, x.dtype)
+    tiny = tf.convert_to_tensor(floor, x.dtype)
     f1 = tf.math.log(tf.maximum(tf.abs(0.5 * (-x1 - 7) - tf.tanh(-x2)), tiny)) + 6
     f2 = tf.math.log(tf.maximum(tf.abs(0.5 * (-x1 + 3) + tf.tanh(-x2) + 2), tiny)) + 6
     s1 = ((-x1 + 7) ** 2 + 0.1 * (-x2 - 8) ** 2) / 10 - 20

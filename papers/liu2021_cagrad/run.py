@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
-from papers.liu2021_cagrad.config import Config, starts
+from papers.liu2021_cagrad import late
+from papers.liu2021_cagrad.config import LATE, Config, starts
 from papers.liu2021_cagrad.problem import losses, reached, stationarity
 
 DTYPE = "float64"
@@ -78,6 +79,8 @@ class Descent:
 
 def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) -> dict[str, Any]:
     name, method = arm.split(": ")
+    if name == LATE:
+        return late.run(config, method, progress)
     steps = config.long if name == "1" else config.short
     descent = Descent(method, float(name), config.learning_rate)
     every, places = tf.constant(config.every), starts(name)
