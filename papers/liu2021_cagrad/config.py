@@ -38,23 +38,17 @@ class Config:
         "mean", "MGDA", "PCGrad", "CAGrad 0.5", "CAGrad 0", "CAGrad 10", "IMTL-G", "Nash-MTL", "FAMO"
     )  # fmt: skip
     at_01: tuple[str, ...] = ("mean", "MGDA", "PCGrad", "CAGrad 0.4", "IMTL-G", "Nash-MTL", "FAMO")
-    #: The methods that are looked at closely at scale 0.1 from (9, 9): after how many steps, of how many starts beside
-    #: it, and how far beside.
-    late: tuple[str, ...] = ("PCGrad", "CAGrad 0.4")
-    late_steps: tuple[int, ...] = (35_000, 50_000, 100_000, 200_000)
-    beside: int = 31
-    apart: float = 1e-4
 
 
-#: The arms' beginning of those that are looked at closely.
-LATE = "from (9, 9)"
+#: The methods that are looked at closely at scale 0.1 from (9, 9), and the beginning of their arms' names.
+LATE, LATE_METHODS = "from (9, 9)", ("PCGrad", "CAGrad 0.4")
 PAPER = Config()
-SMOKE = Config(long=200, short=200, every=50, at_1=("MGDA",), at_01=("FAMO",), late_steps=(100, 200), beside=2)
+SMOKE = Config(long=200, short=200, every=50, at_1=("MGDA",), at_01=("FAMO",))
 
 
 def arms(config: Config) -> list[str]:
     return (
         [f"1: {name}" for name in config.at_1]
         + [f"0.1: {name}" for name in config.at_01]
-        + [f"{LATE}: {name}" for name in config.late]
+        + [f"{LATE}: {name}" for name in LATE_METHODS]
     )

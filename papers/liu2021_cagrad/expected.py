@@ -9,7 +9,7 @@ import numpy as np
 
 from papers._claim import Claim, Ours, Runs, holds, number
 from papers.liu2021_cagrad import late
-from papers.liu2021_cagrad.config import LATE, PAPER, STARTS
+from papers.liu2021_cagrad.config import LATE, LATE_METHODS, PAPER, STARTS
 
 CAGRAD = "Liu, Liu, Jin, Stone and Liu (NeurIPS 2021, arXiv 2110.14048)"
 FAMO = "Liu, Feng, Stone and Liu (NeurIPS 2023, arXiv 2306.03792)"
@@ -184,5 +184,5 @@ def _claims_of_late(method: str) -> tuple[Claim, ...]:
 CLAIMS = (
     *_claims_of_cagrad(),
     *_claims_of_famo(),
-    *(claim for method in PAPER.late for claim in _claims_of_late(method)),
+    *(claim for method in LATE_METHODS for claim in _claims_of_late(method)),
 )

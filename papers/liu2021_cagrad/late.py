@@ -18,6 +18,10 @@ from papers.liu2021_cagrad.config import Config
 from papers.liu2021_cagrad.problem import FLOOR, losses, reached, stationarity
 
 START = (9.0, 9.0)
+#: How many starts beside it, and how far.
+BESIDE, APART = 31, 1e-4
+#: When the places are recorded, in parts of the paper's number of steps.
+MARKS = (0.7, 1, 2, 4)
 BASELINE, CLIPPED, CODE = "as run", "clipped to length 1", "as the code"
 #: Steps from one look at the places to the next.
 LOOK = 500
@@ -208,8 +212,9 @@ def _slsqp(products: np.ndarray, radius: float, added: float) -> float:
 
 def run(config: Config, method: str, progress: Callable[[float], None]) -> dict[str, Any]:
     """For each candidate: where the path from (9, 9) is after some steps, and when it and those beside it arrive."""
-    places = np.array([START]).T + config.apart * np.random.default_rng(0).uniform(-1, 1, [2, config.beside + 1])
+    places = np.array([START]).T + APART * np.random.default_rng(0).uniform(-1, 1, [2, BESIDE + 1])
     places[:, 0] = START
+    marks = [round(part * config.short) for part in MARKS]
     found = {}
     every = candidates(method)
     groups: dict[tuple[str, bool], list[str]] = {}
@@ -218,8 +223,7 @@ def run(config: Config, method: str, progress: Callable[[float], None]) -> dict[
     for number, ((_, slsqp), names) in enumerate(groups.items()):
         descents = Descents(method, (every[name] for name in names), xla=not slsqp)
         # The solver is no compiled code: no starts beside it, and no more steps than the paper has.
-        given = (places[:, :1], [n for n in config.late_steps if n <= config.short]) if slsqp else (places, None)
-        paths = _followed(descents, given[0], given[1] or list(config.late_steps))
+        paths = _followed(descents, *((places[:, :1], marks[:2]) if slsqp else (places, marks)))
         found.update({name: paths(row) for row, name in enumerate(names)})
         progress((number + 1) / len(groups))
     return {"starts": len(places[0]), "candidates": {name: found[name] for name in every}}
@@ -231,7 +235,7 @@ def _followed(descents: Descents, places: np.ndarray, marks: list[int]) -> Calla
     arrived = np.full(state.x.shape[1:], np.inf)
     at: dict[int, np.ndarray] = {}
     course = [state.x.numpy()[1, :, 0]]
-    look = min(LOOK, *marks)
+    look = min(LOOK, marks[0])
     for done in range(look, marks[-1] + 1, look):
         state = descents.advance(state, tf.constant(look))
         x = tf.cast(state.x, tf.float64)

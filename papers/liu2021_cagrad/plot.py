@@ -165,7 +165,7 @@ def _late_table(runs: Runs, methods: list[str]) -> Iterator[str]:
     """Where the path of each candidate is, and when it and those beside it arrive."""
     yield "# Scale 0.1 from (9, 9)\n"
     yield "x₂ of the path after some steps; in brackets the lowest and the highest of all starts, those within"
-    yield f"{PAPER.apart:g} of (9, 9) among them. *arrives*: the first step, of every {late.LOOK}, at which it is on"
+    yield f"{late.APART:g} of (9, 9) among them. *arrives*: the first step, of every {late.LOOK}, at which it is on"
     yield "the Pareto set."
     for method in methods:
         [result] = runs.of(f"{LATE}: {method}")

@@ -9,10 +9,9 @@ import tensorflow as tf
 from scipy.optimize import minimize_scalar
 
 from papers.liu2021_cagrad import late
-from papers.liu2021_cagrad.config import SMOKE
+from papers.liu2021_cagrad.config import LATE_METHODS
 from papers.liu2021_cagrad.run import Descent
 
-METHODS = SMOKE.late
 STARTS = np.array([[9.0, -3.0], [9.0, 4.0]])
 
 
@@ -21,7 +20,7 @@ def ends(method: str, names: list[str], steps: int, starts: np.ndarray = STARTS)
     return descents.advance(descents.start(starts), tf.constant(steps)).x.numpy()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LATE_METHODS)
 def test_the_baseline_does_what_the_gate_and_keras_do(method):
     descent = Descent(method, 0.1, 1e-3)
     [found] = np.moveaxis(ends(method, [late.BASELINE], 150), 1, 0)
@@ -32,7 +31,7 @@ def test_the_baseline_does_what_the_gate_and_keras_do(method):
         np.testing.assert_allclose(found[:, place] - start, descent.x.numpy() - start, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", LATE_METHODS)
 def test_every_number_takes_hold(method):
     names = [name for name, one in late.candidates(method).items() if one.dtype == "float64" and not one.slsqp]
     found = ends(method, names, 60)
