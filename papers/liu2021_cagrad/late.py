@@ -31,7 +31,7 @@ COURSE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A change of what `run.py` does; the defaults are what it does.
+    """A change of what `run.py` did before this was looked at: the defaults, of which clipping alone was wrong.
 
     Args:
         scale: of the first loss.

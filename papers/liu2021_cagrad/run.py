@@ -17,15 +17,18 @@ from papers.liu2021_cagrad.problem import losses, reached, stationarity
 DTYPE = "float64"
 #: What the losses stay above, in FAMO's code: -21 times their scale.
 BOUND = -21.0
+#: The methods whose direction FAMO's code clips.
+CLIPPED = ("PCGrad", "CAGrad")
 
 
 def gate_of(method: str, scale: float) -> bl.gates.Gate:
     """The gate of `method`, with the arguments of the code that is run at `scale`."""
     name, _, number = method.partition(" ")
+    reduction = "mean" if scale == 1 else "sum"
     gates: dict[str, Callable[[], bl.gates.Gate]] = {
         "mean": lambda: bl.gates.Fixed([0.5, 0.5], dtype=DTYPE),
         "MGDA": lambda: bl.gates.MGDA(dtype=DTYPE),
-        "PCGrad": lambda: bl.gates.PCGrad("code", reduction="mean", dtype=DTYPE),  # two losses have one order
+        "PCGrad": lambda: bl.gates.PCGrad("code", reduction=reduction, dtype=DTYPE),  # two losses have one order
         "CAGrad": lambda: bl.gates.CAGrad(float(number), rescale=2 if scale == 1 else 1, dtype=DTYPE),
         "IMTL-G": lambda: bl.gates.IMTLG(dtype=DTYPE),
         "Nash-MTL": lambda: bl.gates.NashMTL(dtype=DTYPE),
@@ -42,8 +45,12 @@ class Descent:
         self.gate = gate_of(method, scale)
         self.blend = bl.Blend(["L1", "L2"], self.gate)
         self.x = tf.Variable([0.0, 0.0], dtype=DTYPE)
-        # FAMO's code bounds the gradient's length; Adam would not see the length, but for its changes.
-        self.adam = keras.optimizers.Adam(rate, epsilon=1e-8, clipnorm=1.0 if method == "FAMO" else None)
+        # FAMO's code cuts the directions of these two to length 1. That of its other methods it would cut before it is
+        # computed, which does nothing. Adam does not see the length, but for its changes.
+        clipped = scale != 1 and method.startswith(CLIPPED)
+        self.adam = keras.optimizers.Adam(rate, epsilon=1e-8, clipnorm=1.0 if clipped else None)
+        #: Of the direction: that code has the sum where CAGrad has the mean.
+        self.factor = 2.0 if scale != 1 and method.startswith("CAGrad") else 1.0
         self.adam.build([self.x])
         #: The largest distance, over the path, between the direction and the mean of the two gradients, in lengths of
         #: the longer one: near a minimum the mean is their rounding.
@@ -72,7 +79,7 @@ class Descent:
             longer = tf.maximum(tf.norm(first), tf.norm(second))
             off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - (first + second) / 2), longer)
             self.off.assign(tf.maximum(self.off, off))
-            self.adam.apply_gradients([(found.gradients[0], self.x)])
+            self.adam.apply_gradients([(self.factor * found.gradients[0], self.x)])
             if self.gate.needs_progress:
                 self.gate.observe_progress(self.values())
 

@@ -15,26 +15,31 @@ from papers.liu2021_cagrad.run import Descent
 STARTS = np.array([[9.0, -3.0], [9.0, 4.0]])
 
 
-def ends(method: str, names: list[str], steps: int, starts: np.ndarray = STARTS) -> np.ndarray:
-    descents = late.Descents(method, [late.candidates(method)[name] for name in names], xla=False)
+def ends(method: str, some: list[late.Candidate], steps: int, starts: np.ndarray = STARTS) -> np.ndarray:
+    descents = late.Descents(method, some, xla=False)
     return descents.advance(descents.start(starts), tf.constant(steps)).x.numpy()
 
 
 @pytest.mark.parametrize("method", LATE_METHODS)
-def test_the_baseline_does_what_the_gate_and_keras_do(method):
+@pytest.mark.parametrize(("start", "steps"), [((9.0, 9.0), 150), ((5.1, 2.5), 50)])
+def test_the_paths_are_those_of_gates_and_keras(method, start, steps):
+    """The second start is beside a trench, where the direction is longer than 1 at first."""
     descent = Descent(method, 0.1, 1e-3)
-    [found] = np.moveaxis(ends(method, [late.BASELINE], 150), 1, 0)
-    for place, start in enumerate(STARTS.T):
-        descent.start(tuple(start))
-        descent.advance(tf.constant(150))
-        # Keras rounds beta_2 to float32, which moves its bias correction by 6e-6 of a step.
-        np.testing.assert_allclose(found[:, place] - start, descent.x.numpy() - start, rtol=1e-5)
+    descent.start(start)
+    descent.advance(tf.constant(steps))
+    as_there = late.Candidate(factor=2.0, clip=1.0)
+    found = ends(method, [as_there, late.Candidate()], steps, np.array([start]).T)[:, :, 0]
+    # Keras rounds beta_2 to float32, which moves its bias correction by 6e-6 of a step.
+    np.testing.assert_allclose(found[:, 0] - start, descent.x.numpy() - start, rtol=1e-4)
+    clipping_matters = np.abs(found[:, 0] - found[:, 1]).max() > 1e-4
+    assert clipping_matters == (start != (9.0, 9.0))
 
 
 @pytest.mark.parametrize("method", LATE_METHODS)
 def test_every_number_takes_hold(method):
-    names = [name for name, one in late.candidates(method).items() if one.dtype == "float64" and not one.slsqp]
-    found = ends(method, names, 60)
+    some = late.candidates(method)
+    names = [name for name, one in some.items() if one.dtype == "float64" and not one.slsqp]
+    found = ends(method, [some[name] for name in names], 60)
     same = [name for place, name in enumerate(names) if np.array_equal(found[:, place], found[:, 0])]
     # Neither the logarithms' floor nor a length of 1 is met so early.
     assert set(same) == {late.BASELINE, late.CLIPPED, "floor 1e-4", "floor 1e-8"}
@@ -89,5 +94,6 @@ def test_the_inner_problem_is_solved(added):
 
 
 def test_the_solver_inside_the_loop_is_near_the_closed_form():
-    near = ends("CAGrad 0.4", ["SLSQP"], 20) - ends("CAGrad 0.4", ["1e-8 added"], 20)
+    some = late.candidates("CAGrad 0.4")
+    near = ends("CAGrad 0.4", [some["SLSQP"]], 20) - ends("CAGrad 0.4", [some["1e-8 added"]], 20)
     assert np.abs(near).max() < 1e-3
