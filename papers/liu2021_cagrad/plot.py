@@ -25,6 +25,8 @@ TITLES = {"mean": "Adam on the mean loss", "CAGrad 0.5": "CAGrad, c = 0.5", "CAG
 TITLES["CAGrad 10"] = "CAGrad, c = 10"
 SETTINGS = {"1": "CAGrad's setting, both losses as they are", "0.1": "FAMO's setting, the first loss times 0.1"}
 SAME = "CAGrad 0"  # as the mean
+#: What `run.py` did before the reason was found.
+BEFORE = {late.BASELINE: "as run before, not clipped"}
 COLUMNS = 4
 SIZE = 11.5
 REACHED, SHORT, PARETO = "#ffffff", "#e8112d", "#7CFC98"
@@ -148,7 +150,7 @@ def _heights(runs: Runs, methods: list[str]) -> Figure:
             shown = name in looks
             steps = late.LOOK * late.COURSE * np.arange(len(one["course"])) / 1000
             width = 2.2 if name == late.BASELINE else 1.4 if shown else 0.7
-            label = name if shown else "_"
+            label = BEFORE.get(name, name) if shown else "_"
             axes.plot(steps, one["course"], color=looks.get(name, "0.65"), linewidth=width, label=label)
         axes.axvline(PAPER.short / 1000, color="0.3", linestyle=":", linewidth=1)
         axes.set(title=method, xlabel="thousands of steps", xlim=(0, 120))
@@ -176,7 +178,7 @@ def _late_table(runs: Runs, methods: list[str]) -> Iterator[str]:
         for name, one in result["candidates"].items():
             cells = [_height(one, mark) for mark in marks]
             first, *others = one["arrived"]
-            yield f"| {name} | {' | '.join(cells)} | {_step(first)} | {_range(others)} |"
+            yield f"| {BEFORE.get(name, name)} | {' | '.join(cells)} | {_step(first)} | {_range(others)} |"
 
 
 def _height(one: dict[str, Any], mark: str) -> str:
