@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+import blendloss as bl
 from blendloss import _recover
 from blendloss._cli import main
 
@@ -15,6 +16,9 @@ DENSITIES = {
     "Student-t(3)": stats.t(3),
     "Cauchy": stats.cauchy(),
 }
+INFORMATION = {"Gaussian": 1, "Laplace": 1, "Student-t(3)": 2 / 3, "Cauchy": 1 / 2}  # t: (n + 1) / (n + 3)
+# Of the best blend in large samples, as `m_estimators` says.
+BEST = {"Gaussian": 1, "Laplace": 1, "Student-t(3)": 0.998, "Cauchy": 0.998, "contaminated": 0.988}
 
 
 @pytest.mark.parametrize("law", _recover.LAWS, ids=lambda law: law.name)
@@ -31,6 +35,34 @@ def test_laws_are_what_they_are_called(law):
     assert abs(nll.mean() - law.entropy) < 5 * nll.std() / math.sqrt(len(sample))  # 5 standard errors
 
 
+@pytest.mark.parametrize("law", _recover.LAWS, ids=lambda law: law.name)
+def test_efficiencies_are_those_of_the_law(law):
+    r, h = np.array([0.1, 0.7, 2.0, 6.0, 30.0]), 1e-5
+    np.testing.assert_allclose(
+        law.score(r), (law.log_density(r - h) - law.log_density(r + h)) / (2 * h), rtol=1e-6, atol=1e-9
+    )
+    assert law.expectation(np.ones_like(_recover._R)) == pytest.approx(1, abs=1e-8)
+    if law.name in INFORMATION:
+        assert law.expectation(law.score(_recover._R) ** 2) == pytest.approx(INFORMATION[law.name], rel=1e-7)
+    assert law.efficiency(law.score) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "slope", "efficiency"),
+    [
+        ("Gaussian", np.sign, 2 / math.pi),
+        ("Gaussian", bl.losses.Huber(1.345).slope, 0.95),
+        ("Laplace", lambda r: r, 1 / 2),
+        ("Student-t(3)", lambda r: r, 1 / 2),
+        ("Cauchy", np.sign, 8 / math.pi**2),
+        ("Cauchy", lambda r: r, 0),
+    ],
+)
+def test_efficiencies_of_estimates_that_are_known(name, slope, efficiency):
+    law = next(law for law in _recover.LAWS if law.name == name)
+    assert law.efficiency(lambda r: np.asarray(slope(r))) == pytest.approx(efficiency, abs=1e-5)
+
+
 def test_recovers(capsys):
     n = 4000
     assert main(["recover", "--residuals", str(n), "--seed", "1"]) == 0
@@ -45,6 +77,10 @@ def test_recovers(capsys):
             deviation = (-law.log_density(law.draw(np.random.default_rng([1, k, 0]), n))).std() / math.sqrt(n)
             assert abs(fitted - law.entropy) < 5 * deviation
             assert -5 * 5 / (2 * n) < float(rows["over the true law's"][k]) <= 2e-4
+        blend, alone = float(rows["efficiency of blend"][k]), float(rows["its efficiency"][k])
+        slack = 0.1 if law.name == "Laplace" else 0.02  # the gate's window of 0.24 rounds off Laplace's kink
+        assert BEST[law.name] - slack < blend <= BEST[law.name] + 0.001
+        assert 0.9 < alone <= BEST[law.name] + 0.001
         coverage = float(rows["90% interval"][k].rstrip("%")) / 100
         slack = 0.03 if law.name == "contaminated" else 0  # which the family does not hold
         assert abs(coverage - 0.9) < slack + 4 * math.sqrt(2 * 0.09 / n)

@@ -48,7 +48,8 @@ def _add_recover(commands: Any) -> None:
         "recover",
         help="fit a likelihood gate to residuals of five known laws",
         description="Draws residuals from five laws, fits a likelihood gate over four losses to each, and prints how "
-        "near it came to the truth and to the best single loss.",
+        "near it came to the truth and to the best single loss; and how efficient an estimate is by the weights that "
+        "score matching gives six losses.",
     )
     recover.set_defaults(run=_run_recover)
     recover.add_argument(
@@ -60,8 +61,8 @@ def _add_recover(commands: Any) -> None:
 def _add_noise(commands: Any) -> None:
     noise = commands.add_parser(
         "noise",
-        help="train one network on contaminated data with seven gates, and see which finds the noise",
-        description="Trains the same small network on a known function with outliers, by two losses alone and by five "
+        help="train one network on contaminated data with six gates, and see which finds the noise",
+        description="Trains the same small network on a known function with outliers, by two losses alone and by six "
         "gates; then shows how near each came to the function, and what it took the noise for.",
     )
     noise.set_defaults(run=_run_noise)

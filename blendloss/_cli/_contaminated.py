@@ -20,9 +20,18 @@ class Contaminated(NamedTuple):
 
     def log_density(self, r: np.ndarray) -> np.ndarray:
         """log p(r), in nats."""
+        return np.logaddexp(*self._log_parts(r))
+
+    def score(self, r: np.ndarray) -> np.ndarray:
+        """-p'(r) / p(r)."""
+        narrow, broad = (np.exp(part - self.log_density(r)) for part in self._log_parts(r))
+        return np.asarray(r * (narrow + broad / self.width**2))
+
+    def _log_parts(self, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The logarithms of the densities of both parts, times their shares."""
         with np.errstate(divide="ignore"):
             narrow, broad = np.log(1 - self.share), np.log(self.share)
-        return np.logaddexp(narrow + normal_log_density(r), broad + normal_log_density(r, self.width))
+        return narrow + normal_log_density(r), broad + normal_log_density(r, self.width)
 
     @property
     def variance(self) -> float:
