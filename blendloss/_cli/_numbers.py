@@ -26,6 +26,12 @@ def significant(value: float) -> str:
     return f"{value:#.4g}".removesuffix(".")
 
 
+def named_shares(shares: Mapping[str, float]) -> str:
+    """Shares with their names, the largest first, those below 1 % left out."""
+    ordered = sorted(shares.items(), key=lambda item: -item[1])
+    return ", ".join(f"{share:.0%} {name}" for name, share in ordered if share >= 0.01)
+
+
 def in_standard_errors(differences: np.ndarray) -> float:
     """The mean of paired differences, in its standard errors."""
     error = differences.std(ddof=1) / math.sqrt(len(differences))

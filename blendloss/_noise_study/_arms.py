@@ -1,4 +1,4 @@
-"""The arms: two losses alone, and five gates."""
+"""The arms: two losses alone, and six gates."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _its_choice(blend: Blend, residuals: np.ndarray) -> Density:
 
 
 SINGLES = ("squared alone", "Huber alone")
-NAIVE, MIXTURE = "naive", "mixture"
+NAIVE, MIXTURE, MATCHED = "naive", "mixture", "score matching"
 
 ARMS = (
     Arm(
@@ -109,5 +109,10 @@ ARMS = (
         "each residual chooses between two normal laws",
         lambda: Blend({"narrow": _squared(), "broad": _squared()}, gates.Mixture([1.0, 4.0], name="mixture")),
         law=_its_law,
+    ),
+    Arm(
+        MATCHED,
+        "six losses, weighed for the least variance",
+        lambda: Blend(losses.m_estimators(), gates.ScoreMatching(name="matching")),
     ),
 )

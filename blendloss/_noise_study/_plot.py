@@ -17,7 +17,8 @@ from blendloss._noise_study._summary import better_single, errors_of, names
 from blendloss._noise_study._train import drawn_at
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart; line styles tell the laws apart once more.
-_LOSSES = {"squared": "#0072B2", "Huber": "#E69F00", "absolute": "#009E73", "Cauchy": "#CC79A7"}
+_FOUR = {"squared": "#0072B2", "Huber": "#E69F00", "absolute": "#009E73", "Cauchy": "#CC79A7"}
+_SIX = {"huber": "#E69F00", "cauchy_0.5": "#CC79A7", "tukey_2.5": "#D55E00", "tukey": "#56B4E9"}
 _PARTS = {"narrow": ("#333333", "-"), "broad": ("#D55E00", "-")}
 _LAWS = {
     "squared alone": ("#0072B2", ":", "squared error's normal law"),
@@ -33,7 +34,7 @@ def plot(record: dict[str, Any], path: Path) -> None:
     """Draws the study `record` into the file `path`."""
     settings = Settings(**record["settings"])
     first = {run["arm"]: run for run in record["runs"] if run["seed"] == 0}
-    figure = Figure(figsize=(12, 8.6), layout="constrained")
+    figure = Figure(figsize=(14, 8.6), layout="constrained")
     grid = figure.add_gridspec(2, 1, height_ratios=[1.35, 1], hspace=0.04)
     above, below = figure.add_subfigure(grid[0]), figure.add_subfigure(grid[1])
     left, right = above.subplots(1, 2, width_ratios=[1.25, 1])
@@ -93,7 +94,7 @@ def _errors(axes: Axes, record: dict[str, Any], settings: Settings) -> None:
 def _trajectory(axes: Axes, run: dict[str, Any], about: str, settings: Settings, labelled: bool) -> None:
     steps, weights = run["trajectory"]["step"], run["trajectory"]["weights"]
     for name, values in weights.items():
-        colour, style = _PARTS[name] if name in _PARTS else (_LOSSES[name], "-")
+        colour, style = _PARTS[name] if name in _PARTS else ((_FOUR | _SIX)[name], "-")
         axes.plot(steps, values, style, color=colour, lw=1.8, label=name)
     axes.set_title(run["arm"], loc="left", size=11, weight="bold", pad=30)
     axes.text(0, 1.03, _in_two_lines(about), transform=axes.transAxes, size=8.5, color=_GREY, va="bottom")
@@ -103,6 +104,10 @@ def _trajectory(axes: Axes, run: dict[str, Any], about: str, settings: Settings,
         axes.axhline(settings.share, color=_PARTS["broad"][0], lw=1, ls=":", label="true share")
     if labelled or "broad" in weights:
         axes.legend(frameon=False, fontsize=9, loc="best" if "broad" in weights else "center right")
+    elif not _FOUR.keys() >= weights.keys():  # six lines leave no room: a legend in two columns, on white
+        axes.legend(
+            fontsize=7.5, ncols=2, loc="center", framealpha=0.85, edgecolor="none", handlelength=1, columnspacing=0.8
+        )
     if labelled:
         axes.set_ylabel("weight", size=10)
     _plain(axes)

@@ -62,7 +62,7 @@ def results(console: Console, record: dict[str, Any]) -> None:
     say(
         console,
         f"Test RMSE: distance to the true function, * the smallest.{spread} Weights (scales): at the end, means over "
-        "seeds, small ones left out; the exponential family's have one scale. "
+        "seeds, small ones left out; those of the exponential family and of score matching have one scale. "
         f"|r| > {LIMIT:g}: how often the law that was found has noise beyond {LIMIT:g}. Nats off: divergence from the "
         "true law to it; squared error stands for a normal law. No law: -.",
     )

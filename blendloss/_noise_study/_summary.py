@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from blendloss._cli._contaminated import Contaminated
-from blendloss._cli._numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, significant
-from blendloss._noise_study._arms import ARMS, MIXTURE, NAIVE, SINGLES
+from blendloss._cli._numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, named_shares, significant
+from blendloss._noise_study._arms import ARMS, MATCHED, MIXTURE, NAIVE, SINGLES
 from blendloss._noise_study._train import LIMIT
 
 Runs = list[dict[str, Any]]
@@ -55,7 +55,7 @@ def better_single(runs: Runs) -> str:
 def findings(runs: Runs, noise: Contaminated) -> list[str]:
     """The result in sentences."""
     summary = summarise(runs)
-    return [_on_errors(runs), _on_noise(summary, noise), _on_naive(runs), _worth(runs)]
+    return [_on_errors(runs), _on_noise(summary, noise), _on_matched(runs, summary), _on_naive(runs), _worth(runs)]
 
 
 def _on_errors(runs: Runs) -> str:
@@ -88,6 +88,12 @@ def _on_noise(summary: dict[str, dict[str, Any]], noise: Contaminated) -> str:
         f"The noise is {truth}; the mixture finds scale {narrow:.2g}, and {found['weights']['broad']:.2g} of scale "
         f"{broad:.3g}. Divergence from the true law to the one found, in nats, nearest first: {order}."
     )
+
+
+def _on_matched(runs: Runs, summary: dict[str, dict[str, Any]]) -> str:
+    """The weights that score matching ended with, and what its gate says of the residuals; it stands for no law."""
+    report = next(run["report"] for run in runs if run["arm"] == MATCHED)
+    return f"Score matching ends with {named_shares(summary[MATCHED]['weights'])}. {report}"
 
 
 def _on_naive(runs: Runs) -> str:

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from blendloss import BlendedModel
 from blendloss._cli._contaminated import Contaminated
+from blendloss._cli._shares import ShareHistory
 from blendloss._noise_study._arms import Arm, Density
 from blendloss._noise_study._data import FEATURES, Data, Part
 from blendloss._noise_study._settings import Settings
-from blendloss.gates import ExponentialFamily, Mixture
+from blendloss.gates import ExponentialFamily, Mixture, ScoreMatching
 from blendloss.keras import GateHistory
 
 LIMIT = 3.0
@@ -67,7 +68,9 @@ class Trainer:
             variable.assign(value)
         keras.utils.set_random_seed(seed)
         self.model.network.set_weights(_network(self.settings).get_weights())
-        kept = GateHistory()
+        gate: Any = self.blend.gate
+        matched = isinstance(gate, ScoreMatching)
+        kept = ShareHistory() if matched else GateHistory()
         self.model.fit(
             _batches(data.train, self.settings, seed),
             epochs=self.settings.epochs,
@@ -84,6 +87,7 @@ class Trainer:
             "found": self._found(),
             "noise": self._noise(data.train),
             "diagnosis": self._diagnosis(data.train),
+            "report": gate.report() if matched else None,
             "seconds": time.perf_counter() - started,
             "trajectory": {
                 "step": kept.steps,

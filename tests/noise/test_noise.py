@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pathlib
 from typing import Any
@@ -11,20 +10,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+import blendloss as bl
 from blendloss._cli import _contaminated, main
 from blendloss._cli._contaminated import Contaminated, normal_log_density
 from blendloss._cli._errors import UserError
 from blendloss._noise_study import _arms, _data, _report, _study, _summary, _train
 from blendloss._noise_study._settings import Request, Settings
+from tests.commands import strict
 
 SMALL = Settings(seeds=2, train=200, held_out=60, test=500, batch=50, epochs=3, hidden=8)
-
-
-def strict(path: pathlib.Path) -> Any:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(path.read_text(), parse_constant=refuse)
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +52,20 @@ def test_gates_move_and_singles_do_not(record: Any) -> None:
             assert sum(run["found"]["weights"].values()) == pytest.approx(1)
 
 
+def test_score_matching_shares_out_six_losses_and_says_which_is_best(record: Any) -> None:
+    for run in record["runs"]:
+        assert (run["report"] is not None) == (run["arm"] == "score matching")
+        if run["report"] is not None:
+            assert run["report"].startswith("The best loss by itself is ")
+            assert tuple(run["found"]["weights"]) == tuple(bl.losses.m_estimators())
+            for name, share in run["found"]["weights"].items():
+                assert share == pytest.approx(run["trajectory"]["weights"][name][-1], abs=1e-6)
+            assert 0 < run["found"]["scales"] < 20
+
+
 def test_laws_that_were_found_are_densities_away_from_the_truth(record: Any) -> None:
     for run in record["runs"]:
-        assert (run["noise"] is None) == (run["arm"] in ("Huber alone", "naive", "held-out"))
+        assert (run["noise"] is None) == (run["arm"] in ("Huber alone", "naive", "held-out", "score matching"))
         if run["noise"] is not None:
             density = np.exp(run["noise"]["log_density"])
             mass = (
@@ -113,7 +118,7 @@ def test_an_interruption_keeps_what_was_finished(tmp_path: pathlib.Path, monkeyp
         return train(self, data, seed, progress)
 
     monkeypatch.setattr(_train.Trainer, "train", interrupted)
-    with pytest.raises(KeyboardInterrupt, match=r"1 of 14 trainings are in .*noise\.json"):
+    with pytest.raises(KeyboardInterrupt, match=r"1 of 16 trainings are in .*noise\.json"):
         _study.study(Request(SMALL, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["noise.json"]
     assert [run["seed"] for run in strict(tmp_path / "noise.json")["runs"]] == [0]
@@ -129,7 +134,7 @@ def test_without_matplotlib_nothing_is_begun(tmp_path: pathlib.Path, monkeypatch
 # A training
 
 
-@pytest.mark.parametrize("name", ["held-out", "likelihood choice", "mixture"])
+@pytest.mark.parametrize("name", ["held-out", "likelihood choice", "mixture", "score matching"])
 def test_a_model_that_is_used_again_starts_anew(name: str) -> None:
     arm = next(arm for arm in _arms.ARMS if arm.name == name)
     data = [_data.draw(SMALL, seed) for seed in range(2)]
@@ -137,7 +142,7 @@ def test_a_model_that_is_used_again_starts_anew(name: str) -> None:
     used.train(data[0], 0, lambda steps, loss: None)
     again = used.train(data[1], 1, lambda steps, loss: None)
     fresh = _train.Trainer(arm, SMALL).train(data[1], 1, lambda steps, loss: None)
-    for key in ("rmse", "found", "noise", "trajectory"):
+    for key in ("rmse", "found", "noise", "report", "trajectory"):
         assert again[key] == fresh[key]
 
 
@@ -165,6 +170,8 @@ def test_the_noise_is_a_law(noise: Contaminated) -> None:
     # float64's rounding over some thousand terms
     assert noise.mean(np.ones_like(r), r) == pytest.approx(1, abs=1e-12)
     assert noise.mean(r**2, r) == pytest.approx(noise.variance, rel=1e-12)
+    slope = (noise.log_density(r[2:]) - noise.log_density(r[:-2])) / (r[2:] - r[:-2])
+    np.testing.assert_allclose(noise.score(r[1:-1]), -slope, atol=1e-3)  # h^2 / 6 of the third derivative
     inside = integrate.quad(lambda r: math.exp(noise.log_density(np.float64(r))), -3, 3, epsabs=1e-12)[0]
     assert noise.beyond(3) == pytest.approx(1 - inside, abs=1e-10)
 
@@ -194,6 +201,7 @@ def runs_of(errors: dict[str, list[float]], collapsed: bool = True) -> list[dict
             "found": {"weights": weights, "scales": [1.0, 8.0 + 2 * seed] if arm == "mixture" else None},
             "noise": {"divergence": 0.25, "beyond": 0.1} if arm in ("mixture", "squared alone") else None,
             "diagnosis": {"collapsed": collapsed and seed > 0, "sentence": f"Sentence {seed}."},
+            "report": f"Report {seed}." if arm == "score matching" else None,
         }
 
     return [run(arm, seed, error) for arm, values in errors.items() for seed, error in enumerate(values)]
@@ -205,20 +213,21 @@ def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
     errors = {arm.name: [2.0, 7.0, 4.0, 9.0] for arm in _arms.ARMS}
     for arm, by in {"squared alone": 1.0, "mixture": -0.5, "held-out": 0.25}.items():
         errors[arm] = (np.array(errors[arm]) + by + jitter).tolist()
-    first, noise, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
+    first, noise, matched, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
     assert "Huber is nearer (5.500, 1 less than squared)" in first
     assert "below it: mixture (-0.5)" in first
     assert "above it: held-out (+0.25)" in first
     assert "no different: naive (+0), likelihood choice (+0), exponential family (+0)" in first
     assert "normal, of scale 1, 0.1 of it of scale 10;" in noise
     assert "the mixture finds scale 1, and 0.1 of scale 11." in noise
+    assert matched == "Score matching ends with 75% Cauchy, 25% squared. Report 0."
     assert naive == "Collapsed with 3 of 4 seeds. Sentence 1."
     assert last.startswith("4 seeds, each")
 
 
 def test_one_seed_claims_nothing_and_losers_are_named() -> None:
     errors = {arm.name: [1.0] for arm in _arms.ARMS} | {"mixture": [3.0], "squared alone": [0.5]}
-    first, _, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
+    first, _, _, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
     assert "squared is nearer (0.5000, 0.5 less than Huber)" in first
     assert "the nearest gate, naive, is at +0.5 from it" in first
     assert naive == "Sentence 0."
