@@ -76,9 +76,10 @@ def _add_noise(commands: Any) -> None:
 def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
-        help="train one network with eight ways of blending two losses, on real data",
-        description="Trains the same small network with MSE, with Huber, and with six ways of going from one to the "
-        "other, on the flights that left New York in 2013 or on a table of your own; then compares their test errors.",
+        help="train one network with nine ways of weighing its losses, on real data",
+        description="Trains the same small network with MSE, with Huber, with six ways of going from one to the other, "
+        "and with six losses under score matching, on the flights that left New York in 2013 or on a table of your "
+        "own; then compares their test errors.",
         epilog="examples:  blendloss demo   |   blendloss demo --seeds 5   |   "
         "blendloss demo --data houses.csv --target price --drop id",
     )

@@ -75,7 +75,7 @@ class Leaf:
 Form = Any
 """What a value has to be: a `Leaf`, `[form of each item]` or `{name: form}`.
 
-A name that ends in "?" may be absent; `{...: form}` stands for any names.
+A name that ends in "?" may be absent; `...: form` stands for any other names.
 """
 
 ANYTHING = Leaf("anything", lambda value: True)
@@ -114,21 +114,18 @@ def check(value: Any, form: Form, place: str) -> None:
             check(item, form[0], f"{place}[{number}]")
     elif not isinstance(value, dict):
         raise _wrong(place, "an object", value)
-    elif ... in form:
-        for name, item in value.items():
-            check(item, form[...], f"{place}.{name}")
     else:
         _check_names(value, form, place)
 
 
 def _check_names(value: dict[str, Any], form: dict[str, Form], place: str) -> None:
-    forms = {name.removesuffix("?"): inner for name, inner in form.items()}
-    absent = [name for name in form if not name.endswith("?") and name not in value]
-    unknown = [name for name in value if name not in forms]
+    forms = {name.removesuffix("?"): inner for name, inner in form.items() if name is not ...}
+    absent = [name for name in forms if name in form and name not in value]
+    unknown = [name for name in value if name not in forms and ... not in form]
     if absent or unknown:
         raise ValueError(f"{place} has {f'no {absent[0]!r}' if absent else f'the unknown name {unknown[0][:40]!r}'}")
     for name, item in value.items():
-        check(item, forms[name], f"{place}.{name}")
+        check(item, forms[name] if name in forms else form[...], f"{place}.{name}")
 
 
 def _wrong(place: str, rule: str, value: Any) -> ValueError:

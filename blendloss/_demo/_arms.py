@@ -1,4 +1,4 @@
-"""The eight arms: the same two losses, and eight ways to go from one to the other."""
+"""The nine arms: eight ways to go from one loss to another, and six losses that score matching weighs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Arm(NamedTuple):
 
 
 SINGLES = ("MSE alone", "Huber alone")
+MATCHED = "score matching"
 
 ARMS = (
     Arm("MSE alone", "squared error throughout", lambda steps: _two(gates.Fixed([1.0, 0.0]))),
@@ -57,6 +58,11 @@ ARMS = (
         "learned",
         "trained logits, one loss at a time (straight-through)",
         lambda steps: _two(gates.Learned(), modes.Hard(modes.StraightThrough())),
+    ),
+    Arm(
+        MATCHED,
+        "six losses, weighed so that the estimate has the least variance",
+        lambda steps: Blend(losses.m_estimators(), gates.ScoreMatching()),
     ),
 )
 

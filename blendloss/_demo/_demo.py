@@ -120,7 +120,8 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     from blendloss._demo import _arms, _plot, _report, _summary, _train
     from blendloss._serialization import serialize
 
-    _record.RESULTS.check_runs(folder, record, [arm.name for arm in _arms.ARMS])
+    losses = {arm.name: arm.blend(settings.steps).names for arm in _arms.ARMS}
+    _record.check_runs(folder, record, losses)
     record["devices"] = devices()
     record["arms"] = {
         arm.name: {"about": arm.about, "blend": serialize(arm.blend(settings.steps))} for arm in _arms.ARMS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,12 @@ _RUN = {
     "seed": _COUNT,
     "test": _ERRORS,
     "validation": _ERRORS,
-    "weights": {"mse": NUMBER, "huber": NUMBER},
+    "weights": {...: NUMBER},
     "seconds": NUMBER,
     "traces": _COUNT,
     "history": {...: [optional(NUMBER)]},
-    "trajectory": {"step": [_COUNT], "mse": [NUMBER], "huber": [NUMBER]},
+    "trajectory": {"step": [_COUNT], ...: [NUMBER]},
+    "report?": optional(TEXT),
 }
 _FORM = {
     "format": whole(FORMAT, FORMAT),
@@ -48,7 +50,7 @@ RESULTS = Results("demo", FORMAT, _FORM)
 RECORD, PICTURE = RESULTS.record, RESULTS.picture
 new_folder, save = RESULTS.new_folder, RESULTS.save
 
-__all__ = ["FORMAT", "PICTURE", "RECORD", "RESULTS", "load", "new_folder", "replace", "save"]
+__all__ = ["FORMAT", "PICTURE", "RECORD", "RESULTS", "check_runs", "load", "new_folder", "replace", "save"]
 
 
 def load(folder: Path) -> dict[str, Any]:
@@ -58,3 +60,13 @@ def load(folder: Path) -> dict[str, Any]:
         if len({len(values) for values in run["trajectory"].values()} | {0}) != 2:
             raise UserError(f"{folder / RECORD} is not a record of this demo: a trajectory is empty or cut short")
     return record
+
+
+def check_runs(folder: Path, record: dict[str, Any], losses: Mapping[str, Collection[str]]) -> None:
+    """Raises unless the record's runs are of these arms, each once, with weights of the `losses` of each."""
+    RESULTS.check_runs(folder, record, losses)
+    for run in record["runs"]:
+        wanted = set(losses[run["arm"]])
+        if {*run["weights"]} != wanted or {*run["trajectory"]} != wanted | {"step"}:
+            wrong = f"the weights of {run['arm']} are not those of {', '.join(losses[run['arm']])}"
+            raise UserError(f"{folder / RECORD} is not a record of this demo: {wrong}")

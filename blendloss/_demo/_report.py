@@ -13,6 +13,7 @@ from rich.table import Table
 
 from blendloss._cli._numbers import significant
 from blendloss._cli._screen import say
+from blendloss._demo._arms import MATCHED
 from blendloss._demo._record import PICTURE, RECORD
 from blendloss._demo._summary import METRICS
 
@@ -24,7 +25,7 @@ def introduce(console: Console, record: dict[str, Any], seeds: int) -> None:
     """Says what will be done."""
     data, settings = record["data"], record["settings"]
     unit = data["unit"]
-    console.print("[bold]One network, eight ways of blending MSE and Huber[/bold]")
+    console.print("[bold]One network, eight ways of blending MSE and Huber, and six losses under score matching[/bold]")
     said = (
         data["story"],
         f"The target is scaled for training by the median ({data['centre']:g}) and {data['scale']:.4g}, the robust "
@@ -50,7 +51,8 @@ def results(console: Console, record: dict[str, Any]) -> None:
     for arm, errors in summary.items():
         of_arm = [run for run in runs if run["arm"] == arm]
         cells = [_error(errors[metric], best[metric], between) for metric in METRICS]
-        weights = " / ".join(f"{_mean(of_arm, 'weights', name):.2f}" for name in ("mse", "huber"))
+        two = arm != MATCHED
+        weights = " / ".join(f"{_mean(of_arm, 'weights', name):.2f}" for name in ("mse", "huber")) if two else "-"
         seconds = sum(run["seconds"] for run in of_arm) / len(of_arm)
         table.add_row(arm, *cells, weights, f"{seconds:.1f}", str(max(run["traces"] for run in of_arm)))
     table.add_section()
@@ -60,9 +62,10 @@ def results(console: Console, record: dict[str, Any]) -> None:
     spread = "; +- is the standard deviation over seeds" if len({run["seed"] for run in runs}) > 1 else ""
     say(
         console,
-        "MAE, MedAE: mean and median absolute error. mse / huber: the weights in the last step. traces: how often the "
-        "training step was traced; 1 means that no change of the blend recompiled anything. always median: the errors "
-        f"of predicting the training median{spread}.",
+        "MAE, MedAE: mean and median absolute error. mse / huber: the weights in the last step; those of score "
+        "matching, which has six losses, are named below. traces: how often the training step was traced; 1 means that "
+        "no change of the blend recompiled anything. always median: the errors of predicting the training "
+        f"median{spread}.",
     )
     console.print()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from blendloss._cli._numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, significant
-from blendloss._demo._arms import ARMS, SINGLES
+from blendloss._cli._numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, named_shares, significant
+from blendloss._demo._arms import ARMS, MATCHED, SINGLES
 
 METRICS = {"mae": "MAE", "rmse": "RMSE", "median": "MedAE"}
 
@@ -40,8 +40,9 @@ def _names(runs: list[dict[str, Any]]) -> list[str]:
 
 
 def findings(runs: list[dict[str, Any]], unit: str, baseline: dict[str, float]) -> list[str]:
-    """The result in sentences, one for each metric, and what they are worth."""
-    return [*(_finding(runs, metric, unit) for metric in METRICS), *_hardness(runs, baseline), _worth(runs)]
+    """The result in sentences: one for each metric, what score matching says of the residuals, and their worth."""
+    of_metrics = [_finding(runs, metric, unit) for metric in METRICS]
+    return [*of_metrics, *_hardness(runs, baseline), *_matched(runs), _worth(runs)]
 
 
 def _finding(runs: list[dict[str, Any]], metric: str, unit: str) -> str:
@@ -58,6 +59,15 @@ def _finding(runs: list[dict[str, Any]], metric: str, unit: str) -> str:
             return f"{start}, and no blend is below it."
         return f"{start}; the lowest blend, {blend}, is {-change:.2g} below it."
     return f"{start}; {compared(differences)}."
+
+
+def _matched(runs: list[dict[str, Any]]) -> list[str]:
+    """The weights that score matching ended with, and what its gate says of the residuals."""
+    found = [run for run in runs if run["arm"] == MATCHED]
+    if not found:
+        return []
+    means = {name: float(np.mean([run["weights"][name] for run in found])) for name in found[0]["weights"]}
+    return [f"Score matching ends with {named_shares(means)}. {found[0]['report']}"]
 
 
 def _hardness(runs: list[dict[str, Any]], baseline: dict[str, float]) -> list[str]:

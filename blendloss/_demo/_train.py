@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss import BlendedModel
+from blendloss._cli._shares import ShareHistory, shares
 from blendloss._demo._arms import Arm
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, Part, Problem, errors
 from blendloss._demo._settings import Settings
+from blendloss.gates import ScoreMatching
 from blendloss.keras import GateHistory
 
 _HIDDEN = (64, 64)
@@ -62,7 +64,9 @@ def train(problem: Problem, arm: Arm, seed: int, settings: Settings, progress: P
     model = Counted(_network(problem), blend)
     model.compile(keras.optimizers.Adam(_LEARNING_RATE), metrics=["mae"], jit_compile=False)
     validation = _in_order(problem.parts[VALIDATION])
-    kept = GateHistory(every=max(1, settings.steps // _KEPT_STEPS))
+    gate: Any = blend.gate
+    matched = isinstance(gate, ScoreMatching)
+    kept = (ShareHistory if matched else GateHistory)(every=max(1, settings.steps // _KEPT_STEPS))
     history = model.fit(
         _batches(problem.parts[TRAIN], settings, seed),
         epochs=settings.epochs,
@@ -77,11 +81,12 @@ def train(problem: Problem, arm: Arm, seed: int, settings: Settings, progress: P
         "seed": seed,
         "test": _errors(model, problem, TEST),
         "validation": _errors(model, problem, VALIDATION),
-        "weights": {name: float(history[f"gate/{name}"][-1]) for name in blend.names},
+        "weights": shares(blend) if matched else {name: float(history[f"gate/{name}"][-1]) for name in blend.names},
         "seconds": time.perf_counter() - started,
         "traces": model.traces,
         "history": {name: [float(value) for value in values] for name, values in history.items()},
         "trajectory": {"step": kept.steps, **{name: [round(w, 6) for w in kept.weights[name]] for name in blend.names}},
+        "report": gate.report() if matched else None,
     }
 
 

@@ -16,13 +16,7 @@ from blendloss._cli._errors import UserError
 from blendloss._demo import _arms, _demo, _flights, _plot, _record, _summary, _train
 from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, errors, prepare
 from blendloss._demo._settings import Request, settle
-
-
-def strict(path: pathlib.Path) -> Any:
-    def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(path.read_text(), parse_constant=refuse)
+from tests.commands import strict
 
 
 def own_table(path: pathlib.Path, rows: int = 240) -> pathlib.Path:
@@ -45,6 +39,8 @@ def test_every_arm_is_trained_in_one_trace(run: pathlib.Path) -> None:
     assert [one["arm"] for one in record["runs"]] == [arm.name for arm in _arms.ARMS]
     assert {one["traces"] for one in record["runs"]} == {1}
     for one in record["runs"]:
+        assert {*one["trajectory"]} == {"step", *one["weights"]}
+        assert np.sum([one["trajectory"][name] for name in one["weights"]], axis=0) == pytest.approx(1, abs=1e-5)
         assert all(math.isfinite(error) for error in one["test"].values())
         assert sum(one["weights"].values()) == pytest.approx(1)
         assert one["trajectory"]["step"] == list(
@@ -60,6 +56,15 @@ def test_arms_start_alike_and_go_their_ways(run: pathlib.Path) -> None:
     assert runs["epoch switch"]["test"] != runs["MSE alone"]["test"]
 
 
+def test_score_matching_shares_out_six_losses_and_says_which_is_best(run: pathlib.Path) -> None:
+    matched = {one["arm"]: one for one in strict(run / "demo.json")["runs"]}["score matching"]
+    assert tuple(matched["weights"]) == tuple(bl.losses.m_estimators())
+    for name, share in matched["weights"].items():
+        assert share == pytest.approx(matched["trajectory"][name][-1], abs=1e-6)
+        assert np.ptp(matched["trajectory"][name]) > 0 or share == 0
+    assert matched["report"].startswith("The best loss by itself is ")
+
+
 def test_what_is_recorded_can_be_rebuilt(run: pathlib.Path) -> None:
     for arm in strict(run / "demo.json")["arms"].values():
         assert isinstance(keras.saving.deserialize_keras_object(arm["blend"]), bl.Blend)
@@ -73,7 +78,9 @@ def test_the_picture_is_one(run: pathlib.Path) -> None:
 def test_what_it_says(run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     _demo.demo(Request(resume=run))
     out = capsys.readouterr().out
-    assert "8 of 8 trainings are there already" in out
+    assert "9 of 9 trainings are there already" in out
+    assert "Score matching ends with" in out
+    assert "The best loss by itself is '" in out
     assert "327,346 remain" in out
     assert "One seed" in out
     assert "--seeds 5" in out
@@ -182,7 +189,13 @@ def test_settings_grow_with_the_table(rows: int, batch: int, epochs: int) -> Non
 
 def runs_of(errors_by_arm: dict[str, list[float]]) -> list[dict[str, Any]]:
     return [
-        {"arm": arm, "seed": seed, "test": dict.fromkeys(_summary.METRICS, error)}
+        {
+            "arm": arm,
+            "seed": seed,
+            "test": dict.fromkeys(_summary.METRICS, error),
+            "weights": {"squared": 0.004, "huber": 0.25 - 0.1 * (seed % 2), "tukey": 0.746 + 0.1 * (seed % 2)},
+            "report": f"Report {seed}.",
+        }
         for arm, values in errors_by_arm.items()
         for seed, error in enumerate(values)
     ]
@@ -196,11 +209,12 @@ def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
     for arm, by in change.items():
         base[arm] = [error + by + jot for error, jot in zip(base[arm], jitter, strict=True)]
     runs = runs_of(base)
-    first, *_, last = _summary.findings(runs, "minutes", dict.fromkeys(_summary.METRICS, 100.0))
+    first, *rest, last = _summary.findings(runs, "minutes", dict.fromkeys(_summary.METRICS, 100.0))
     assert "Huber is better (5.500 minutes)" in first
     assert "below it: learned (-0.5)" in first
     assert "above it: annealed (+0.25)" in first
     assert "no different: epoch switch (+0)" in first
+    assert rest[-1] == "Score matching ends with 80% tukey, 20% huber. Report 0."
     assert last.startswith("4 seeds")
 
 

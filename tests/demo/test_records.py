@@ -89,10 +89,17 @@ IN_RUN: dict[str, list[Any]] = {
     "arm": ["nobody", None, 3, ["Huber alone"]],
     "seed": [-1, 1, 0.0, None, "0", 10**30],
     "test": [None, {}, [1.0], {"mae": 1.0}, {"mae": None, "rmse": 1.0, "median": 1.0}],
-    "weights": [{}, {"mse": "0", "huber": 1.0}],
+    "weights": [{}, {"mse": "0", "huber": 1.0}, {"mse": 0.0, "tukey": 1.0}, {"mse": 0.0, "huber": 1.0, "tukey": 0.0}],
     "seconds": [None, "1", True],
     "history": [[], {"loss": 3}, {"loss": ["x"]}],
-    "trajectory": [{}, {"step": [], "mse": [], "huber": []}, {"step": [0], "mse": [0.0, 0.0], "huber": [1.0]}],
+    "trajectory": [
+        {},
+        {"step": [], "mse": [], "huber": []},
+        {"step": [0], "mse": [0.0, 0.0], "huber": [1.0]},
+        {"step": [0], "mse": [0.0], "tukey": [1.0]},
+        {"mse": [0.0], "huber": [1.0]},
+    ],
+    "report": [3, ["x"]],
 }
 CHANGES = [
     *((lambda record: record, name, value) for name, values in TOP.items() for value in values),
