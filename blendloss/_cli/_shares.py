@@ -12,7 +12,8 @@ from blendloss.keras import GateHistory
 
 def shares(blend: Blend) -> dict[str, float]:
     """What each loss has of the blend's mean curvature, by name; they sum to 1."""
-    found = np.asarray(blend.mode(blend.gate.resting().logits, None), np.float64)
+    gate: Any = blend.gate
+    found = np.asarray(blend.mode(gate.resting().logits, None), np.float64)
     return dict(zip(blend.names, found.tolist(), strict=True))
 
 

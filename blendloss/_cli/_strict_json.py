@@ -118,7 +118,7 @@ def check(value: Any, form: Form, place: str) -> None:
         _check_names(value, form, place)
 
 
-def _check_names(value: dict[str, Any], form: dict[str, Form], place: str) -> None:
+def _check_names(value: dict[str, Any], form: dict[Any, Form], place: str) -> None:
     forms = {name.removesuffix("?"): inner for name, inner in form.items() if name is not ...}
     absent = [name for name in forms if name in form and name not in value]
     unknown = [name for name in value if name not in forms and ... not in form]
