@@ -57,7 +57,7 @@ GATES = {
     ),
     "bayesian": lambda: bl.gates.Bayesian(bl.gates.families.LogisticNormal(), examples=6, seed=0),
     "uncertainty": lambda: bl.gates.Uncertainty(["regression", "geometric", "auxiliary"]),
-    "plateau": lambda: bl.gates.Plateau("loss", patience=300),
+    "plateau": lambda: bl.gates.Plateau("loss", patience=60),
     "threshold": lambda: bl.gates.Threshold("loss", [0.6, 0.3]),
     "residual-state": lambda: bl.gates.ResidualState(
         bl.gates.statistics.QuantileAbsolute(0.9), [1.0, 2.0], width=1.0, memory=10

@@ -70,7 +70,7 @@ def test_float32_mean_over_two_to_the_24_elements(regime):
         ("scheduled", "hard"),
     ],
 )
-def test_one_trace_over_a_thousand_changes(gate, mode):
+def test_one_trace_over_two_hundred_changes(gate, mode):
     """Steps, weights, temperatures and stages change; the function is traced once."""
     annealed = bl.modes.Annealed(bl.schedules.exponential(5.0, 0.1, steps=1000), seed=1)
     made = {**GATES, **OF_VALUES, **FROM_GRADIENTS}[gate]()
@@ -96,7 +96,8 @@ def test_one_trace_over_a_thousand_changes(gate, mode):
             blend.gate.observe(falling if gate == "threshold" else 1.0)
         return reading.weights
 
-    seen = {tuple(step_of(tf.constant(Y_TRUE), tf.constant(step)).numpy().tolist()) for step in range(1000)}
+    steps = range(0, 1000, 5)
+    seen = {tuple(step_of(tf.constant(Y_TRUE), tf.constant(step)).numpy().tolist()) for step in steps}
     assert step_of.experimental_get_tracing_count() == 1
     assert len(seen) > (1 if mode == "hard" or gate in ("plateau", "threshold", "tchebycheff") else 2)
 
