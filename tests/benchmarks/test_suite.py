@@ -19,6 +19,7 @@ from benchmarks.harness import conduct
 from benchmarks.harness.benchmark import AGAIN, Benchmark, load
 from benchmarks.harness.conduct import PEERS
 from benchmarks.harness.store import SAMPLES, read
+from benchmarks.harness.worker import Worker
 from benchmarks.peers.mathematics import FORMULAS
 
 #: The tiniest case of each, and its arms beside the base.
@@ -38,6 +39,23 @@ def test_every_benchmark_has_a_tiny_case() -> None:
     assert tuple(TINY) == SUITE
 
 
+class Here:
+    """A worker in this process, as a fresh one takes seconds to import TensorFlow; what fails is raised as it is."""
+
+    def __init__(self, python: pathlib.Path | str, timeout: float) -> None:
+        self._worker = Worker()
+
+    def __enter__(self) -> Here:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(json.dumps(getattr(self._worker, do)(**arguments), allow_nan=False))
+        return answer
+
+
 def run(name: str, folder: pathlib.Path) -> list[dict[str, Any]]:
     """The records of the tiny case."""
     options, arms = TINY[name]
@@ -54,6 +72,8 @@ def test_it_runs(
     name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(conduct, "PEERS", tmp_path / "nowhere")
+    if name != "switch":  # which stands for all where the worker is a process of its own
+        monkeypatch.setattr(conduct, "Remote", Here)
     benchmark = load(name)
     (record,) = run(name, tmp_path)
     events: dict[str, set[str]] = {"failed": set(), "built": set(), "time": set()}
@@ -137,7 +157,8 @@ exports = pytest.mark.skipif("not has_stablehlo()", reason="this TensorFlow give
 
 
 @exports
-def test_programs_are_exported_whole(tmp_path: pathlib.Path) -> None:
+def test_programs_are_exported_whole(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conduct, "Remote", Here)
     run("replay", tmp_path)
     programs = [json.loads(path.read_text()) for path in (tmp_path / "replay").glob("*/program.json")]
     assert {program["arm"] for program in programs} == {"soft", "annealed, Gumbel"}
