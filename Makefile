@@ -4,7 +4,7 @@ VENV ?= .venv
 VENV_LOWEST ?= .venv-lowest
 VENV_PEERS ?= .venv-peers
 VENV_CONFORMANCE ?= .venv-conformance
-PYTEST ?= -q -n 2# say, make test PYTEST='-q -x tests/losses'
+PYTEST ?= -q -n 2 --dist loadfile# say, make test PYTEST='-q -x tests/losses'
 
 # The environment's own Python, whatever else the caller's shell points at.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
