@@ -48,10 +48,10 @@ def network():
     return keras.Sequential([keras.Input([2]), keras.layers.Dense(1, kernel_initializer="zeros")])
 
 
-def trained(loss, epochs=40):
+def trained(loss, epochs=10):
     model = bl.BlendedModel(network(), bl.Blend({"laplace": loss}, bl.gates.Fixed([1.0])))
     model.compile(keras.optimizers.Adam(0.1))
-    model.fit(X, Y, batch_size=64, epochs=epochs, shuffle=False, verbose=0)
+    model.fit(X, Y, batch_size=16, epochs=epochs, shuffle=False, verbose=0)
     return model
 
 

@@ -206,7 +206,12 @@ def test_relobralo_that_never_looks_back_is_a_running_mean():
 
 def test_lookbacks_are_as_frequent_as_asked():
     steps = tf.range(4000, dtype=tf.int64)
-    drawn = tf.map_fn(lambda step: uniform([1], 3, step, tf.float64, LOOK_BACK)[0], steps, tf.float64)
+
+    @tf.function
+    def draw(steps):
+        return tf.map_fn(lambda step: uniform([1], 3, step, tf.float64, LOOK_BACK)[0], steps, tf.float64)
+
+    drawn = draw(steps)
     for expected in (0.5, 0.9, 0.99):
         # Four standard errors.
         assert abs(np.mean(drawn < expected) - expected) < 4 * math.sqrt(expected * (1 - expected) / 4000)

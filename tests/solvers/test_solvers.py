@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -314,6 +316,12 @@ def test_what_is_not_finite_is_seen(name, bad, k):
     assert np.isnan(SOLVERS[name](gram)).all()
 
 
+@functools.cache
+def compiled(name, jit_compile):
+    """One function for problems of every kind: those of the same size share a program."""
+    return tf.function(SOLVERS[name], jit_compile=jit_compile)
+
+
 @pytest.mark.parametrize("k", [1, 2, 5, 40])
 @pytest.mark.parametrize("kind", ["random", "dependent", "scaled"])
 @over_solvers
@@ -323,7 +331,7 @@ def test_every_regime(name, k, kind):
     lengths = lengths_of(rows)
     eager = SOLVERS[name](gram).numpy()
     for jit_compile in (False, True):
-        found = tf.function(SOLVERS[name], jit_compile=jit_compile)(gram).numpy()
+        found = compiled(name, jit_compile)(gram).numpy()
         # Another order of sums; where the problem has several solutions, it may choose another.
         atol = 3 * STATIONARY * max(found @ lengths, eager @ lengths)
         np.testing.assert_allclose(found @ rows, eager @ rows, rtol=1e-8, atol=atol)
