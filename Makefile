@@ -15,7 +15,7 @@ python = "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-lowest conformance lint types format coverage venv peers papers clean
+.PHONY: help demo test test-fast test-lowest conformance lint types format coverage venv peers papers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ demo: venv ## a blend trained on real data, start to finish
 
 test: lint types ## lint, types and every test
 	@$(python) -m pytest $(PYTEST)
+
+test-fast: venv ## the quick tests, for use between edits
+	@$(python) -m pytest $(PYTEST) -m "not slow"
 
 test-lowest: ## every test on the oldest versions that are supported
 	@.ci/venv "$(VENV_LOWEST)" lowest

@@ -38,6 +38,30 @@ tf.config.set_logical_device_configuration(
 )
 
 
+#: Folders whose tests train models, start processes or compile large programs.
+SLOW_FOLDERS = {"advice", "benchmarks", "conformance", "demo", "fuzz", "keras", "noise", "papers", "solvers"}
+#: Files of other folders that do.
+SLOW_FILES = {
+    "test_by_example.py",
+    "test_gradient_methods.py",
+    "test_head_of_several_outputs.py",
+    "test_missing_targets.py",
+    "test_penalty_means.py",
+    "test_progress.py",
+    "test_score_matching.py",
+}
+
+
+def pytest_collection_modifyitems(items):
+    """Marks as slow what `make test-fast` leaves out."""
+    for item in items:
+        row = getattr(getattr(item, "callspec", None), "id", "")
+        compiled = any(word in row + item.name for word in ("xla", "gpu", "regime"))
+        folder = item.path.parent.name in SLOW_FOLDERS or item.path.name in SLOW_FILES
+        if compiled or folder or "replicas" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def replicas():
     """Two replicas on the virtual CPUs; one strategy for all tests, as each numbers its collectives from the start."""
