@@ -66,9 +66,6 @@ class Blend(SavesSeeds, keras.losses.Loss):
         >>> [float(blend([[0.0]], [[3.0]], step=step)) for step in (0, 10)]
         [9.0, 2.5]
 
-    References:
-        none.
-
     Deviations:
         A rank-1 pair of targets and predictions is a batch of scalars (in Keras, a single example). As in every Keras
         layer, `blend.weights` are variables and `blend.losses` regularisation losses: the blend's own are in readings.

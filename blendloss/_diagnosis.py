@@ -28,9 +28,6 @@ class Diagnosis(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([1.0, 3.0], name="fixed"))
@@ -39,12 +36,6 @@ class Diagnosis(NamedTuple):
         Nothing to diagnose: the gate 'fixed' (Fixed) does not train.
         >>> diagnosis.collapsed, diagnosis.shares
         (False, {'mse': 0.25, 'mae': 0.75})
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     collapsed: bool

@@ -26,19 +26,10 @@ class GateFit(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> bl.GateFit(value=0.5, converged=True, iterations=3).converged
         True
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     value: Any
@@ -97,9 +88,6 @@ def fit_gate(
 
     References:
         Nocedal and Wright, Numerical Optimization (2006), algorithm 7.5; TensorFlow Probability's implementation.
-
-    Deviations:
-        none.
     """
     if not isinstance(blend, Blend):
         raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")

@@ -22,9 +22,6 @@ class Reading(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([0.5, 0.5]))
@@ -33,12 +30,6 @@ class Reading(NamedTuple):
         (3.0, [4.0, 2.0], [0.5, 0.5])
         >>> float(reading.cost)
         0.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     value: tf.Tensor
@@ -58,9 +49,6 @@ class BlendedGradients(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import tensorflow as tf, blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.Fixed([1.0, 2.0]))
@@ -70,12 +58,6 @@ class BlendedGradients(NamedTuple):
         >>> found = blend.gradients(tape, values, [w])
         >>> [round(float(gradient), 4) for gradient in found.gradients], round(float(found.reading.value), 4)
         ([8.0], 15.0)
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     gradients: list[tf.Tensor | None]

@@ -100,13 +100,22 @@ def made(row):
     return next(field for field in row if hasattr(field, "get_config") or inspect.isfunction(field))
 
 
+def sections_of(subject):
+    """The text of each section of a docstring by its heading, in order; the claim has none."""
+    parts = re.split(rf"^({'|'.join(HEADINGS)}):$", inspect.getdoc(subject) or "", flags=re.MULTILINE)
+    assert len(parts[1::2]) == len(set(parts[1::2]))
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 @pytest.mark.parametrize("name", PUBLIC)
-def test_docstring_has_every_part_in_order(name):
-    text = inspect.getdoc(PUBLIC[name]) or ""
-    found = re.findall(rf"^({'|'.join(HEADINGS)}):$", text, re.MULTILINE)
-    assert found == HEADINGS
-    assert ">>>" in text
-    assert text.splitlines()[0].endswith(".")
+def test_docstring_has_its_sections_in_order_and_none_that_is_empty(name):
+    found = sections_of(PUBLIC[name])
+    assert list(found) == [heading for heading in HEADINGS if heading in found]
+    assert {"Returns", "Example"} <= set(found)
+    assert ">>>" in found["Example"]
+    for text in found.values():
+        assert text.strip().lower() not in ("", "none", "none.", "nothing", "nothing.")
+    assert (inspect.getdoc(PUBLIC[name]) or "").splitlines()[0].endswith(".")
 
 
 @pytest.mark.parametrize("name", PUBLIC)
@@ -118,7 +127,7 @@ def test_docstring_names_every_argument(name):
         signature = inspect.signature(subject.__init__ if inspect.isclass(subject) else subject)
         variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         parameters = [p.name for p in signature.parameters.values() if p.name != "self" and p.kind not in variadic]
-    described = inspect.getdoc(subject).split("Args:")[1].split("Returns:")[0]
+    described = sections_of(subject).get("Args", "")
     missing = [
         parameter for parameter in parameters if not re.search(rf"^\s+{parameter}\b.*:", described, re.MULTILINE)
     ]

@@ -88,9 +88,6 @@ def compare_losses(
         Huber, "Robust Estimation of a Location Parameter" (1964), for V; Hyvarinen, "Estimation of Non-Normalized
         Statistical Models by Score Matching", JMLR 6 (2005); Efron, "Bootstrap Methods: Another Look at the Jackknife"
         (1979).
-
-    Deviations:
-        none.
     """
     penalties = _penalties(losses)
     level = _checks.between("level", level, 0.0, 1.0)

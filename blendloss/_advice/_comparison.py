@@ -32,20 +32,11 @@ class LossComparison(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import numpy as np, blendloss as bl
         >>> found = bl.compare_losses(np.random.default_rng(0).standard_cauchy(size=2000))
         >>> isinstance(found, bl.LossComparison), found.best_single
         (True, 'cauchy_0.5')
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     efficiencies: dict[str, Estimate]

@@ -57,9 +57,6 @@ class ByResidual(Gate):
         The logits are those of Masters, "A Rasch model for partial credit scoring", Psychometrika 47 (1982). Holland
         and Welsch, "Robust regression using iteratively reweighted least-squares", Communications in Statistics
         A 6 (1977).
-
-    Deviations:
-        none.
     """
 
     needs_residual = True

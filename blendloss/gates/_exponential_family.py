@@ -65,9 +65,6 @@ class ExponentialFamily(Gate):
 
     References:
         Brown, Fundamentals of Statistical Exponential Families (1986), theorems 1.13 and 2.2.
-
-    Deviations:
-        none.
     """
 
     needs_penalties = True

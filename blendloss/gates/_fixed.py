@@ -35,12 +35,6 @@ class Fixed(Gate):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([1.0, 10.0]))
         >>> round(float(blend([[0.0]], [[2.0]])), 3)  # 1 * 4 + 10 * 2
         24.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, weights: Any, *, name: str | None = None, dtype: Any = None) -> None:

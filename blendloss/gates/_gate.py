@@ -33,19 +33,10 @@ class Context(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> bl.gates.Context(step=3, training=True).residual is None
         True
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     step: tf.Tensor | None
@@ -73,19 +64,10 @@ class Gating(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> bl.gates.Gating(logits=[0.0, 0.0]).total
         1.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     logits: tf.Tensor
@@ -125,12 +107,6 @@ class Gate(SavesSeeds, abc.ABC):
         >>> blend = bl.Blend({"a": "mse", "b": "mae"}, gate=Favourite())
         >>> [round(float(g), 3) for g in blend.read([[0.0]], [[2.0]]).weights]
         [0.953, 0.047]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     needs_step: bool = False

@@ -59,12 +59,6 @@ class GradientGate(Gate):
         >>> found = blend.gradients(tape, values, [w], step=0)
         >>> [round(float(g), 3) for g in found.reading.weights], found.gradients[0].numpy().round(3).tolist()
         ([0.333, 0.25], [1.0, 1.0])
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     needs_gradients = True

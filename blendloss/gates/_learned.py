@@ -53,12 +53,6 @@ class Learned(Gate):
         >>> reading = bl.Blend(losses, gate=gate).read([[0.0]], [[4.0]], step=0)
         >>> reading.losses.numpy().tolist(), reading.weights.numpy().tolist(), round(float(reading.cost), 3)
         ([16.0, 4.0], [0.03125, 0.125], -0.069)
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(

@@ -50,12 +50,6 @@ class LossGradients:
         [[4.0, 4.0], [4.0, 5.0]]
         >>> gradients.combined([1.0, 0.5])[0].numpy().tolist()
         [3.0, 0.5]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(

@@ -52,12 +52,6 @@ class Manual(Gate):
         >>> warm_up.on_epoch_begin(2, {})
         >>> round(float(gate.assigned[1]), 3)
         0.2
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, initial: Any = None, *, name: str | None = None, dtype: Any = None) -> None:

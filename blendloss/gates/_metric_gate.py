@@ -35,12 +35,6 @@ class MetricGate(Gate):
         >>> import blendloss as bl
         >>> isinstance(bl.gates.Plateau("val_mae"), bl.gates.MetricGate)
         True
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(

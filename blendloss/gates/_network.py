@@ -49,9 +49,6 @@ class Network(Gate):
 
     References:
         Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3 (1991), eq. 1.1.
-
-    Deviations:
-        none.
     """
 
     needs_features = True

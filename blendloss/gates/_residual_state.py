@@ -50,9 +50,6 @@ class ResidualState(Gate):
 
     References:
         The logits are those of Masters, "A Rasch model for partial credit scoring", Psychometrika 47 (1982).
-
-    Deviations:
-        none.
     """
 
     needs_residual = True

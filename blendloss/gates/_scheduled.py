@@ -40,12 +40,6 @@ class Scheduled(Gate):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
         >>> [[round(float(g), 3) for g in blend.read([[0.0]], [[2.0]], step=step).weights] for step in (0, 25, 100)]
         [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     needs_step = True

@@ -22,19 +22,10 @@ class Efficiency(NamedTuple):
     Returns:
         The record itself.
 
-    Raises:
-        Nothing.
-
     Example:
         >>> import blendloss as bl
         >>> bl.gates.Efficiency(value=0.64, standard_error=0.01).value
         0.64
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     value: float

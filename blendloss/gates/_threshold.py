@@ -51,9 +51,6 @@ class Threshold(MetricGate):
 
     References:
         The band is that of a Schmitt trigger.
-
-    Deviations:
-        none.
     """
 
     def __init__(

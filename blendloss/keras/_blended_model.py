@@ -77,12 +77,6 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         >>> history = model.fit(np.ones((64, 3)), np.ones((64, 1)), epochs=3, verbose=0)
         >>> history.history["gate/huber"]
         [0.0, 0.0, 1.0]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(

@@ -41,12 +41,6 @@ class CollapseMonitor(keras.callbacks.Callback):
         ...     _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=3, verbose=0, callbacks=[monitor])
         >>> [str(warning.message)[:49] for warning in caught]
         ["Epoch 1: The gate 'gate' (Learned) has collapsed:"]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, threshold: float = 0.99) -> None:

@@ -36,12 +36,6 @@ class GateHistory(keras.callbacks.Callback):
         >>> _ = model.fit(np.ones((8, 3)), np.ones((8, 1)), batch_size=2, verbose=0, callbacks=[kept])
         >>> kept.steps, kept.weights["mae"]
         ([0, 1, 2, 3], [0.0, 0.0, 1.0, 1.0])
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, every: int = 1) -> None:

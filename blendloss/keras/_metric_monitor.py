@@ -35,12 +35,6 @@ class MetricMonitor(keras.callbacks.Callback):
         ...     monitor.on_epoch_end(epoch, {"val_mae": val_mae})
         >>> int(gate.stage)
         1
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, gate: MetricGate) -> None:

@@ -41,12 +41,6 @@ class ResidualMonitor(keras.callbacks.Callback):
         >>> history = model.fit(x[:6], y[:6], epochs=3, verbose=0, callbacks=[monitor])
         >>> float(gate.sums.weight) > 0
         True
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(

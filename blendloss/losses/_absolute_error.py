@@ -32,9 +32,6 @@ class AbsoluteError(ScaledPenalty):
 
     References:
         Laplace, Memoire sur la probabilite des causes par les evenemens (1774).
-
-    Deviations:
-        none.
     """
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -35,12 +35,6 @@ class AddedLoss(Configured):
         >>> blend = bl.Blend(losses, bl.gates.Fixed([1.0, 0.1]))
         >>> round(float(blend([[0.0]], [[2.0]], added={"kl": 30.0})), 4)  # 4 + 0.1 * 30
         7.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, layer: str) -> None:

@@ -38,9 +38,6 @@ class Cauchy(ScaledPenalty):
     References:
         Holland and Welsch, Robust regression using iteratively reweighted least-squares,
         Commun. Statist. A6 (1977), table 1.
-
-    Deviations:
-        none.
     """
 
     tuning = "scale"

@@ -44,12 +44,6 @@ class Columns(Configured):
         >>> y_true, y_pred = [[2.0]], [[0.0, 2.0, 3.0]]
         >>> [round(float(loss), 3) for loss in blend.read(y_true, y_pred).losses]  # 0.1 * 2 and (1 - 0.9) * 1
         [0.2, 0.1]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, loss: Any, columns: int | Sequence[int], targets: int | Sequence[int] | None = None) -> None:

@@ -37,9 +37,6 @@ class EpsilonInsensitive(Penalty):
 
     References:
         Vapnik, The Nature of Statistical Learning Theory (1995), section 6.1.
-
-    Deviations:
-        none.
     """
 
     tuning = "epsilon"

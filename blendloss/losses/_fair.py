@@ -39,9 +39,6 @@ class Fair(ScaledPenalty):
     References:
         Fair, On the robust estimation of econometric models, Ann. Econ. Soc. Meas. 3 (1974), equation (9);
         Holland and Welsch, Commun. Statist. A6 (1977), table 1.
-
-    Deviations:
-        none.
     """
 
     tuning = "scale"

@@ -49,12 +49,6 @@ class Head(Configured):
         >>> reading = blend.read({"depth": [[1.0]]}, {"depth": [[3.0]], "pde": [[0.5]]})
         >>> reading.losses.numpy().tolist(), round(float(reading.value), 4)
         ([2.0, 0.25], 4.5)
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, output: Any, loss: Any, target: Any = None) -> None:

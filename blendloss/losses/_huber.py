@@ -40,9 +40,6 @@ class Huber(Penalty):
 
     References:
         Huber, Robust estimation of a location parameter, Ann. Math. Statist. 35 (1964), example (i) of section 4.
-
-    Deviations:
-        none.
     """
 
     tuning = "delta"

@@ -48,9 +48,6 @@ class LogCosh(ScaledPenalty):
     References:
         Holland and Welsch, Robust regression using iteratively reweighted least-squares,
         Commun. Statist. A6 (1977), table 1 ("logistic").
-
-    Deviations:
-        none.
     """
 
     tuning = "scale"

@@ -29,9 +29,6 @@ class Penalty(Configured, abc.ABC):
     `get_config`; gradients use the closed-form slope, at every order, and are those in the residual: a variable of the
     penalty itself would not train.
 
-    Args:
-        none.
-
     Returns:
         Calling it gives per-example values, as Keras's loss functions do: the mean of rho over the last axis,
         `[batch, ..., D]` -> `[batch, ...]`. A rank-1 input is a batch of scalars and keeps its shape.
@@ -48,12 +45,6 @@ class Penalty(Configured, abc.ABC):
         ...         return {}
         >>> Quartic()([[0.0, 0.0]], [[1.0, 2.0]]).numpy().tolist()
         [8.5]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     #: The argument that `tuned` solves for, or None where the efficiency does not depend on it.

@@ -39,9 +39,6 @@ class Quantile(Penalty):
 
     References:
         Koenker and Bassett, Regression quantiles, Econometrica 46 (1978), equation (3.1).
-
-    Deviations:
-        none.
     """
 
     def __init__(self, quantile: float = 0.5, scale: float = 1.0) -> None:

@@ -33,9 +33,6 @@ class SquaredError(ScaledPenalty):
 
     References:
         Gauss, Theoria combinationis observationum erroribus minimis obnoxiae (1823).
-
-    Deviations:
-        none.
     """
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

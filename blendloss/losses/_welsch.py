@@ -39,9 +39,6 @@ class Welsch(ScaledPenalty):
     References:
         Holland and Welsch, Robust regression using iteratively reweighted least-squares,
         Commun. Statist. A6 (1977), table 1.
-
-    Deviations:
-        none.
     """
 
     tuning = "scale"

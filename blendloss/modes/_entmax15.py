@@ -37,9 +37,6 @@ def entmax15(logits: Any) -> tf.Tensor:
 
     References:
         Peters, Niculae and Martins, "Sparse Sequence-to-Sequence Models", ACL 2019, algorithm 2 and proposition 2.
-
-    Deviations:
-        none.
     """
     return in_single("logits", logits, _entmax15)
 

@@ -15,9 +15,6 @@ class Estimator(Mode):
     The base of what `Hard` takes. A subclass implements `weights`, as of a mode, and `get_config`. When not training,
     every estimator takes the largest logit.
 
-    Args:
-        none.
-
     Returns:
         Calling it gives the one-hot vector, of the shape and dtype of the logits.
 
@@ -34,12 +31,6 @@ class Estimator(Mode):
         ...         return {}
         >>> bl.modes.Hard(Identity())([0.0, 2.0]).numpy().tolist()
         [0.0, 1.0]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
 

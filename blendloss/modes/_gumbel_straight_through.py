@@ -41,9 +41,6 @@ class GumbelStraightThrough(Estimator):
 
     References:
         Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", ICLR 2017, section 2.2.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, seed: int, temperature: Any = 1.0) -> None:

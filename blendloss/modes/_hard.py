@@ -39,9 +39,6 @@ class Hard(Mode):
 
     References:
         Bengio, Leonard and Courville, "Estimating or Propagating Gradients Through Stochastic Neurons" (2013).
-
-    Deviations:
-        none.
     """
 
     one_hot = True

@@ -19,9 +19,6 @@ class Mode(Configured, abc.ABC):
     A subclass implements `weights`. `needs_step` says whether its result depends on the step; `lazy` whether the
     result is one-hot, so that a blend may evaluate the chosen loss alone.
 
-    Args:
-        none.
-
     Returns:
         Calling a mode gives the gating vector, on the simplex, of the shape and dtype of the logits.
 
@@ -37,12 +34,6 @@ class Mode(Configured, abc.ABC):
         ...         return {}
         >>> Uniform()([0.0, 5.0]).numpy().tolist()
         [0.5, 0.5]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     lazy: bool = False

@@ -43,9 +43,6 @@ class ReinMax(Estimator):
     References:
         Liu, Dong, Liu, Yu and Gao, "Bridging Discrete and Backpropagation: Straight-Through and Beyond",
         NeurIPS 2023, algorithm 2.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, seed: int, temperature: float = 1.0) -> None:

@@ -37,9 +37,6 @@ class Soft(Mode):
 
     References:
         Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3 (1991), section 1.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, relaxation: Relaxation = softmax) -> None:

@@ -35,9 +35,6 @@ def softmax(logits: Any) -> tf.Tensor:
 
     References:
         Bridle, "Probabilistic interpretation of feedforward classification network outputs" (1990), eq. 1.
-
-    Deviations:
-        none.
     """
     return in_single("logits", logits, _softmax)
 

@@ -37,9 +37,6 @@ def sparsemax(logits: Any) -> tf.Tensor:
 
     References:
         Martins and Astudillo, "From Softmax to Sparsemax", ICML 2016, algorithm 1 and eq. 9.
-
-    Deviations:
-        none.
     """
     return in_single("logits", logits, _sparsemax)
 

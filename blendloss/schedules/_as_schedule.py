@@ -36,12 +36,6 @@ def as_schedule(name: str, value: Any) -> Schedule:
         >>> import blendloss as bl
         >>> bl.schedules.as_schedule("temperature", 0.5)
         constant(0.5)
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
     if isinstance(value, Schedule):
         return value

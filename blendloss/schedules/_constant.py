@@ -33,9 +33,6 @@ def constant(value: Value) -> Schedule:
 
     References:
         Optax, `constant_schedule`.
-
-    Deviations:
-        none.
     """
     return Schedule("constant", _rule, {"value": checked("value", value)})
 

@@ -38,9 +38,6 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
 
     References:
         Optax, `join_schedules`.
-
-    Deviations:
-        none.
     """
     steps = _values.boundaries(boundaries, minimum=1)
     if not isinstance(schedules, Sequence) or isinstance(schedules, (str, bytes)):

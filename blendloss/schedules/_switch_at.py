@@ -34,9 +34,6 @@ def switch_at(step: int, *, before: Value = 0.0, after: Value = 1.0) -> Schedule
 
     References:
         The `if epoch < N: mse else huber` that this library replaces.
-
-    Deviations:
-        none.
     """
     before, after = values(before=before, after=after)
     return Schedule("switch_at", _rule, {"step": integer("step", step), "before": before, "after": after})

@@ -44,9 +44,6 @@ class Normalized(Gate):
 
     References:
         none; the ratio to the first value is GradNorm's loss ratio, Chen et al., ICML 2018, section 3.
-
-    Deviations:
-        none.
     """
 
     needs_values = True

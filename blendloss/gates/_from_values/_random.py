@@ -78,9 +78,6 @@ class Random(Gate):
         Lin, Ye, Zhang and Tsang, "Reasonable Effectiveness of Random Weighting: A Litmus Test for Multi-Task Learning",
         TMLR 2022, arXiv:2111.10603; the distributions are those of its code. LibMTL 1.1 and TorchJD 0.18 have
         "normal".
-
-    Deviations:
-        none.
     """
 
     needs_step = True

@@ -21,14 +21,8 @@ class Family(Configured, abc.ABC):
     numbers a sample takes for each loss. A family is pure: the gate keeps the parameters, draws the numbers, and does
     both in float64.
 
-    Args:
-        none.
-
     Returns:
         `sample(parameters, uniform)` gives logits `[..., K]` that softmax turns into a sample.
-
-    Raises:
-        Nothing.
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
@@ -49,12 +43,6 @@ class Family(Configured, abc.ABC):
         >>> gate = bl.gates.Bayesian(Known(), examples=100, seed=0)
         >>> bl.Blend({"a": "mse", "b": "mae"}, gate).read([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
         [0.5, 0.5]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     uniforms: ClassVar[int]

@@ -18,16 +18,10 @@ class InitialValue(Normalizer):
     The gate then compares how far each loss has fallen, not how large its numbers are. It still moves its weight to one
     loss: the one that has fallen most, and r^2 falls faster than |r|.
 
-    Args:
-        none.
-
     Returns:
         `gating(gate, logits, context)` gives the total 1 / |l_k(0)|, `[K]`. A first value that nothing can be divided
         by (0, infinite, NaN) is passed over: that loss is divided by 1 until a step has one that can. Kept in the
         variable `first_values`, 0 where there is none yet; equal on all replicas.
-
-    Raises:
-        Nothing.
 
     Example:
         >>> import blendloss as bl
@@ -38,9 +32,6 @@ class InitialValue(Normalizer):
 
     References:
         The ratio is GradNorm's loss ratio: Chen et al., ICML 2018, section 3.
-
-    Deviations:
-        none.
     """
 
     needs_values = True

@@ -19,14 +19,8 @@ class Normalizer(Configured, abc.ABC):
     alone; what it keeps are variables of the gate, so that they are tracked, saved and resumed. `needs_values`,
     `needs_residual`, `needs_penalties`, `updates` and `meaning` become the gate's.
 
-    Args:
-        none.
-
     Returns:
         `gating(gate, logits, context)` gives the gate's `Gating`.
-
-    Raises:
-        Nothing.
 
     Example:
         >>> import blendloss as bl
@@ -38,12 +32,6 @@ class Normalizer(Configured, abc.ABC):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Learned(normalize=Halves()))
         >>> blend.read([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
         [0.25, 0.25]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     needs_values: bool = False

@@ -38,9 +38,6 @@ class RootMeanSquare(RunningMean):
 
     References:
         The running square is RMSProp's, Tieleman and Hinton, 2012, with Adam's correction of the start.
-
-    Deviations:
-        none.
     """
 
     def averaged(self, old: tf.Tensor, new: tf.Tensor, share: tf.Tensor) -> tf.Tensor:

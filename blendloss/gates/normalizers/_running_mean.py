@@ -41,12 +41,6 @@ class RunningMean(Normalizer):
         ...     _ = blend([[0.0]], [[prediction]], step=0)
         >>> gate.means.numpy().tolist()  # (25/4 + 4/2) / (3/4), (5/4 + 2/2) / (3/4)
         [11.0, 3.0]
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     needs_values = True

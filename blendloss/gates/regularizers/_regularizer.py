@@ -39,12 +39,6 @@ class Regularizer(Configured, abc.ABC):
         ...         return tf.reduce_max(shares)
         >>> float(Largest(2.0)([0.25, 0.75]))
         1.5
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, coefficient: Any) -> None:

@@ -14,9 +14,6 @@ from blendloss.gates.statistics._statistic import Statistic, mean
 class Kurtosis(Statistic):
     """The kurtosis of the residuals, m_4 / m_2^2 with central moments m; scale-free, 3 at the normal, 6 at Laplace.
 
-    Args:
-        none.
-
     Returns:
         Calling it gives a scalar of the residual's dtype; NaN where all residuals are equal.
 

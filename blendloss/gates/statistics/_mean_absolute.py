@@ -14,9 +14,6 @@ from blendloss.gates.statistics._statistic import Statistic, mean
 class MeanAbsolute(Statistic):
     """The mean absolute residual, mean |r|, in the units of the residual.
 
-    Args:
-        none.
-
     Returns:
         Calling it gives a scalar of the residual's dtype.
 
@@ -27,12 +24,6 @@ class MeanAbsolute(Statistic):
         >>> import blendloss as bl
         >>> float(bl.gates.statistics.MeanAbsolute()([1.0, -3.0]))
         2.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:

@@ -34,9 +34,6 @@ class QuantileAbsolute(Statistic):
 
     References:
         Hyndman and Fan, "Sample Quantiles in Statistical Packages", Am. Stat. 50 (1996), definition 7.
-
-    Deviations:
-        none.
     """
 
     def __init__(self, level: float = 0.9) -> None:

@@ -18,9 +18,6 @@ class Statistic(Configured, abc.ABC):
     A subclass implements `of_batch`. `ResidualState` keeps running means of it, by default one; a statistic that
     compares several says how long each remembers (`memories`) and what their comparison is (`reading`).
 
-    Args:
-        none.
-
     Returns:
         Calling it gives the statistic of a batch of residuals, a scalar.
 
@@ -36,12 +33,6 @@ class Statistic(Configured, abc.ABC):
         ...         return {}
         >>> float(Largest()([1.0, -3.0]))
         3.0
-
-    References:
-        none.
-
-    Deviations:
-        none.
     """
 
     @abc.abstractmethod
