@@ -62,8 +62,8 @@ def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_is_a_loss_is_taken(loss):
-    bl.Blend({"loss": loss}, bl.gates.Fixed([1.0]))
-    bl.losses.Head("output", loss)
+    assert bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])).names == ("loss",)
+    assert bl.losses.Head("output", loss).output == "output"
 
 
 @pytest.mark.parametrize("wrong", [SCHEDULE, int, bl.gates.Learned(), lambda: 1.0, lambda y, p: p, "softmax", 1.0])
