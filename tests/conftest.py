@@ -42,13 +42,28 @@ tf.config.set_logical_device_configuration(
 SLOW_FOLDERS = {"advice", "benchmarks", "conformance", "demo", "fuzz", "keras", "noise", "papers", "solvers"}
 #: Files of other folders that do.
 SLOW_FILES = {
+    "test_adaptive_barron.py",
+    "test_adaptive_barron_fit.py",
+    "test_bayesian.py",
     "test_by_example.py",
+    "test_columns.py",
+    "test_compiled_once.py",
+    "test_custom_gradient.py",
+    "test_exponential_family.py",
+    "test_fit_gate.py",
+    "test_gamma.py",
     "test_gradient_methods.py",
     "test_head_of_several_outputs.py",
+    "test_loss_variables.py",
     "test_missing_targets.py",
+    "test_mixture.py",
     "test_penalty_means.py",
+    "test_persistent_tape.py",
     "test_progress.py",
+    "test_readme.py",
+    "test_recover.py",
     "test_score_matching.py",
+    "test_seeds.py",
 }
 
 
