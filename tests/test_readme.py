@@ -6,7 +6,7 @@ import re
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))
+PAGES = sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").glob("**/*.md"))
 DOCUMENTS = ["README.md", "blendloss/gates/README.md", *PAGES]
 SNIPPETS = [
     pytest.param(snippet, id=f"{document}-{i}")
@@ -17,7 +17,7 @@ SNIPPETS = [
 
 def test_there_are_snippets():
     assert len(SNIPPETS) >= 5
-    assert "docs/keras.md" in PAGES
+    assert {"docs/keras.md", "docs/design/README.md"} <= set(PAGES)
 
 
 #: Long trainings, and as long as they need be to run every line.
@@ -42,3 +42,34 @@ def test_links_lead_somewhere(document):
     place = ROOT / document
     for target in re.findall(r"\]\(([^)#]+)\)", place.read_text()):
         assert (place.parent / target).exists(), target
+
+
+DESIGN = sorted(page for page in PAGES if page.startswith("docs/design/") and not page.endswith("README.md"))
+
+
+def test_links_of_the_design_index_are_all_its_headings():
+    index = (ROOT / "docs" / "design" / "README.md").read_text()
+    headings = [
+        (heading, f"{pathlib.Path(page).name}#{_anchor(heading)}")
+        for page in DESIGN
+        for heading in re.findall("^## (.*)$", (ROOT / page).read_text(), re.MULTILINE)
+    ]
+    assert len(headings) >= 40
+    assert sorted(re.findall(r"^- \[(.*)\]\((.*)\)$", index, re.MULTILINE)) == sorted(headings)
+
+
+def _anchor(heading):
+    """The anchor that GitHub gives a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", DESIGN)
+def test_links_to_code_and_tests_of_a_design_page_lead_somewhere(page):
+    text = (ROOT / page).read_text()
+    named = re.findall(r"`((?:benchmarks|blendloss|papers|tests)/[\w./-]*)`", text)
+    assert named
+    for path in named:
+        assert (ROOT / path).exists(), path
+    sources = "".join(source.read_text() for source in (ROOT / "tests").rglob("*.py"))
+    for name in re.findall(r"`(test_\w+)`", text):
+        assert f"def {name}(" in sources, name
