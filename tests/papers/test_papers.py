@@ -26,7 +26,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 NAMES = _paper.names()
 CONTINUES = "liu2019_darts"
 #: A study that continues another uses its problems and trainer.
-CONTINUED = {"blendloss2026_score_matching": "blendloss2026_switching"}
+CONTINUED = {
+    "blendloss2026_annealing": "wang2021_pinn",
+    "blendloss2026_score_matching": "blendloss2026_switching",
+}
 
 
 def runs(*values: float | None, arm: str = "a") -> Runs:
