@@ -49,7 +49,7 @@ class Candidate:
 #: In the order in which they are run.
 CANDIDATES: dict[str, Candidate] = {
     BASELINE: Candidate(),
-    SCRIPT: Candidate(after=True, measured_scale=True, xla=False),
+    SCRIPT: Candidate(after=True, measured_scale=True),
     PAPER: Candidate(own_weight=False, old=0.1, biases=True, by_layer=False),
     "one more layer": Candidate(more_layers=1),
     "no own weight": Candidate(own_weight=False),
