@@ -50,7 +50,8 @@ class Candidate:
 CANDIDATES: dict[str, Candidate] = {
     BASELINE: Candidate(),
     SCRIPT: Candidate(after=True, measured_scale=True),
-    PAPER: Candidate(own_weight=False, old=0.1, biases=True, by_layer=False),
+    # But for the own weight, without which nothing is learned: run first, and by itself, below.
+    PAPER: Candidate(old=0.1, biases=True, by_layer=False),
     "one more layer": Candidate(more_layers=1),
     "no own weight": Candidate(own_weight=False),
     "0.9 on the new": Candidate(old=0.1),

@@ -12,7 +12,7 @@ from scipy.stats import gmean
 from blendloss._cli._results import replace
 from papers._claim import Runs
 from papers.blendloss2026_annealing.candidates import BASELINE, EQUAL
-from papers.blendloss2026_annealing.expected import LEVEL, PUBLISHED, SAME, change, errors, reaches
+from papers.blendloss2026_annealing.expected import LEVEL, PUBLISHED, SAME, change, errors, last_weight, reaches
 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
@@ -29,11 +29,14 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
 
 
 def _sizes(runs: Runs) -> dict[str, list[str]]:
-    """The candidates of each size that were run."""
+    """The candidates of each size that were run, and the baseline."""
     found: dict[str, list[str]] = {}
     for arm in runs.arms:
         size, name = arm.split(" ", 1)
         found.setdefault(size, []).append(name)
+    for size, names in found.items():
+        if size in PUBLISHED and BASELINE not in names:
+            names.insert(0, BASELINE)
     return found
 
 
@@ -48,7 +51,7 @@ def _errors(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
             axes.axvspan(mean - deviation, mean + deviation, color="0.9", zorder=0)
             axes.axvline(mean, color="0.35", linestyle="--", zorder=1, label="published mean and deviation")
         for row, name in enumerate(names):
-            values = errors(runs, f"{size} {name}")
+            values = errors(runs, size, name)
             color = "C0" if name == BASELINE else "C1"
             axes.plot(values, np.full(len(values), row), "o", color=color, alpha=0.45, markersize=4)
             axes.plot(values.mean(), row, "|", color="black", markersize=12, markeredgewidth=2, zorder=4)
@@ -64,13 +67,13 @@ def _errors(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
 
 def _courses(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
     """Geometric means over networks: those that change the error in colours, the others grey."""
-    figure = Figure(figsize=(4.6 * len(sizes) + 1.5, 7), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(sizes) + 2.5, 7), layout="constrained")
     panels = figure.subplots(2, len(sizes), squeeze=False, sharex=True)
     looks: dict[str, dict[str, object]] = {BASELINE: {"color": "black", "linewidth": 2, "zorder": 4}}
     for column, (size, names) in enumerate(sizes.items()):
-        for name in names:
+        for name in (name for name in names if f"{size} {name}" in runs.arms):
             result = runs.of(f"{size} {name}")[0]
-            moved = name != BASELINE and (BASELINE not in names or change(runs, size, name).kind != SAME)
+            moved = name != BASELINE and BASELINE in names and change(runs, size, name).kind != SAME
             if moved and name not in looks:
                 looks[name] = {"color": f"C{len(looks) - 1}", "linewidth": 1.5, "zorder": 3}
             plain = {"color": "0.7", "linewidth": 0.8, "zorder": 2}
@@ -90,7 +93,7 @@ def _courses(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
         handles, labels = axes.get_legend_handles_labels()
         found.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in found})
     figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle("geometric means over networks; grey: candidates that make no difference")
+    figure.suptitle("geometric means over networks; grey: no clear difference")
     return figure
 
 
@@ -108,9 +111,9 @@ def _table(runs: Runs, sizes: dict[str, list[str]]) -> Iterator[str]:
         yield "| candidate | error | change | lambda at the end | reached |"
         yield "|---|---|---|---|---|"
         for name in names:
-            values = errors(runs, f"{size} {name}")
+            values = errors(runs, size, name)
             spread = f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else ""
             moved = "" if name == BASELINE or BASELINE not in names else str(change(runs, size, name))
-            weight = np.mean([result["lambda"][-2] for result in runs.of(f"{size} {name}")])
+            weight = last_weight(runs, size, name)
             reached = "" if size not in PUBLISHED else "yes" if reaches(runs, size, name) else "no"
             yield f"| {name} | {values.mean():.3g}{spread} | {moved} | {weight:.3g} | {reached} |"

@@ -58,7 +58,7 @@ def test_each_rule_by_hand():
         "no own weight": 0.9 * weight + 0.1 * by_hand(gradients, layers, 1),
         "0.9 on the new": 0.1 * weight + 0.9 * by_hand(gradients, layers, weight),
         "one mean": 0.9 * weight + 0.1 * kernels[0].max(1) / (weight * kernels[1].mean(1)),
-        "as the paper": 0.1 * weight + 0.9 * whole[0].max(1) / whole[1].mean(1),
+        "as the paper": 0.1 * weight + 0.9 * whole[0].max(1) / (weight * whole[1].mean(1)),
         "biases count": 0.9 * weight
         + 0.1
         * np.max([np.abs(g).max((1, 2)) for g in both[0]], axis=0)
