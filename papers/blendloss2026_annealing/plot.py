@@ -61,7 +61,7 @@ def _errors(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
         axes.set_axisbelow(True)
     if any(size in PUBLISHED for size in sizes):
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", frameon=False)
-    figure.suptitle("every network (dots) and the mean (bar)")
+    figure.suptitle("every network (dots) and the mean (bar)", fontsize=11)
     return figure
 
 
@@ -102,7 +102,7 @@ def _table(runs: Runs, sizes: dict[str, list[str]]) -> Iterator[str]:
     yield "# Candidates\n"
     yield "Mean and standard deviation over networks; the change of the geometric mean against the baseline, with its"
     yield f"{100 * LEVEL:g} % interval; lambda's mean over the last full record. *reached*: the published mean is"
-    yield "within two standard errors of both means."
+    yield "within two standard errors of both means, and two published deviations."
     for size, names in sizes.items():
         published = (
             f"; published: {PUBLISHED[size].mean:g} ± {PUBLISHED[size].deviation:g}" if size in PUBLISHED else ""
