@@ -14,6 +14,9 @@ from papers._claim import Runs
 from papers.blendloss2026_annealing.candidates import BASELINE, EQUAL
 from papers.blendloss2026_annealing.expected import LEVEL, PUBLISHED, SAME, change, errors, last_weight, reaches
 
+#: So many lines can all have a colour.
+FEW = 6
+
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
     sizes = _sizes(runs)
@@ -66,14 +69,15 @@ def _errors(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
 
 
 def _courses(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
-    """Geometric means over networks: those that change the error in colours, the others grey."""
+    """Geometric means over networks: those that change the error in colours; of many candidates the others grey."""
     figure = Figure(figsize=(4.6 * len(sizes) + 2.5, 7), layout="constrained")
     panels = figure.subplots(2, len(sizes), squeeze=False, sharex=True)
     looks: dict[str, dict[str, object]] = {BASELINE: {"color": "black", "linewidth": 2, "zorder": 4}}
     for column, (size, names) in enumerate(sizes.items()):
         for name in (name for name in names if f"{size} {name}" in runs.arms):
             result = runs.of(f"{size} {name}")[0]
-            moved = name != BASELINE and BASELINE in names and change(runs, size, name).kind != SAME
+            clear = BASELINE in names and change(runs, size, name).kind != SAME
+            moved = name != BASELINE and (clear or len(names) <= FEW)
             if moved and name not in looks:
                 looks[name] = {"color": f"C{len(looks) - 1}", "linewidth": 1.5, "zorder": 3}
             plain = {"color": "0.7", "linewidth": 0.8, "zorder": 2}
@@ -93,7 +97,8 @@ def _courses(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
         handles, labels = axes.get_legend_handles_labels()
         found.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in found})
     figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle("geometric means over networks; grey: no clear difference")
+    more = "; grey: no clear difference" if max(map(len, sizes.values())) > FEW else ""
+    figure.suptitle(f"geometric means over networks{more}")
     return figure
 
 
