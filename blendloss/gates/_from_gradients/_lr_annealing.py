@@ -43,9 +43,9 @@ class LRAnnealing(GradientGate):
         a_k = max |G_reference| / mean |G_k|    over the elements of the gradients ("paper")
 
     Made for physics-informed networks, whose residual is the reference and dwarfs the gradients of the boundaries.
-    A weight that makes its loss small also makes |G_k| small, so that a rule without g_k in the denominator can raise it
-    without bound: to 7e6 on the paper's own Helmholtz problem, where nothing is learned then, and where "code" settles
-    at 60 to 90.
+    A weight that makes its loss small also makes |G_k| small, so that a rule without g_k in the denominator can raise
+    it without bound: to 7e6 on the paper's own Helmholtz problem, where nothing is learned then, and where "code"
+    settles at 60 to 90.
 
     Args:
         form: what a_k is. "paper", as above. "code", the authors': max |G_reference| / (g_k mean |G_k|), the mean over
