@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def _gates() -> dict[str, Callable[[int], Any]]:
         subject = getattr(bl.gates, name)
         adaptive = inspect.isclass(subject) and subject.__module__.startswith("blendloss.gates._from_")
         if adaptive and not inspect.isabstract(subject):
-            found[name] = lambda k, subject=subject: _made(subject, k)
+            found[name] = partial(_made, subject)
     return found
 
 
@@ -101,7 +102,9 @@ def _each() -> type:
 def _each_vectorised() -> type:
     import tensorflow as tf
 
-    class EachVectorised(_each()):
+    each: Any = _each()
+
+    class EachVectorised(each):
         """The same by one vectorised pass."""
 
         def weigh(self, gradients: Any, context: Any) -> tf.Tensor:

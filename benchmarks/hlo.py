@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 _ITEMSIZE = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "s64": 8, "u64": 8}
@@ -136,7 +136,7 @@ class Module:
         operands = [inner for inner in fused.instructions.values() if inner.opcode == "parameter"]
         return one.bytes + sum(inner.bytes * needed[inner.name] // max(1, inner.elements) for inner in operands)
 
-    def _run(self, one: Instruction, count: object) -> int:
+    def _run(self, one: Instruction, count: Callable[[str], int]) -> int:
         """What `count` gives of the computations that the instruction runs, as often as it runs them."""
         found = [count(name) for name in one.called]
         if one.opcode == "conditional":

@@ -37,7 +37,7 @@ def _blends() -> dict[str, Callable[[], Any]]:
     """Gates and modes, of two losses; and of six and eight."""
     import blendloss as bl
 
-    crossfade = {"schedule": bl.schedules.linear(0.0, 1.0, steps=10_000)}
+    crossfade: dict[str, Any] = {"schedule": bl.schedules.linear(0.0, 1.0, steps=10_000)}
     cooling = bl.schedules.exponential(5.0, 0.1, steps=10_000)
 
     def blend(gate: Any, mode: Any = None, losses: int = 2) -> Any:

@@ -69,7 +69,7 @@ class _Training:
         return step
 
     def subject(self, call: Callable[[], Any]) -> Subject:
-        return Subject(call, count={"traces": lambda: self.traces})
+        return Subject(call, counts={"traces": lambda: self.traces})
 
 
 def _losses() -> tuple[Any, Any]:

@@ -90,7 +90,7 @@ def number(*values: float) -> Ours:
     return Ours(values=tuple(map(float, values)))
 
 
-def holds(truth: bool, seen: str) -> Ours:
+def holds(truth: bool | np.bool_, seen: str) -> Ours:
     """Whether the claim holds, and what is seen."""
     return Ours(holds=bool(truth), seen=seen)
 

@@ -75,7 +75,8 @@ def _run(
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown,
     ):
         bar = shown.add_task(f"0/{len(tasks)} runs", total=len(tasks))
-        finished, parts = 0, {}
+        finished = 0
+        parts: dict[Task, float] = {}
         for one in results:
             if isinstance(one, Finished):
                 finished += 1

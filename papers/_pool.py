@@ -8,7 +8,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -45,7 +45,7 @@ class Part:
     part: float
 
 
-def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Iterator[Finished | Part]:
+def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Generator[Finished | Part, None, None]:
     """Runs `tasks` of the paper `name`, `jobs` at a time; gives what is finished, and how far the others are."""
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()

@@ -64,7 +64,12 @@ def _lines(plot: Plot, quantity: Quantity, results: Results, arms: list[str]) ->
         for number, arm in enumerate(arms):
             values = [results.quantity(quantity, case, arm) for case in cases]
             if np.isfinite(values).any():
-                style = {"color": COLOURS[number % 10], "marker": MARKERS[number // 10 % 5], "ms": 4, "lw": 1.2}
+                style: dict[str, Any] = {
+                    "color": COLOURS[number % 10],
+                    "marker": MARKERS[number // 10 % 5],
+                    "ms": 4,
+                    "lw": 1.2,
+                }
                 axis.plot(places, values, label=arm, **style)
         if plot.roof:
             roof = [results.quantity(quantity, case, plot.roof) for case in cases]
@@ -109,7 +114,7 @@ def _ratios(benchmark: Benchmark, results: Results, arms: list[str]) -> Any:
             colour = "tab:blue" if ratio.differs(noise) else "tab:gray"
             axis.plot([ratio.low, ratio.high], [row, row], color=colour, lw=3, solid_capstyle="butt")
             axis.plot(ratio.median, row, "o", color=colour, ms=4)
-            published = benchmark.published.get(arm, {}).get(dict(case).get("losses"))
+            published = benchmark.published.get(arm, {}).get(dict(case).get("losses", 0))
             if published is not None:
                 axis.plot(published, row, "x", color="tab:red", ms=6)
         axis.axvline(1, color="black", lw=0.8)

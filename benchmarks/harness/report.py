@@ -120,7 +120,7 @@ def _ratios(benchmark: Benchmark, results: Results) -> Iterator[tuple[tuple[str,
             ratio = results.ratio(case, arm, benchmark.base)
             if ratio is None or arm in (benchmark.base, *benchmark.roofs):
                 continue
-            published = benchmark.published.get(arm, {}).get(dict(case).get("losses"))
+            published = benchmark.published.get(arm, {}).get(dict(case).get("losses", 0))
             cell = str(ratio) if ratio.differs(noise) or arm.endswith(AGAIN) else f"{ratio} ="
             yield (arm, case), cell if published is None else f"{cell} ({published:.2f})"
 

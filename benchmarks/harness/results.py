@@ -45,7 +45,7 @@ class Results(NamedTuple):
         shared = sorted(set(times) & set(of_base))
         if not shared:
             return None
-        return paired(*(np.array([one[block] for block in shared]) for one in (times, of_base)))
+        return paired(np.array([times[block] for block in shared]), np.array([of_base[block] for block in shared]))
 
     def label(self, case: Case, but: str = "") -> str:
         """What sets this case apart from the others, but for one axis."""

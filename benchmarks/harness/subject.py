@@ -18,7 +18,7 @@ class Subject(NamedTuple):
         call: does the work once; None where the facts are all there is.
         wait: returns when the device has done what was called.
         facts: numbers that need no timing, such as "bytes".
-        count: a number that grows with calls, such as traces, by name.
+        counts: by name, a number that grows with calls, such as that of traces.
         outputs: arrays by name, compared with those of the benchmark's base before anything is timed.
         tolerance: by name, the largest difference from the base's, relative to the largest element.
         save: writes files into the folder of the run.
@@ -27,7 +27,7 @@ class Subject(NamedTuple):
     call: Callable[[], Any] | None = None
     wait: Callable[[], Any] = nothing
     facts: Mapping[str, Any] = {}
-    count: Mapping[str, Callable[[], int]] = {}
+    counts: Mapping[str, Callable[[], int]] = {}
     outputs: Callable[[], Mapping[str, Any]] | None = None
     tolerance: Mapping[str, float] = {}
     save: Callable[[Path], Any] | None = None

@@ -71,7 +71,7 @@ class Worker:
 def _check(subject: Subject, expected: Path) -> None:
     """Raises unless the outputs are those in the file; the first to come, the base, writes it."""
     assert subject.outputs is not None
-    outputs = {name: np.asarray(value, np.float64) for name, value in subject.outputs().items()}
+    outputs: dict[str, Any] = {name: np.asarray(value, np.float64) for name, value in subject.outputs().items()}
     for name, value in outputs.items():
         if not np.isfinite(value).all():
             raise ValueError(f"{name} is not finite")

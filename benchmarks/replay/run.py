@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -141,12 +142,12 @@ def measure(folder: Path, given: argparse.Namespace, case: dict[str, Any], proce
     jax.config.update("jax_enable_x64", True)
     load = os.getloadavg()[0]
     target = None if given.target is None else gpu(given.target.read_text())
-    builders = {COPY: copy} if target is None else {}
+    builders: dict[str, Any] = {COPY: copy} if target is None else {}
     exporter = None
     for program, place in programs(folder):
         if program["case"] == case:
             exporter = program["commit"]
-            builders[program["arm"]] = lambda program=program, place=place: build(program, place, target)
+            builders[program["arm"]] = partial(build, program, place, target)
     if BASE in builders and target is None:
         builders[BASE + AGAIN] = builders[BASE]
     runs, samples = built(builders)

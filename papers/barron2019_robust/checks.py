@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ INF = math.inf
 Wide = np.longdouble
 
 #: The formulas of the special cases, of u = x / c.
-FORMULAS = {
+FORMULAS: dict[float, Callable[[Any], Any]] = {
     -INF: lambda u: -np.expm1(-(u**2) / 2),
     -2.0: lambda u: 2 * u**2 / (u**2 + 4),
     0.0: lambda u: np.log1p(u**2 / 2),
@@ -31,7 +32,7 @@ FORMULAS = {
 }
 
 #: The library's own loss that is a special case; its curvature at 0 is 1, and Barron's 1 / c^2, but for the last.
-NAMED = {
+NAMED: dict[float, Callable[[float], tuple[bl.losses.Penalty, float]]] = {
     -INF: lambda c: (bl.losses.Welsch(math.sqrt(2) * c), c**2),
     -2.0: lambda c: (bl.losses.GemanMcClure(2 * c), c**2),
     0.0: lambda c: (bl.losses.Cauchy(math.sqrt(2) * c), c**2),
@@ -110,7 +111,7 @@ def properties(config: Config, seed: int) -> dict[str, Any]:
     alphas[[0, -1]] = -INF, INF
     u = np.sort(np.abs(random.normal(size=config.residuals)) * np.exp(4 * random.normal(size=config.residuals)))
     losses = [bl.losses.Barron(float(alpha)) for alpha in alphas]
-    rho, psi = np.moveaxis([[part.numpy() for part in loss.value_and_slope(u)] for loss in losses], 1, 0)
+    rho, psi = np.swapaxes([[part.numpy() for part in loss.value_and_slope(u)] for loss in losses], 1, 0)
     with np.errstate(invalid="ignore"):  # infinity less infinity, at alpha = infinity far out
         in_u, in_alpha = np.diff(rho, axis=1) / (1 + rho[:, 1:]), np.diff(rho, axis=0) / (1 + rho[1:])
     bounded, below_2, below_1 = alphas < 0, alphas <= 2, alphas <= 1

@@ -37,7 +37,7 @@ def regression(config: Config, arm: str, seed: int) -> dict[str, Any]:
     else:
         start = random.normal(size=2) * JITTER if seed else np.zeros(2)
     readings = fit(start)
-    shown = {"step": list(range(0, len(readings), config.every))}
+    shown: dict[str, list[float]] = {"step": list(range(0, len(readings), config.every))}
     for name, column in zip(("loss", "alpha", "scale"), readings[:: config.every, :-2].T, strict=False):
         shown[name] = [round(float(one), 7) for one in column]
     slope, intercept = map(float, readings[-1, -2:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -40,11 +40,11 @@ def cases(config: Config) -> Iterator[Case]:
         for n, features in sizes:
             name = f"n={n} d={features}" + (" deep" if layers > 1 else "")
             for law in laws:
-                yield Case(name, law, layers, lambda seed, p=(n, features, law): synthetic(config, *p, seed))
+                yield Case(name, law, layers, partial(synthetic, config, n, features, law))
     for name in config.tables:
-        yield Case(name, "", 1, lambda seed, name=name: real(name, seed))
+        yield Case(name, "", 1, partial(real, name))
     for name in config.more_tables:
-        yield Case(name, "", 1, lambda seed, name=name: _more(name, seed))
+        yield Case(name, "", 1, partial(_more, name))
 
 
 def _more(name: str, seed: int) -> Problem:

@@ -19,7 +19,7 @@ from papers.blendloss2026_switching.study import LEVEL, Study, interval, percent
 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
-    files = []
+    files: list[Path] = []
     if any(arm in SINGLES for arm in runs.arms):
         files += _pictures(runs, folder)
     for arm, lines in ((LOCATION, _location), (POPULATION, _population)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -73,7 +73,7 @@ def _law(name: str) -> Law:
     raise ValueError(name)
 
 
-def _normals(shares: Sequence[float], widths: Sequence[float]) -> Law:
+def _normals(shares: Iterable[float], widths: Iterable[float]) -> Law:
     """A mixture of normals around 0."""
     density, derivative = np.zeros_like(_X), np.zeros_like(_X)
     for share, width in zip(shares, widths, strict=True):

@@ -60,7 +60,7 @@ def _mean_regrets(found: Study, cells: list[int]) -> dict[str, np.ndarray]:
 def _likelihood(runs: Runs) -> Ours:
     found = _all(runs)
     regrets = {arm: values.mean() for arm, values in _mean_regrets(found, found.where()).items()}
-    least = sorted(found.switching, key=regrets.get)
+    least = sorted(found.switching, key=lambda arm: regrets[arm])
     return holds(least[0] == "likelihood", ", ".join(f"{arm} {percent(regrets[arm]):+.1f} %" for arm in least))
 
 
@@ -124,7 +124,7 @@ def _rarely(runs: Runs) -> Ours:
 def _insurance(runs: Runs) -> Ours:
     found = _all(runs)
     ranks = dict(zip(found.arms, found.ranks(found.where()).mean(-1), strict=True))
-    order = sorted(ranks, key=ranks.get)
+    order = sorted(ranks, key=lambda arm: ranks[arm])
     return holds(order[0] in found.switching, ", ".join(f"{arm} {ranks[arm]:.2f}" for arm in order))
 
 

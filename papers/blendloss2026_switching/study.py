@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap, rankdata
@@ -64,7 +64,7 @@ def study(runs: Runs, arms: Sequence[str]) -> Study:
     return Study(list(arms), cells, np.log(np.array(table, float)))
 
 
-def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def interval(values: np.ndarray) -> tuple[Any, Any]:
     """Of the mean over the last axis, the seeds; the mean itself where there is one seed."""
     if values.shape[-1] < 2:
         return values.mean(-1), values.mean(-1)
@@ -80,6 +80,6 @@ def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return kept.low, kept.high
 
 
-def percent(log_ratio: np.ndarray | float) -> np.ndarray | float:
+def percent(log_ratio: Any) -> Any:
     """By how many per cent an error is the larger."""
     return 100 * np.expm1(log_ratio)

@@ -9,6 +9,7 @@ With r = tan a the score is sin 2a and 2a / pi is uniform, so that E psi*^2 = (2
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from papers._claim import Claim, Ours, Runs, holds, number
 
@@ -66,7 +67,7 @@ CLAIMS = (
             f"Cauchy noise, {what}",
             value,
             DERIVED,
-            lambda runs, key=key: _cauchy(runs, key),
+            partial(_cauchy, key=key),
             digits=digits,
             tolerance=1e-3,
             why=QUADRATURE,

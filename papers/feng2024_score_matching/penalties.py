@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from blendloss import losses
 
-KINDS = {
+KINDS: dict[str, Any] = {
     "huber": losses.Huber,
     "cauchy": losses.Cauchy,
     "tukey": losses.Tukey,

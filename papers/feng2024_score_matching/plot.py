@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     if "choice" in runs.arms and "convex choice" in runs.arms:
         drawn["sets.png"] = _sets(runs)
     for name, figure in drawn.items():
-        replace(folder / name, lambda path, figure=figure: figure.savefig(path, dpi=120))
+        replace(folder / name, partial(figure.savefig, dpi=120))
     table = folder / "sets.md"
     replace(table, lambda path: path.write_text(_table(runs), encoding="utf-8"))
     return [*(folder / name for name in drawn), table]

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
@@ -75,7 +76,7 @@ def _simulated(arm: str, share: float, runs: Runs) -> Ours:
     return number(*(result["simulated"]["200"][result["drawn"].index(share)] for result in runs.of(arm)))
 
 
-def _penalties(runs: Runs) -> dict[str, dict]:
+def _penalties(runs: Runs) -> dict[str, dict[str, Any]]:
     """The first run of each penalty that was simulated."""
     return {arm: runs.of(arm)[0] for arm in runs.arms if "worst" in runs.of(arm)[0]}
 
@@ -131,10 +132,10 @@ def _efficiencies(runs: Runs) -> Ours:
 
 
 FLAT = "the worst variance is flat at its minimum: 1e-8 of it moves k by 1e-4"
-QUADRATURE = {"tolerance": 1e-3, "why": "a quadrature"}
+QUADRATURE: dict[str, Any] = {"tolerance": 1e-3, "why": "a quadrature"}
 
 
-def _relative(value: float, replications: str, size: int) -> dict:
+def _relative(value: float, replications: str, size: int) -> dict[str, Any]:
     why = f"{replications} samples tell a variance to about 1 %; n = {size} is not infinite"
     return {"digits": 0.015 * value, "tolerance": 0.04 * value, "why": why}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -57,7 +58,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     return [picture, table]
 
 
-def _draw(left: Axes, right: Axes, result: dict, name: str, colour: str) -> None:
+def _draw(left: Axes, right: Axes, result: dict[str, Any], name: str, colour: str) -> None:
     left.plot(result["share"], result["variance"], color=colour, label=name)
     if "200" in result.get("simulated", {}):
         left.plot(result["drawn"], result["simulated"]["200"], "o", color=colour, markersize=4)
@@ -95,7 +96,7 @@ def _table(runs: Runs) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(result: dict) -> list[str]:
+def _cells(result: dict[str, Any]) -> list[str]:
     variances = [_at(result["share"], result["variance"], e) for e in SHOWN]
     if "alpha" in result:  # adaptive
         alpha, scale = (_at(result["share"], result[key], 0.1) for key in ("alpha", "scale"))

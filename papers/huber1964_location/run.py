@@ -32,12 +32,16 @@ def _minimax(config: Config, progress: Progress) -> dict[str, Any]:
     """For each share the threshold of the library's Huber whose worst variance is the least."""
     found: dict[str, Any] = {"share": list(config.shares), "k": [], "variance": [], "efficiency": []}
     for number, share in enumerate(config.shares):
-        k = argmax(lambda k, share=share: -Asymptotics(losses.Huber(k)).worst(share), 0.05, 4.0)
+        k = _best_threshold(share)
         found["k"].append(k)
         found["variance"].append(Asymptotics(losses.Huber(k)).worst(share))
         found["efficiency"].append(losses.Huber(k).efficiency())
         progress((number + 1) / len(config.shares))
     return {**found, "bound": [bound(share) for share in config.curve], "curve": list(config.curve)}
+
+
+def _best_threshold(share: float) -> float:
+    return argmax(lambda k: -Asymptotics(losses.Huber(k)).worst(share), 0.05, 4.0)
 
 
 def _scales(config: Config, seed: int) -> dict[str, Any]:
@@ -57,7 +61,7 @@ def _constants(config: Config) -> dict[str, Any]:
     """The constant for each efficiency, and the efficiency at each published constant."""
     found = {}
     for name in config.tuned:
-        kind = TUNED[name]
+        kind: Any = TUNED[name]
         found[name] = {
             "constants": [getattr(kind.tuned(wanted), kind.tuning) for wanted in menezes.EFFICIENCIES],
             "efficiencies": [kind(**{kind.tuning: c}).efficiency() for c in menezes.CONSTANTS[name]],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +21,21 @@ SKLEARN = "scikit-learn 1.9.1, the docstring of linear_model.HuberRegressor"
 DEFINITION = "what a minimum is (fit.py)"
 
 #: The published fits stopped at a tolerance of their own: one at its fixed point differs in the fifth digit.
-STOPPED = {"digits": 1e-4, "tolerance": 1e-3, "why": "the published iteration stopped early; this one is at its end"}
-FOUR = {"digits": 1e-4, "tolerance": 1e-3, "why": "four digits are printed; the published iteration has a tolerance"}
+STOPPED: dict[str, Any] = {
+    "digits": 1e-4,
+    "tolerance": 1e-3,
+    "why": "the published iteration stopped early; this one is at its end",
+}
+FOUR: dict[str, Any] = {
+    "digits": 1e-4,
+    "tolerance": 1e-3,
+    "why": "four digits are printed; the published iteration has a tolerance",
+}
 STACK_LOSS = ("air flow", "water temperature", "acid concentration", "constant")
 KINKED = ("stack loss: LAD", *(f"Engel: q = {q:g}" for q in PAPER.quantiles))
 
 
-def _printed(digits: int, truncated: bool = False) -> dict[str, float | str]:
+def _printed(digits: int, truncated: bool = False) -> dict[str, Any]:
     """A number printed with so many decimals, rounded to nearest or cut off."""
     unit = 10.0**-digits
     why = f"{digits} decimals are printed" + (", and the rest cut off" if truncated else "")
@@ -39,7 +48,7 @@ def _one(arm: str, key: str, place: int | None, runs: Runs) -> Ours:
 
 
 def _coefficients(
-    arm: str, names: tuple[str, ...], published: tuple[float, ...], source: str, *near: dict[str, float | str]
+    arm: str, names: tuple[str, ...], published: tuple[float, ...], source: str, *near: dict[str, Any]
 ) -> Iterator[Claim]:
     """A claim for each coefficient; `near` is one for all or one for each."""
     near = near * len(names) if len(near) == 1 else near
@@ -52,7 +61,7 @@ def _weight(arm: str, row: int, published: float, source: str) -> Claim:
     return Claim(f"{arm}: weight of day {row}", published, source, measure, **STOPPED)
 
 
-def _sigma(arm: str, published: float, source: str, near: dict[str, float | str]) -> Claim:
+def _sigma(arm: str, published: float, source: str, near: dict[str, Any]) -> Claim:
     return Claim(f"{arm}: scale", published, source, partial(_one, arm, "sigma", None), **near)
 
 

@@ -18,7 +18,8 @@ MARKERS = {"OLS": "s", "Huber, proposal 2": "v", "Huber": "o", "bisquare": "D", 
 
 def plot(runs: Runs, folder: Path) -> list[Path]:
     figure = Figure(figsize=(11, 5.4), layout="constrained")
-    left, lines = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    halves: Any = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, lines = halves
     residuals, weights = left.subplots(2, 1, sharex=True, height_ratios=(2.6, 1))
     fits = {name: runs.of(f"stack loss: {name}")[0] for name in MARKERS if f"stack loss: {name}" in runs.arms}
     _residuals(residuals, fits)

@@ -25,7 +25,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
     return {"short": described(short), "end": described(end)}
 
 
-def described(x: np.ndarray) -> dict[str, list]:
+def described(x: np.ndarray) -> dict[str, list[Any]]:
     """Of each solution the place s along the front, the distance beside it, and the losses."""
     direction = np.full(x.shape[1], x.shape[1] ** -0.5)
     s = x @ direction

@@ -6,12 +6,13 @@ The fixed point: w = alpha, and alpha - 2 + 2 xi alpha = 0, so that alpha = w = 
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from papers._claim import Claim, Ours, Runs, holds, number
 
 FIGURE = "Liu, Simonyan and Yang (ICLR 2019, arXiv 1806.09055), figure 2"
 DERIVED = "closed form of the paper's toy (expected.py)"
-EXACT = {"digits": 1e-6, "tolerance": 1e-4, "why": "a fixed point, reached geometrically in float64"}
+EXACT: dict[str, Any] = {"digits": 1e-6, "tolerance": 1e-4, "why": "a fixed point, reached geometrically in float64"}
 
 
 def _alpha(xi: float, runs: Runs) -> Ours:

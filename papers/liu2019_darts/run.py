@@ -29,7 +29,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
         places = places.write(0, tf.stack([alpha, w]))
         for step in tf.range(config.steps):
             [slope] = bl.look_ahead_gradient(trained, validated, [w], [alpha], rate=xi)
-            alpha.assign_sub(rate * slope)
+            alpha.assign_sub(tf.multiply(slope, rate))
             with tf.GradientTape() as tape:
                 loss = trained([w])
             w.assign_sub(rate * tape.gradient(loss, w))

@@ -16,8 +16,8 @@ FAMO = "Liu, Feng, Stone and Liu (NeurIPS 2023, arXiv 2306.03792)"
 DERIVED = "closed form of the toy (expected.py)"
 HYPOTHESIS = "hypothesis of our own (stated before the runs)"
 SAID = "comes to the Pareto set from all five starts"
-COUNT = {"digits": 0.4, "tolerance": 0.4, "why": "a count"}
-EXACT = {
+COUNT: dict[str, Any] = {"digits": 0.4, "tolerance": 0.4, "why": "a count"}
+EXACT: dict[str, Any] = {
     "digits": 1e-4,
     "tolerance": 1e-2,
     "why": "Adam comes to a minimum where the loss is smooth, to its step squared",
@@ -85,7 +85,7 @@ def _least(runs: Runs) -> Ours:
 def _as_mgda(runs: Runs) -> Ours:
     ends = [[end[0] for end in _of(runs, "1", method, "code", "ends")] for method in ("CAGrad 10", "MGDA")]
     seen = " against ".join(", ".join(f"{x:.2f}" for x in some) for some in ends)
-    return holds(np.abs(np.subtract(*ends)).max() < 0.5, f"x1 = {seen}")
+    return holds(np.abs(np.diff(ends, axis=0)).max() < 0.5, f"x1 = {seen}")
 
 
 def _claims_of_cagrad() -> tuple[Claim, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _path(axes: Axes, path: np.ndarray) -> None:
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
     pieces = np.stack([path[:-1], path[1:]], axis=1)
     axes.plot(*path.T, color="black", linewidth=3.4, alpha=0.35, solid_capstyle="round", zorder=3)
-    line = LineCollection(pieces, cmap=_shades("plasma", 0.35, 1.0), linewidth=2.1, capstyle="round", zorder=4)
+    line = LineCollection(list(pieces), cmap=_shades("plasma", 0.35, 1.0), linewidth=2.1, capstyle="round", zorder=4)
     line.set_array(along[:-1])
     axes.add_collection(line)
 
@@ -69,7 +70,7 @@ def _panel(axes: Axes, scale: float, landscape: tuple[np.ndarray, ...], result: 
     for start, end, reached, text in zip(*(result[key] for key in ("starts", "ends", "reached", "paths")), strict=True):
         _path(axes, np.array(text.split(), float).reshape(-1, 2))
         axes.plot(*start, "o", color="black", markersize=5.5, markeredgecolor="white", markeredgewidth=1, zorder=5)
-        mark = {"marker": "o", "markersize": 6} if reached else {"marker": "X", "markersize": 10}
+        mark: dict[str, Any] = {"marker": "o", "markersize": 6} if reached else {"marker": "X", "markersize": 10}
         color = REACHED if reached else SHORT
         axes.plot(*end, color=color, markeredgecolor="black" if reached else "white", zorder=6, **mark)
     axes.plot(*_minimum(scale, pareto), "*", color="#ffd700", markeredgecolor="black", markersize=19, zorder=5)
@@ -80,7 +81,7 @@ def _panel(axes: Axes, scale: float, landscape: tuple[np.ndarray, ...], result: 
 
 
 def _entries() -> list[Line2D]:
-    plain = {"linestyle": "none", "markeredgecolor": "black"}
+    plain: dict[str, Any] = {"linestyle": "none", "markeredgecolor": "black"}
     return [
         Line2D([], [], marker="o", color="black", markersize=6, linestyle="none", label="start"),
         Line2D([], [], marker="o", color=REACHED, markersize=8, label="end on the Pareto set", **plain),
@@ -112,7 +113,7 @@ def _picture(runs: Runs, scale: str, methods: list[str]) -> Figure:
     if spare:
         spare[0].legend(handles=_entries(), loc="center", frameon=False, fontsize=11, labelspacing=1.2)
     else:
-        below = {"loc": "outside lower center", "ncols": len(_entries()) if columns == COLUMNS else 1}
+        below: dict[str, Any] = {"loc": "outside lower center", "ncols": len(_entries()) if columns == COLUMNS else 1}
         figure.legend(handles=_entries(), frameon=False, fontsize=11, **below)
     return figure
 
@@ -124,7 +125,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
         methods = [method for method in methods if method != SAME]
         if methods:
             figure = _picture(runs, scale, methods)
-            replace(folder / name, lambda path, figure=figure: figure.savefig(path, dpi=110))
+            replace(folder / name, partial(figure.savefig, dpi=110))
             drawn.append(folder / name)
     methods = [arm.split(": ")[1] for arm in runs.arms if arm.startswith(f"{LATE}: ")]
     if methods:

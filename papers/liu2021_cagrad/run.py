@@ -79,7 +79,7 @@ class Descent:
             longer = tf.maximum(tf.norm(first), tf.norm(second))
             off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - (first + second) / 2), longer)
             self.off.assign(tf.maximum(self.off, off))
-            self.adam.apply_gradients([(self.factor * found.gradients[0], self.x)])
+            self.adam.apply_gradients([(tf.multiply(found.gradients[0], self.factor), self.x)])
             if self.gate.needs_progress:
                 self.gate.observe_progress(self.values())
 
@@ -116,7 +116,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
 
 def written(path: list[tuple[float, float]]) -> str:
     """The places of `path` that are apart, as one short string."""
-    kept = [np.array(path[0])]
+    kept: list[Any] = [np.array(path[0])]
     for place in map(np.array, path):
         if np.abs(place - kept[-1]).max() > 0.08:
             kept.append(place)

@@ -9,6 +9,7 @@ pi = c^(p-1) / (c^(p-1) + (1 - c)^(p-1)), and leads there from both sides.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from papers._claim import Claim, Ours, Runs, holds, number
 from papers.liu2023_reinmax.config import PAPER, named
@@ -49,8 +50,12 @@ def _ordering(p: float, runs: Runs) -> Ours:
     return holds(all(ours.max() < losses.min() for losses in others.values()), seen)
 
 
-ST_WHY = {"digits": 1e-4, "tolerance": 1e-3, "why": "Adam's noise moves the logits about the point where they rest"}
-EXACT_WHY = {
+ST_WHY: dict[str, Any] = {
+    "digits": 1e-4,
+    "tolerance": 1e-3,
+    "why": "Adam's noise moves the logits about the point where they rest",
+}
+EXACT_WHY: dict[str, Any] = {
     "digits": 5e-4,
     "tolerance": 2e-3,
     "why": "a limit, approached and not reached in 8000 steps: the gradient vanishes with the probability",

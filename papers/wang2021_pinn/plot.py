@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     for name, figure in figures.items():
         if figure is not None:
             pictures.append(folder / f"{name}.png")
-            replace(pictures[-1], lambda path, figure=figure: figure.savefig(path, dpi=130))
+            replace(pictures[-1], partial(figure.savefig, dpi=130))
     return pictures
 
 

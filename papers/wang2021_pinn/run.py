@@ -76,7 +76,9 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
     size, method = arm.split()
     training = _training(config, size, method)
     training.restart(seed)
-    steps, weights, means = [], [], []
+    steps: list[int] = []
+    weights: list[list[float]] = []
+    means: list[list[float]] = []
     for begin in range(0, config.steps, config.every):
         count = min(config.every, config.steps - begin)
         found = training.advance(tf.constant(seed), tf.constant(count))

@@ -78,7 +78,7 @@ def build(case: dict[str, Any], arm: str) -> Subject:
     return Subject(
         counting,
         facts={"units": float("nan") if arm == "has a NaN fact" else size},
-        count={"counted": lambda: len(counted)},
+        counts={"counted": lambda: len(counted)},
         outputs=lambda: {"result": [1.0, float("nan") if arm == "gives NaN" else 2.0 + (arm == "differs")]},
         tolerance={"result": 1e-6},
     )
