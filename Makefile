@@ -41,7 +41,7 @@ lint: venv ## ruff: rules and format
 	@$(python) -m ruff check --quiet .
 	@$(python) -m ruff format --check .
 
-types: venv ## mypy, strict
+types: venv ## mypy, strict; in tests, bodies
 	@$(python) -m mypy
 
 format: venv ## let ruff mend what it can

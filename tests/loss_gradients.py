@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +25,7 @@ class Layers:
         rng = np.random.default_rng(0)
         draw = [[size * rng.normal(size=s) for s in self.shapes.values()] for size in sizes]
         draw[0][4] = draw[1][3] = None  # another's head
-        self.factors = [[None if f is None else f.astype(dtype) for f in row] + [None] for row in draw]
+        self.factors: list[list[Any]] = [[None if f is None else f.astype(dtype) for f in row] + [None] for row in draw]
 
     def losses(self):
         def loss(factors):

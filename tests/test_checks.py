@@ -1,6 +1,7 @@
 """Numbers are checked in the dtype in which they will be used."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss import _checks
 
-LOSSES = [bl.losses.Huber, bl.losses.PseudoHuber, bl.losses.EpsilonInsensitive]
+LOSSES: list[Any] = [bl.losses.Huber, bl.losses.PseudoHuber, bl.losses.EpsilonInsensitive]
 SCALED = [
     getattr(bl.losses, n)
     for n in ("AbsoluteError", "Cauchy", "Fair", "GemanMcClure", "LogCosh", "SquaredError", "Tukey", "Welsch")

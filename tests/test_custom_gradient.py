@@ -136,4 +136,4 @@ def test_gradients_are_saved_with_a_module(tmp_path):
             tape.watch(x)
             value = compute(x)
         slopes.append(tape.gradient(value, x))
-    np.testing.assert_allclose(*slopes, rtol=1e-6)
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-6)

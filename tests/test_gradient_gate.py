@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from blendloss.gates import GradientGate
 from tests.loss_gradients import MODES, PLACES, Layers
 
 # Sums of at most 12 products in float32.
-ROUNDING = {"rtol": 16 * 2.0**-23, "atol": 0}
+ROUNDING: dict[str, Any] = {"rtol": 16 * 2.0**-23, "atol": 0}
 
 
 @keras.saving.register_keras_serializable(package="tests")

@@ -1,5 +1,7 @@
 """The look-ahead gradient: DARTS's example, finite differences, closed forms, every regime."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -126,7 +128,7 @@ def test_weight_of_a_loss_that_is_off_has_its_derivative_too():
     """In g itself: h_k = -rate <dl_k/dw, dT/dw(w')>, whether g_k is 0 or not."""
     problem = Problem()
     weights = tf.Variable([1.0, 0.0, 0.0], dtype=tf.float64)
-    gate = problem.blend.gate
+    gate: Any = problem.blend.gate
     gate.gating = lambda context: bl.gates.Gating(tf.zeros([3], tf.float64), 3 * weights)
     [found] = bl.look_ahead_gradient(problem.loss, problem.target, problem.w, [weights], rate=0.3)
     expected = []
@@ -169,10 +171,11 @@ def test_straight_through_weights_pass_the_hypergradient_of_the_weights_on():
     found = problem.gradient()
     one_hot = Problem(logits=(0.5, 0.1, -0.3))
     weights = tf.Variable([1.0, 0.0, 0.0], dtype=tf.float64)
-    one_hot.blend.gate.gating = lambda context: bl.gates.Gating(tf.zeros([3], tf.float64), 3 * weights)
+    gate: Any = one_hot.blend.gate
+    gate.gating = lambda context: bl.gates.Gating(tf.zeros([3], tf.float64), 3 * weights)
     [of_weights] = bl.look_ahead_gradient(one_hot.loss, one_hot.target, one_hot.w, [weights], rate=0.3)
     soft = tf.nn.softmax(tf.constant([0.5, 0.1, -0.3], tf.float64)).numpy()
-    np.testing.assert_allclose(found, (np.diag(soft) - np.outer(soft, soft)) @ of_weights.numpy(), rtol=1e-10)
+    np.testing.assert_allclose(found, (np.diag(soft) - np.outer(soft, soft)) @ np.array(of_weights), rtol=1e-10)
 
 
 # Regimes

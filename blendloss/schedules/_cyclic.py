@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import tensorflow as tf
 
 from blendloss._checks import integer
@@ -9,7 +11,7 @@ from blendloss.schedules._as_schedule import as_schedule
 from blendloss.schedules._schedule import Schedule
 
 
-def cyclic(schedule: Schedule, *, period: int) -> Schedule:
+def cyclic(schedule: Any, *, period: int) -> Schedule:
     """The first `period` steps of a schedule, repeated.
 
         schedule(step mod period)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ from blendloss.schedules._as_schedule import as_schedule
 from blendloss.schedules._schedule import Schedule
 
 
-def join(schedules: Sequence[Schedule], boundaries: Sequence[int]) -> Schedule:
+def join(schedules: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
     """Schedules one after the other, each counting from its own boundary.
 
         schedules[i](step - b[i]),   i the number of boundaries at or below the step, b = [0, *boundaries]

@@ -169,7 +169,8 @@ class Descents:
         def solve(first: np.ndarray, second: np.ndarray, radius: np.ndarray, added: np.ndarray) -> np.ndarray:
             found = np.empty_like(radius)
             for place in np.ndindex(radius.shape):
-                both = np.stack([one[(slice(None), *place)] for one in (first, second)], axis=1)
+                column = (slice(None), *place)
+                both = np.stack([one[column] for one in (first, second)], axis=1)
                 products = (both.T @ both).astype(float)
                 found[place] = _slsqp(products, float(radius[place]), float(added[place[0], 0]))
             return found

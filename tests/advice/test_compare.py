@@ -218,6 +218,7 @@ def test_what_weighting_is_worth():
     found = compared(x * random.normal(size=40_000), y_pred=x)
     gain = (1 + 9) / 2 * (1 + 1 / 9) / 2 - 1  # E s^2 E s^-2 - 1 = 1.78
     said = re.search(r"worth about (\d+)% more examples", found.findings["scale"].text)
+    assert said is not None
     assert int(said[1]) / 100 == pytest.approx(gain, rel=0.05)
 
 

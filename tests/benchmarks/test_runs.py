@@ -15,7 +15,7 @@ from benchmarks.cli._results import replace
 
 from benchmarks import __main__ as command
 from benchmarks.harness import conduct, report
-from benchmarks.harness.benchmark import load
+from benchmarks.harness.benchmark import Part, load
 from benchmarks.harness.remote import ROOT, Remote, WorkerError
 from benchmarks.harness.store import SAMPLES, Store, read
 from tests.benchmarks import fake
@@ -160,7 +160,7 @@ def test_an_arm_that_takes_its_process_along_leaves_the_others(folder: pathlib.P
 
 
 def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> None:
-    parts = (conduct.Part("tests.benchmarks.missing"), *fake.BENCHMARK.parts)
+    parts = (Part("tests.benchmarks.missing"), *fake.BENCHMARK.parts)
     benchmark = fake.BENCHMARK.__class__(**{**vars(fake.BENCHMARK), "parts": parts})
     plan = conduct.Plan({"size": (1,), "kind": ("a",)}, ("long",), 1, 2, 2, 20)
     assert conduct.run(benchmark, plan, folder, resume=False) == 1
@@ -204,7 +204,7 @@ def test_a_report_of_nothing_is_a_line(tmp_path: pathlib.Path, capsys: pytest.Ca
     assert len(capsys.readouterr().err.splitlines()) == 3
 
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "format": 1,
     "benchmark": "fake",
     "processor": "a clock",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -77,7 +80,7 @@ def test_difference_is_relative_to_the_largest_element() -> None:
 # Blocks
 
 
-def clocked(seconds: float) -> tuple[list[int], object]:
+def clocked(seconds: float) -> tuple[list[int], Callable[[int], dict[str, Any]]]:
     """An arm of which a call takes so long, by a clock of its own; and the calls it was asked for."""
     asked: list[int] = []
 

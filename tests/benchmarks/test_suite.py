@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import problems, replay
-from benchmarks.__main__ import SUITE, main
+from benchmarks import SUITE, problems, replay
+from benchmarks.__main__ import main
 from benchmarks.harness import conduct
 from benchmarks.harness.benchmark import AGAIN, Benchmark, load
 from benchmarks.harness.conduct import PEERS

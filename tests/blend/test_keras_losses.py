@@ -1,5 +1,7 @@
 """Keras's losses inside a blend are what they are in Keras: their own `__call__`, reduction, masks and scalars."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -184,7 +186,7 @@ def test_values_that_are_not_reduced_are_reduced_as_the_blend_is(reduction, mask
     where = MASKS["[batch, time]"] if masked else None
     found = blended(Costs(reduction="none"), reduction=reduction)(Y, as_given(P, where), given)
     values = np.array(Costs(reduction="none")(Y, P, given))
-    kept = np.ones((4, 3)) if where is None else where
+    kept: Any = np.ones((4, 3)) if where is None else where
     number = {"sum": 1, "sum_over_batch_size": kept.sum()}.get(
         reduction, (kept * (1 if given is None else given)).sum()
     )

@@ -90,7 +90,7 @@ def test_one_trace_over_two_hundred_changes(gate, mode):
         else:
             gradients = tape.gradient(reading.value, variables)
         for variable, gradient in zip(variables, gradients, strict=True):
-            variable.assign_sub(0.05 * gradient)
+            variable.assign_sub(tf.multiply(gradient, 0.05))
         if isinstance(blend.gate, bl.gates.MetricGate):
             falling = 1 - tf.cast(step, tf.float32) / 1000
             blend.gate.observe(falling if gate == "threshold" else 1.0)

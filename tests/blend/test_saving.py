@@ -10,7 +10,7 @@ from tests.blend.instances import FROM_GRADIENTS, GATES, LOSSES, MODES, OF_VALUE
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("gate", {**GATES, **OF_VALUES, **FROM_GRADIENTS})
+@pytest.mark.parametrize("gate", [*GATES, *OF_VALUES, *FROM_GRADIENTS])
 def test_config_round_trip(gate, mode):
     blend = bl.Blend(LOSSES, {**GATES, **OF_VALUES, **FROM_GRADIENTS}[gate](), MODES[mode], reduction="sum")
     training = not blend.gate.needs_gradients

@@ -12,7 +12,7 @@ import tensorflow as tf
 import blendloss as bl
 
 # Triton, which comes with torch for CUDA, crashes as it is loaded beside TensorFlow. Nothing here needs it.
-sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
+sys.modules.setdefault("triton", None)
 torch = pytest.importorskip("torch")
 aggregation = pytest.importorskip("torchjd.aggregation")
 scalarization = pytest.importorskip("torchjd.scalarization")
@@ -57,8 +57,8 @@ def ideal(k: int) -> np.ndarray:
 @dataclasses.dataclass
 class Scalarizer:
     name: str
-    ours: Callable[[int], bl.gates.Gate]
-    theirs: Callable[[int], Any]
+    ours: Callable[..., bl.gates.Gate]
+    theirs: Callable[..., Any]
     # Both compute in float64; what is left is the rounding of a handful of operations on up to 11 terms.
     rtol: float = 1e-12
     sizes: tuple[int, ...] = SIZES
@@ -198,8 +198,8 @@ def test_famo_over_steps(k: int, decay: float) -> None:
 @dataclasses.dataclass
 class Aggregator:
     name: str
-    ours: Callable[[int], bl.gates.Gate]
-    theirs: Callable[[int], Any]
+    ours: Callable[..., bl.gates.Gate]
+    theirs: Callable[..., Any]
     rtol: float  # of the direction, in its largest entry: what the two solvers leave
     # Ours divided by TorchJD's, where the one adds up over the losses and the other takes the mean.
     factor: Callable[[int], float] = lambda k: 1.0
@@ -288,7 +288,7 @@ def direction(gate: bl.gates.Gate, rows: np.ndarray) -> np.ndarray:
     with tf.GradientTape(persistent=True) as tape:
         values = by_name(tf.unstack(tf.linalg.matvec(tf.constant(rows), w) + 1.0))
     [found] = blend_of(gate, len(rows)).gradients(tape, values, [w], step=0).gradients
-    return found.numpy()
+    return np.array(found)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from blendloss._demo._problem import TRAIN, prepare
 from blendloss._demo._settings import Request, settle
 from blendloss._demo._table import read_table
 
-RUN = {
+RUN: dict[str, Any] = {
     "arm": "Huber alone",
     "seed": 0,
     "test": {"mae": 1.0, "rmse": 2.0, "median": 0.5},

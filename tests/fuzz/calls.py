@@ -104,12 +104,12 @@ subject("gates.Manual.assign", _attached(bl.gates.Manual([1.0, 2.0])).assign, we
 for _gate in (bl.gates.Plateau("m"), bl.gates.Threshold("m", [1.0])):
     subject(f"gates.{type(_gate).__name__}.observe", _attached(_gate).observe, metric=("tensor", 1.0))
 subject("gates.MetricGate.observe", _attached(bl.gates.Plateau("m")).observe, metric=("tensor", 1.0))
+_LEARNED_BANDIT = bl.Blend(LOSSES, _BANDIT)
 subject(
     "gates.Gate.observe_progress",
     lambda values: (_LEARNED_BANDIT(Y, P, step=0), _BANDIT.observe_progress(values))[1],
     values=("tensor", [1.0, 2.0]),
 )
-_LEARNED_BANDIT = bl.Blend(LOSSES, _BANDIT)
 
 
 def _loss_gradients(**named):

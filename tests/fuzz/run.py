@@ -38,7 +38,7 @@ def cases(inputs: int, seed: int, only: str = "") -> list[Case]:
     rng = np.random.default_rng(seed)
     turns = -(-inputs // len(every))
     order = np.concatenate([rng.permutation(len(every)) for _ in range(turns)])[:inputs]
-    return [Case(*every[place], number) for number, place in enumerate(order)]
+    return [Case(*every[int(place)], number) for number, place in enumerate(order)]
 
 
 def _either(kind: str, optional: bool, hostile: str) -> bool:

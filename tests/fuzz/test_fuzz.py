@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tests.fuzz import judge
-from tests.fuzz.run import SUBJECTS, cases, outcomes
+from tests.fuzz.run import cases, outcomes
+from tests.fuzz.subjects import SUBJECTS
 from tests.test_contract import PUBLIC, RECORDS
 
 INPUTS, SEED = 2000, 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -21,12 +21,12 @@ class Steps(NamedTuple):
         """With the losses in another order."""
         return Steps(self.gradients[:, order], self.losses[:, order], tuple(self.jacobians[k] for k in order))
 
-    def at(self, step, dtype="float32"):
+    def at(self, step, dtype="float32") -> tuple[Any, Any, Any]:
         given = self.gradients[step], self.losses[step], tuple(jacobian[step] for jacobian in self.jacobians)
         return tf.nest.map_structure(lambda values: tf.constant(values, dtype), given)
 
 
-def steps_of(k, number, size=6, seed=0):
+def steps_of(k, number, size=6, seed=0) -> Steps:
     """Steps whose losses fall, each at a rate of its own; of 2, 4, 6, ... residuals."""
     random = np.random.default_rng(seed)
     gradients = random.normal(size=(number, k, size)) * 2.0 ** np.arange(k)[:, np.newaxis]

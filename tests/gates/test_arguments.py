@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,9 +17,11 @@ _NO_NUMBERS = st.one_of(_NO_NUMBER, st.floats(), st.lists(_NO_NUMBER, min_size=1
 _NOT_FINITE = st.sampled_from([math.nan, math.inf, -math.inf])
 _NOT_POSITIVE = st.one_of(st.floats(max_value=0), _NOT_FINITE)
 _NEGATIVE = st.one_of(st.floats(max_value=-1e-300), _NOT_FINITE)
-_UNORDERED = st.one_of(st.just([]), st.just([1.0, 1.0]), st.just([1.0, 3.0, 2.0]), _NOT_FINITE.map(lambda x: [x]))
+_UNORDERED: st.SearchStrategy[Any] = st.one_of(
+    st.just([]), st.just([1.0, 1.0]), st.just([1.0, 3.0, 2.0]), _NOT_FINITE.map(lambda x: [x])
+)
 _MEAN = statistics.MeanAbsolute()
-ARGUMENTS = [  # factory, argument, wrong types, wrong values
+ARGUMENTS: list[tuple[Any, ...]] = [  # factory, argument, wrong types, wrong values
     (gates.Fixed, "weights", _NO_NUMBERS, st.one_of(st.lists(_NEGATIVE, min_size=1, max_size=3), st.just([0.0, 0]))),
     (
         gates.Manual,

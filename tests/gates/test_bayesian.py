@@ -39,8 +39,8 @@ def test_the_total_is_minus_the_bound_per_example(family):
     made = FAMILIES[family][0]
     gate = Bayesian(made, examples=50, seed=4, coefficient=bl.schedules.linear(0.0, 1.0, steps=10), dtype="float64")
     blend = bl.Blend(["a", "b", "c"], gate)
-    for name, values in FAMILIES[family][1].items():
-        gate._parameters[name].assign(values)
+    for name, given in FAMILIES[family][1].items():
+        gate._parameters[name].assign(given)
     values = {"a": tf.constant(2.0, tf.float64), "b": 3.0, "c": 5.0}
     reading = blend.read_values(values, step=5)
     shares = tf.nn.softmax(

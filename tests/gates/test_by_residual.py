@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -99,7 +101,7 @@ def test_two_pieces_are_huber(shape, reduction, dtype, switch):
 def test_two_pieces_are_huber_under_a_mask(rank):
     shape = (6, 2) if rank == 2 else (6, 3, 2)
     y = RNG.normal(size=shape)
-    results = []
+    results: list[Any] = []
     for blend in (joined(), huber()):
         prediction = tf.Variable(y + np.linspace(-3, 3, y.size).reshape(shape))
         with tf.GradientTape() as tape:

@@ -24,7 +24,7 @@ def compiled(tmp_path_factory):
     return {name: (int(first), int(later)) for name, first, later in lines}
 
 
-@pytest.mark.parametrize("gate", {**OF_VALUES, **FROM_GRADIENTS})
+@pytest.mark.parametrize("gate", [*OF_VALUES, *FROM_GRADIENTS])
 def test_a_step_is_compiled_once(gate, compiled):
     first, later = compiled[gate]
     assert first >= 1  # else nothing was counted

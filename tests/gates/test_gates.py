@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,9 +72,13 @@ def test_logits_are_a_vector_of_k(k, make):
 @pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
 def test_every_mode_keeps_the_total(k, make, mode):
     gate = make()
-    total = {gates.Fixed: 11.0, gates.Manual: 3.5, gates.ExponentialFamily: 3.5, gates.Uncertainty: 2.0}.get(
-        type(gate), 1.0
-    )
+    totals: dict[type, float] = {
+        gates.Fixed: 11.0,
+        gates.Manual: 3.5,
+        gates.ExponentialFamily: 3.5,
+        gates.Uncertainty: 2.0,
+    }
+    total = totals.get(type(gate), 1.0)
     if "vector" in str(GATES[[m for _, _, m in GATES].index(make)][0]):
         total = 3.0 + 0.25 * (5.0 - 3.0)
     training = not gate.needs_gradients  # which outside training are those of the last step, 1 at first
@@ -111,7 +116,7 @@ def test_dtypes(k, make, dtype):
 
 # State
 
-TRAINED = {
+TRAINED: dict[type, list[str]] = {
     families.Dirichlet: ["log_concentration"],
     families.LogisticNormal: ["mean", "log_scale"],
     gates.Network: ["kernel", "bias"],
@@ -121,7 +126,7 @@ TRAINED = {
     gates.Uncertainty: ["log_variances"],
     gates.GradNorm: ["parameters"],
 }
-KEPT = {
+KEPT: dict[type, list[str]] = {
     gates.GradNorm: ["last", "skipped", "references", "rates"],
     gates.LRAnnealing: ["last", "skipped"],
     gates.NTK: ["last", "skipped"],
@@ -323,7 +328,7 @@ def test_a_thousand_changes_are_one_trace():
         ]
 
     features = tf.repeat(FEATURES, 8, axis=0)
-    seen = [set() for _ in blends]
+    seen: list[set[Any]] = [set() for _ in blends]
     trained = [variable for gate, _ in made for variable in gate.trainable_variables]
     for step in range(1000):
         if step % 100 == 0:

@@ -95,7 +95,8 @@ def _brought(parameters):
 
 
 def test_weights_that_are_negative_or_zero_still_grow_by_their_gradients():
-    found = slopes(*(tf.constant(v, tf.float64) for v in ([-0.5, 0.0, 3.5], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0])), 0.0)
+    weights, norms, rates = (tf.constant(v, tf.float64) for v in ([-0.5, 0.0, 3.5], [1.0, 2.0, 1.0], [1.0, 1.0, 1.0]))
+    found = slopes(weights, norms, rates, 0.0)
     # sizes 0.5, 0, 3.5, mean 4 / 3
     np.testing.assert_array_equal(found, [1, -2, 1])
 
@@ -346,7 +347,7 @@ def shared_and_own(gate, weights=None, dtype="float32"):
         first, second, of_a, of_b = (tf.reduce_sum(v) for v in variables)
         values = {"a": 2 * first + 2 * second + 5 * of_a, "b": -first - second - 7 * of_b}
     found = blend.gradients(tape, values, variables, step=0)
-    return [gradient.numpy() for gradient in found.gradients], found.reading.weights.numpy()
+    return [np.array(gradient) for gradient in found.gradients], found.reading.weights.numpy()
 
 
 def test_what_one_loss_acts_on_alone_keeps_its_sign():

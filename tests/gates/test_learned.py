@@ -149,14 +149,14 @@ def test_with_the_likelihood_no_unit_of_the_residuals_matters(factor):
     for unit in (1.0, factor):
         blend, optimizer = blend_of("likelihood", dtype="float64"), keras.optimizers.SGD(0.1)
         optimizer.build(blend.trainable_variables)
-        for residual in np.float64(RESIDUALS):
+        for residual in np.array(RESIDUALS, np.float64):
             with tf.GradientTape() as tape:
                 value = read(blend, unit * residual).value
             gradients = tape.gradient(value, [variable.value for variable in blend.trainable_variables])
             optimizer.apply_gradients(zip(gradients, blend.trainable_variables, strict=True))
         values.append([float(value), *blend.gate.logits.numpy(), *blend.gate.log_scales.numpy()])
     # Keras's learning rate is float32, the same in both.
-    np.testing.assert_allclose(np.subtract(*values[::-1]), [math.log(factor), 0, 0, 0, 0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(np.subtract(values[1], values[0]), [math.log(factor), 0, 0, 0, 0], rtol=0, atol=1e-12)
 
 
 @every_normalizer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import types
+from functools import partial
 
 import keras
 import numpy as np
@@ -65,7 +66,7 @@ SETTINGS = list(itertools.product([1, 2, 4], [0.0, 0.25], [0, 1, 3], ["min", "ma
 )
 def test_plateau_switches_when_keras_reduces_the_learning_rate(patience, min_delta, cooldown, direction):
     options = {"patience": patience, "min_delta": min_delta, "cooldown": cooldown, "direction": direction}
-    made = [attached(lambda cyclic=cyclic: gates.Plateau("m", cyclic=cyclic, **options), 3) for cyclic in (False, True)]
+    made = [attached(partial(gates.Plateau, "m", cyclic=cyclic, **options), 3) for cyclic in (False, True)]
     metrics = sequences(seed=patience + 10 * cooldown)
     if direction == "max":
         metrics = -metrics

@@ -28,4 +28,4 @@ def test_a_compiled_step_of_a_gradient_gate(name):
             tape.watch(x)
             value = compute(x)
         slopes.append(tape.gradient(value, x))
-    np.testing.assert_allclose(*slopes, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-4, atol=1e-6)

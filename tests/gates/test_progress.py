@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -156,13 +158,14 @@ def test_a_model_tells_the_losses_after_the_update(run_eagerly):
     )
     model.compile(keras.optimizers.SGD(0.1), run_eagerly=run_eagerly)
     told = tf.Variable([0.0, 0.0])
-    observe = model.blend.gate.observe_progress
+    gate: Any = model.blend.gate
+    observe = gate.observe_progress
 
     def keep(values):
         told.assign(tf.stack([values["mse"], values["mae"]]))
         observe(values)
 
-    model.blend.gate.observe_progress = keep
+    gate.observe_progress = keep
     model.fit(x, x[:, :1], batch_size=16, verbose=0)
     after = model.blend.values(x[:, :1], model(x))
     np.testing.assert_allclose(told, [after["mse"], after["mae"]], rtol=1e-5)  # float32, fused otherwise

@@ -78,7 +78,7 @@ def test_value_is_the_function_in_every_mode(name, mode):
     np.testing.assert_allclose(reading.value, function(losses), rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", {**FORMULAS, **CHOICES})
+@pytest.mark.parametrize("name", [*FORMULAS, *CHOICES])
 def test_value_and_gradient_under_soft_are_the_functions(name):
     make, function = {**FORMULAS, **CHOICES}[name]
     at = np.array([0.7, -0.4])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import pytest
@@ -87,7 +89,7 @@ def test_two_replicas_are_one_device(replicas, reduction):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-GATES = {
+GATES: dict[str, Callable[[], bl.gates.Gate]] = {
     "values": bl.gates.SoftAdapt,
     "progress": bl.gates.FAMO,
     "gradients": bl.gates.CAGrad,

@@ -6,6 +6,8 @@ Each row has an id in the table and a check of that id here; `both` does the sam
 
 import pathlib
 import re
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +22,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 3)).astype("float32")
 Y = RNG.normal(size=(32, 1)).astype("float32")
 W = np.linspace(0, 2, 32).astype("float32")
-CHECKS = {}
+CHECKS: dict[str, Callable[[], object]] = {}
 
 
 def row(name):
@@ -242,10 +244,10 @@ def _():
     def action(model):
         rates = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / (1 + epoch))
         plateau = keras.callbacks.ReduceLROnPlateau("val_mae", patience=1, min_delta=10.0)
+        seen: list[list[str]] = []
         names = keras.callbacks.LambdaCallback(
             on_train_batch_end=lambda batch, logs: seen.append(sorted(of_keras(logs)))
         )
-        seen = []
         history = fitted(epochs=3, validation_data=(X, Y), callbacks=[rates, plateau, names])(model)
         assert seen == [["loss", "mae"]] * 12
         return [of_keras(history), float(model.optimizer.learning_rate)]
@@ -322,7 +324,7 @@ def _():
 
 @row("summary")
 def _():
-    lines = []
+    lines: list[str] = []
     pair()[1].summary(print_fn=lines.append)
     assert re.search(r"sequential\S* \(Sequential\).*\(None, 1\).*21", "\n".join(lines))
 
@@ -410,7 +412,10 @@ def _():
 # The user's own rules: the details are in test_step_count.py
 
 
-class Steps:
+_Mixin: Any = object  # what it calls is in the class beside it
+
+
+class Steps(_Mixin):
     """Rules of the user's own, for a plain model and for a BlendedModel."""
 
     def train_step(self, data):

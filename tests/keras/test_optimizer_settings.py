@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import optimizers
 
 import blendloss as bl
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
 Y = (X @ [[1.0], [2.0], [3.0], [4.0]] + RNG.standard_t(2, size=(64, 1))).astype("float32")
-SHARES = np.float32([0.75, 0.25])
-optimizers = keras.optimizers
+SHARES = np.array([0.75, 0.25], np.float32)
 
 
 def network():

@@ -1,5 +1,7 @@
 """Outputs as Keras names and nests them: lists with names, paths, a dict or list of one."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -62,9 +64,10 @@ TARGETS = {"list": [Y, 2 * Y], "tuple": (Y, 2 * Y), "names": {"depth": Y, "norma
 @pytest.mark.parametrize("targets", TARGETS)
 def test_a_list_of_outputs_has_names(keys, targets, metrics):
     model = blended(LIST, {"a": Head(keys[0], "mse"), "b": Head(keys[1], "mae")}, metrics=metrics)
-    given = TARGETS[targets]
+    given: Any = TARGETS[targets]
+    container = type(given)
     # Keras takes no weights by name here, and weights in the container of the targets only.
-    weights = {} if targets == "names" else {"sample_weight": type(given)([W, 2 * W])}
+    weights = {} if targets == "names" else {"sample_weight": container([W, 2 * W])}
     assert_same_training(model, plain(LIST, ["mse", "mae"], metrics=metrics), given, **weights)
 
 

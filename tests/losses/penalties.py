@@ -45,4 +45,4 @@ def select(*classes: type) -> pytest.MarkDecorator:
 def unit(penalty: losses.Penalty) -> float:
     """The length that `penalty` measures residuals in."""
     config = penalty.get_config()
-    return config.get("scale", config.get("delta", config.get("epsilon")))
+    return next(config[name] for name in ("scale", "delta", "epsilon") if name in config)

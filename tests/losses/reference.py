@@ -6,6 +6,8 @@ where those cancel a series or another identity stands in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from blendloss import losses
@@ -91,7 +93,7 @@ def barron(r, alpha, scale):
     return value, r / scale**2 * np.exp((alpha / 2 - 1) * log)
 
 
-_OF = {
+_OF: dict[type, Callable[..., Pair]] = {
     losses.SquaredError: squared_error,
     losses.AbsoluteError: absolute_error,
     losses.Huber: huber,

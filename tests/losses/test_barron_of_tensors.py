@@ -59,9 +59,9 @@ def test_value_and_derivatives_from_1e_minus_30_to_1e30(ends, dtype, regime):
     b = (2 - high) + (high - low) * tf.sigmoid(-latent)
     b = tf.maximum(b, {np.float32: 1e-9, np.float64: 1e-18}[dtype])  # what counts as 2
     scale = 10 ** generator.uniform(-5, 3, 2 * number)
-    ratio = 10 ** np.where(
-        generator.uniform(size=2 * number) < 0.5, *generator.uniform(-1, 1, (2, 2 * number)) * [[30], [3]]
-    )
+    far = generator.uniform(size=2 * number) < 0.5
+    exponents = generator.uniform(-1, 1, (2, 2 * number)) * [[30], [3]]
+    ratio = 10 ** np.where(far, exponents[0], exponents[1])
     residual = (ratio * scale * generator.choice([-1, 1], 2 * number)).astype(dtype)
     scale = scale.astype(dtype)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ Y = RNG.normal(size=(6, 1)).astype("float32")
 P = (Y + RNG.normal(size=(6, 3))).astype("float32")
 SAMPLE = np.linspace(0, 2, 6).astype("float32")
 # A mean of at most 6 numbers in float32, and its weights and their sum.
-ROUNDING = {"rtol": 16 * 2.0**-23, "atol": 1e-7}
+ROUNDING: dict[str, Any] = {"rtol": 16 * 2.0**-23, "atol": 1e-7}
 
 
 def pinball(q, y, p):
@@ -68,7 +70,7 @@ def test_values_and_gradients_in_every_execution(mode, execution):
     np.testing.assert_allclose(gradient, np.transpose(slopes) * weights / 6, **ROUNDING)
 
 
-LOSSES = {
+LOSSES: dict[str, tuple[Any, Any]] = {
     "penalty": (bl.losses.Huber(0.5), lambda r: np.where(abs(r) < 0.5, r**2 / 2, 0.5 * abs(r) - 0.125)),
     "keras": (keras.losses.MeanSquaredError(), np.square),
     "name": ("mae", np.abs),
@@ -259,7 +261,7 @@ def test_a_held_out_target_of_columns():
         model.compile(keras.optimizers.SGD(0.1))
         model.fit(Y, Y, held_out_data=(Y, Y), epochs=2, verbose=0)
         values.append(model.blend.gate.logits.numpy())
-    np.testing.assert_allclose(*values, rtol=1e-5)
+    np.testing.assert_allclose(values[0], values[1], rtol=1e-5)
     assert values[0].any()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ WEIGHTS = [1.0, 10.0, 0.5]
 SAMPLE = np.linspace(0, 2, 6).astype("float32")
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"]
 # A mean of a mean of at most 48 numbers in float32, K = 3 of them added.
-ROUNDING = {"rtol": 16 * 2.0**-23, "atol": 0}
+ROUNDING: dict[str, Any] = {"rtol": 16 * 2.0**-23, "atol": 0}
 
 
 def heads(keys=("depth", "normal", "map")):
@@ -147,14 +149,15 @@ def test_round_trip(head):
 @pytest.mark.parametrize("sample", ["none", "all", "by-output"])
 def test_the_blend_is_the_sum_in_numpy(kind, reduction, sample):
     values = by_element()
-    own = {
+    own: Any = {
         "none": [None] * 3,
         "all": [SAMPLE] * 3,
         "by-output": [SAMPLE, None, RNG.uniform(size=(6, 4)).astype("float32")],
     }[sample]
     weights = [spread(w, v) if w is None or w.ndim == 1 else w for w, v in zip(own, values, strict=True)]
     expected = [reduced(v, w, reduction) for v, w in zip(values, weights, strict=True)]
-    given = {"none": None, "all": SAMPLE, "by-output": dict(zip(TRUE, own, strict=True))}[sample]
+    given: Any = {"none": None, "all": SAMPLE, "by-output": dict(zip(TRUE, own, strict=True))}[sample]
+    keys: tuple[Any, ...]
     y_true, y_pred, keys = TRUE, PREDICTED, tuple(TRUE)
     if kind != "dict":
         make = {"list": list, "tuple": tuple}[kind]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -90,7 +92,7 @@ def test_names_do_not_change_with_the_call():
 
 
 def test_thresholds_are_solved_for_once(monkeypatch):
-    before = bl.losses.m_estimators()
+    before: Any = bl.losses.m_estimators()
     monkeypatch.setattr(bl.losses.Penalty, "tuned", lambda *_: pytest.fail("solved for again"))
     assert bl.losses.m_estimators() == before
     assert (before["huber"].delta, before["tukey"].scale) == pytest.approx((1.345, 4.685), abs=1e-3)

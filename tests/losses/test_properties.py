@@ -159,7 +159,7 @@ def test_second_derivative_is_never_nan(penalty, dtype, jit):
     size = np.maximum(np.abs(terms), np.abs(eager))
     assert (np.abs(curvature - eager) <= 16 * np.finfo(slope.dtype).eps * size).all()
     assert not np.isnan(curvature).any(), curvature
-    at_zero = {losses.SquaredError: 2 / unit(penalty) ** 2, losses.Barron: 1 / unit(penalty) ** 2}
+    at_zero: dict[type, float] = {losses.SquaredError: 2 / unit(penalty) ** 2, losses.Barron: 1 / unit(penalty) ** 2}
     expected = 0.0 if isinstance(penalty, KINKED) else at_zero.get(type(penalty), 1.0)
     np.testing.assert_allclose(curvature[:3], expected, rtol=1e-6)
 

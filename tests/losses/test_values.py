@@ -33,7 +33,7 @@ ULPS: dict[type, float] = {
     losses.EpsilonInsensitive: 1,
     losses.Barron: 10,
 }
-FLOATS = [np.float32, np.float64]
+FLOATS: list[Any] = [np.float32, np.float64]
 REGIMES = ["eager", "graph", "xla"]
 
 

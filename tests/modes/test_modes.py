@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -221,11 +222,18 @@ _NO_SEED = st.one_of(st.integers(min_value=2**64), st.integers(max_value=-(2**63
 _FUNCTIONS = {"temperature": _NO_NUMBER, "seed": _NO_INTEGER, "relaxation": _NO_FUNCTION, "lazy": st.just(1)}
 _BELOW_ONE = st.one_of(_NOT_POSITIVE, st.floats(0, 1, exclude_max=True))
 _OUT_OF_RANGE = {"temperature": _NOT_POSITIVE, "seed": _NO_SEED}
-_REST = {modes.Annealed: {"temperature": 1.0}, modes.GumbelStraightThrough: {"seed": 0}, modes.ReinMax: {"seed": 0}}
+_REST: dict[Any, dict[str, Any]] = {
+    modes.Annealed: {"temperature": 1.0},
+    modes.GumbelStraightThrough: {"seed": 0},
+    modes.ReinMax: {"seed": 0},
+}
 _OPTIONAL = {(modes.Annealed, "seed"), (modes.Hard, "estimator")}
 
 
-@pytest.mark.parametrize("cls", sorted({type(mode) for _, mode in MODES}, key=lambda cls: cls.__name__))
+_CLASSES = sorted({type(mode) for _, mode in MODES}, key=lambda cls: cls.__name__)
+
+
+@pytest.mark.parametrize("cls", _CLASSES)
 @settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_a_bad_argument_is_named(cls, data):

@@ -59,9 +59,8 @@ def test_weights_near_the_border_of_the_support_are_not_negative(relax):
     first = RNG.uniform(-3, 3, (20_000, 1))
     second = first + RNG.uniform(-0.9, 0.9, first.shape)
     scale = 2 if relax.__name__ == "entmax15" else 1
-    mean, root = (first + second) / 2 / scale, 0.5
-    if scale == 2:
-        root = np.sqrt((1 - ((first - second) / 2) ** 2 / 2) / 2)
+    mean = (first + second) / 2 / scale
+    root = np.sqrt((1 - ((first - second) / 2) ** 2 / 2) / 2) if scale == 2 else 0.5
     border = scale * (mean - root)
     weights = relax(np.concatenate([first, second, border, border + 1e-7], -1).astype(np.float32)).numpy()
     assert (weights >= 0).all()

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy.optimize import minimize_scalar
 
-from papers.liu2021_cagrad import late
+from papers.liu2021_cagrad import late, problem
 from papers.liu2021_cagrad.config import LATE_METHODS
 from papers.liu2021_cagrad.run import Descent
 
@@ -47,7 +47,7 @@ def test_every_number_takes_hold(method):
 
 def test_the_floor_bounds_the_logarithms():
     x = np.array([[-7.0 - 2 * np.tanh(-3.0), 3.0]])
-    low, high = (late.losses(tf.constant(x.T), 1.0, floor)[0].numpy() for floor in (1e-8, 1e-4))
+    low, high = (problem.losses(tf.constant(x.T), 1.0, floor)[0].numpy() for floor in (1e-8, 1e-4))
     np.testing.assert_allclose(high - low, np.log(1e4) * np.tanh(1.5), rtol=1e-6)
 
 
@@ -81,8 +81,8 @@ def test_the_inner_problem_is_solved(added):
         descents = late.Descents("CAGrad 0.4", [late.Candidate(added=added)], xla=False)
         mean = (first + second) / 2
         radius = 0.4 * np.linalg.norm(mean)
-        given = [tf.constant(one[:, None, None]) for one in (first, second, mean)]
-        part = float(descents._closed(*given, tf.constant([[radius]]))[0, 0])
+        given = [*(tf.constant(one[:, None, None]) for one in (first, second, mean)), tf.constant([[radius]])]
+        part = float(descents._closed(*given)[0, 0])
 
         def value(x, first=first, second=second, mean=mean, radius=radius):
             mixed = x * first + (1 - x) * second

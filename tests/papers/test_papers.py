@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_a_sentence_needs_a_measure_of_truth():
         Claim("x", "it holds", "a table", measured).judged(runs(1.0))
 
 
-def command(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+def command(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     given = [sys.executable, "-m", "papers", *map(str, arguments)]
     return subprocess.run(given, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
@@ -204,7 +205,7 @@ def test_a_run_that_fails_ends_the_others(capfd):
     assert not capfd.readouterr().err  # no second traceback
 
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "format": 1,
     "paper": CONTINUES,
     "size": "smoke",

@@ -6,6 +6,7 @@ import copy
 import functools
 import json
 import pickle
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
 every_ramp = pytest.mark.parametrize("ramp", RAMPS.values(), ids=RAMPS)
 
 
-def sample(schedule: Schedule, steps: np.ndarray, **options: bool) -> np.ndarray:
+def sample(schedule: Schedule, steps: Sequence[float] | np.ndarray, **options: bool) -> np.ndarray:
     """The values at `steps`, one graph for all of them."""
     function = tf.function(lambda every: tf.map_fn(schedule, every, fn_output_signature=tf.float32), **options)
     return function(tf.constant(steps, tf.float64)).numpy()
@@ -264,7 +265,7 @@ def test_schedules_are_immutable() -> None:
     schedule.get_config()["arguments"]["value"][0] = 9.0
     assert schedule == schedules.constant([1.0, 2.0])
     with pytest.raises(AttributeError):
-        schedule.name = "linear"
+        schedule.name = "linear"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", ["Schedule", "as_schedule", "wrap.__globals__", "__builtins__", "nosuch"])
@@ -338,7 +339,7 @@ BAD = [
     (lambda: schedules.switch_at(1.5), TypeError, "`step` must be an integer"),
     (lambda: schedules.switch_at(1, after=[1, 2]), ValueError, "`before` and `after` must have the same shape"),
     (lambda: schedules.piecewise([1, 1], [1, 2, 3]), ValueError, "`boundaries` must increase strictly"),
-    (lambda: schedules.piecewise([1.5], [1, 2]), TypeError, r"`boundaries\[0\]` must be an integer"),
+    (lambda: schedules.piecewise([1.5], [1, 2]), TypeError, r"`boundaries\[0\]` must be an integer"),  # type: ignore[list-item]
     (lambda: schedules.piecewise([1], [1]), ValueError, "`values` must have one entry more than `boundaries`"),
     (lambda: schedules.piecewise([1], 1), TypeError, "`values` must be a list"),
     (lambda: schedules.piecewise([1], [1, [1, 2]]), ValueError, "must have the same shape"),

@@ -1,5 +1,7 @@
 """What gates and their parts must give, worked out by hand: a file for each kind, a row for each case."""
 
+from typing import Any
+
 from tests.gates.golden.families import FAMILIES
 from tests.gates.golden.gates import GATES, ROUNDING
 from tests.gates.golden.gradients import FROM_GRADIENTS
@@ -9,7 +11,7 @@ from tests.gates.golden.regularizers import REGULARIZERS
 from tests.gates.golden.statistics import STATISTICS
 from tests.gates.golden.values import PROGRESS, SCALARIZATIONS
 
-ROWS = [
+ROWS: list[Any] = [
     *GATES,
     *STATISTICS,
     *REGULARIZERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import log, sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from blendloss import gates
 
@@ -19,7 +19,7 @@ class GradientsRow(NamedTuple):
     """
 
     id: str
-    make: Callable[[], gates.Gate]
+    make: Callable[..., gates.Gate]
     gradients: Sequence[Sequence[Sequence[float]]]
     weights: Sequence[float]
     losses: Sequence[Sequence[float]] = ()
@@ -30,7 +30,7 @@ class GradientsRow(NamedTuple):
 
 _CONFLICT = [[1, 0.2, 0.1], [-0.8, 1, 0.3], [-0.3, -0.9, 1.2]]
 _LENGTHS = [[3, 0], [0, 4]]
-_JACOBIANS = [_CONFLICT, [[0.01, -0.02, 0.03], [-1, 2, 0.5]], [[1, 0, 1], [0, 1, -1], [1, 1, 0]]]
+_JACOBIANS: list[Any] = [_CONFLICT, [[0.01, -0.02, 0.03], [-1, 2, 0.5]], [[1, 0, 1], [0, 1, -1], [1, 1, 0]]]
 _TRACES = [5.12, 5.2514, 6]
 _MEAN_TRACE = (5.12 / 3 + 5.2514 / 2 + 6 / 3) / 3
 FROM_GRADIENTS: list[GradientsRow] = [

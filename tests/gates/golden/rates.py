@@ -9,10 +9,10 @@ from blendloss import gates
 from blendloss.gates import normalizers
 from tests.gates.golden.values import ValuesRow
 
-_OFFICIAL = [[1, 150, 1500], [2, 100, 1000], [3, 50, 500], [4, 10, 100], [5, 0.1, 1]]
-_SLOW = [[1, 4, 0.25], [0.9, 3, 0.26], [0.85, 3.5, 0.2], [0.7, 3.2, 0.22], [0.72, 2.9, 0.21]]
+_OFFICIAL: list[list[float]] = [[1, 150, 1500], [2, 100, 1000], [3, 50, 500], [4, 10, 100], [5, 0.1, 1]]
+_SLOW: list[list[float]] = [[1, 4, 0.25], [0.9, 3, 0.26], [0.85, 3.5, 0.2], [0.7, 3.2, 0.22], [0.72, 2.9, 0.21]]
 SLOWER = [*_SLOW, [0.6, 2, 0.2]]
-_EPOCHS = [[1, 4, 0.25], [0.8, 3.9, 0.3], [0.5, 3.5, 0.28], [0.6, 3, 0.2]]
+_EPOCHS: list[list[float]] = [[1, 4, 0.25], [0.8, 3.9, 0.3], [0.5, 3.5, 0.28], [0.6, 3, 0.2]]
 
 
 def long_run(steps: int) -> list[list[float]]:
