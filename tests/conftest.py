@@ -27,6 +27,7 @@ with quiet():
     import tensorflow as tf
     from tensorflow.python.framework import ops
 
+    from tests.naming import id_of
     from tests.seeding import seed
 
 # What is alive now stays so: the collector need not look at TensorFlow's million objects, nor so often at new ones.
@@ -75,6 +76,10 @@ def pytest_collection_modifyitems(items):
         folder = item.path.parent.name in SLOW_FOLDERS or item.path.name in SLOW_FILES
         if compiled or folder or "replicas" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_make_parametrize_id(val):
+    return id_of(val)
 
 
 @pytest.fixture(scope="session")
