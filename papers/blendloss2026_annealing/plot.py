@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,7 +26,7 @@ def plot(runs: Runs, folder: Path) -> list[Path]:
     made = []
     for name, figure in figures.items():
         made.append(folder / f"{name}.png")
-        replace(made[-1], lambda path, figure=figure: figure.savefig(path, dpi=120))
+        replace(made[-1], partial(figure.savefig, dpi=120))
     made.append(folder / "candidates.md")
     text = "\n".join([*_table(runs, sizes), ""])
     replace(made[-1], lambda path: path.write_text(text, encoding="utf-8"))
@@ -92,11 +94,11 @@ def _courses(runs: Runs, sizes: dict[str, list[str]]) -> Figure:
         panels[row, 0].set_ylabel(name)
         for axes in panels[row]:
             axes.set_yscale("log")
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for axes in panels[0]:
         handles, labels = axes.get_legend_handles_labels()
         found.update({label: handle for handle, label in zip(handles, labels, strict=True) if label not in found})
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(list(found.values()), list(found), loc="outside lower center", ncols=4, frameon=False)
     more = "; grey: no clear difference" if max(map(len, sizes.values())) > FEW else ""
     figure.suptitle(f"geometric means over networks{more}")
     return figure
