@@ -96,9 +96,39 @@ def fit(model, epochs=2, **named):
     return model.fit(X, Y, epochs=epochs, **data).history
 
 
-def assert_same_weights(one, other):
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+class SavedAfter(keras.callbacks.Callback):
+    """Saves the model after so many epochs, as a run that stopped there would; this one goes on.
+
+    So a single model is both the one that never stopped and the one that was saved. `weights` are those it had then.
+    """
+
+    def __init__(self, epochs, path):
+        super().__init__()
+        self.epochs, self.path = epochs, path
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            self.model.save(self.path)
+            self.weights = self.model.get_weights()
+
+
+def evaluate_eagerly(model, x=X, y=Y):
+    """What `evaluate` gives, without a trace of it."""
+    kept = model.run_eagerly, model.test_function
+    model.run_eagerly, model.test_function = True, None
+    found = model.evaluate(x, y, batch_size=64, verbose=0, return_dict=True)
+    model.run_eagerly, model.test_function = kept
+    return found
+
+
+def assert_same(expected, found):
+    """Two lists of weights, bit for bit."""
+    for a, b in zip(expected, found, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def assert_same_weights(one, other):
+    assert_same(one.get_weights(), other.get_weights())
 
 
 def assert_two_replicas_are_one_device(model, fit, replicas):
