@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -19,8 +22,10 @@ from tests.keras.gradient_models import (
     model_of,
     network,
 )
+from tests.keras.models import SavedAfter, assert_same, evaluate_eagerly
 from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
 
+ROUNDING = {"rtol": 2e-5, "atol": 1e-6}  # of eight steps
 every_gate = pytest.mark.parametrize("gate", GATES)
 
 
@@ -33,11 +38,6 @@ def pairwise():
     return keras.Model(inputs, {**outputs, "label": keras.layers.Dense(5, "softmax")(shared)})
 
 
-def assert_same(one, other):
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 class Counted(bl.BlendedModel):
     """Python runs a traced step only when it is traced."""
 
@@ -48,19 +48,75 @@ class Counted(bl.BlendedModel):
         return super().train_step(data)
 
 
+METRICS = {"depth": ["mae"], "label": ["accuracy"]}
+VALIDATED = {"validation_data": (X, Y), "validation_batch_size": 32}
+
+
+def regularised(gate, **named):
+    return model_of(gate, lambda: network("l2"), **named)
+
+
+def outcome(model, history, **named):
+    """What a run gave, without the model."""
+    return types.SimpleNamespace(history=history, weights=model.get_weights(), **named)
+
+
+def assert_agrees(found, expected):
+    """Weights and whatever both histories hold, which is all that is not validation's or a metric's."""
+    for a, b in zip(expected.weights, found.weights, strict=True):
+        np.testing.assert_allclose(b, a, **ROUNDING)
+    assert {name for name in expected.history if "/" in name and not name.startswith("val_")} < set(found.history)
+    for name in found.history:
+        np.testing.assert_allclose(found.history[name], expected.history[name], **ROUNDING, err_msg=name)
+
+
+def fitted_twice(model, fit):
+    first = outcome(model, fit(model, **VALIDATED))
+    again = fit(model)
+    return types.SimpleNamespace(**vars(first), again=again["loss"], traces=model.traces, steps=int(model.step))
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """The run that all others of a gate are compared with; the same model is then fitted again."""
+    return functools.cache(lambda gate: fitted_twice(regularised(gate, kind=Counted, metrics=METRICS), fit))
+
+
+@pytest.fixture(scope="module")
+def of_a_dataset():
+    """The same of a dataset, and never by XLA."""
+
+    def fit(model, **named):
+        batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+        return model.fit(batches, epochs=2, shuffle=False, verbose=0, **named).history
+
+    return functools.cache(
+        lambda gate: fitted_twice(regularised(gate, kind=Counted, metrics=METRICS, jit_compile=False), fit)
+    )
+
+
+@pytest.fixture(scope="module")
+def two_steps_at_once():
+    """A run by loops over two steps, and the graphs that TensorFlow's optimizer made of it."""
+
+    @functools.cache
+    def run(gate):
+        model = regularised(gate, metrics=METRICS, steps_per_execution=2)
+        history = {}
+        graphs = optimized_graphs(lambda: history.update(fit(model, **VALIDATED)))
+        loops = [nodes for nodes in graphs if any(node.op == "NextIteration" for node in nodes.values())]
+        return outcome(model, history, loops=loops)
+
+    return run
+
+
 @pytest.mark.parametrize("data", ["arrays", "dataset"])
 @every_gate
-def test_one_trace(gate, data):
-    model = model_of(gate, kind=Counted, metrics={"depth": ["mae"], "label": ["accuracy"]})
-    for _ in range(2):
-        if data == "arrays":
-            history = fit(model)
-        else:
-            batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
-            history = model.fit(batches, epochs=2, shuffle=False, verbose=0).history
-    assert model.traces == 1
-    assert int(model.step) == 16
-    assert np.isfinite(history["loss"]).all()
+def test_one_trace(gate, data, reference, of_a_dataset):
+    run = {"arrays": reference, "dataset": of_a_dataset}[data](gate)
+    assert run.traces == 1
+    assert run.steps == 16
+    assert np.isfinite(run.again).all()
 
 
 @pytest.mark.parametrize(
@@ -69,41 +125,42 @@ def test_one_trace(gate, data):
     ids=str,
 )
 @every_gate
-def test_every_way_of_running_gives_the_same(gate, named):
-    reference, other = model_of(gate), model_of(gate, **named)
-    expected, found = fit(reference, validation_data=(X, Y)), fit(other, validation_data=(X, Y))
-    assert_close(reference, other)
-    assert set(expected) == set(found)
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+def test_every_way_of_running_gives_the_same(gate, named, reference, of_a_dataset, two_steps_at_once):
+    if named == {"jit_compile": False}:
+        found = of_a_dataset(gate)
+    elif named == {"steps_per_execution": 2}:
+        found = two_steps_at_once(gate)
+    else:
+        model = regularised(gate, metrics=METRICS, **named)
+        found = outcome(model, fit(model, **VALIDATED))
+    expected = reference(gate)
+    assert set(expected.history) == set(found.history)
+    assert_agrees(found, expected)
 
 
 @every_gate
-def test_the_order_of_reads_and_updates_survives_in_a_loop_over_steps(gate):
-    model = model_of(gate, steps_per_execution=2)
-    graphs = optimized_graphs(lambda: fit(model, epochs=1))
-    (loop,) = (nodes for nodes in graphs if any(node.op == "NextIteration" for node in nodes.values()))
-    assert assert_reads_and_updates_are_ordered(loop) > 20
+def test_the_order_of_reads_and_updates_survives_in_a_loop_over_steps(gate, two_steps_at_once):
+    pairs = [assert_reads_and_updates_are_ordered(loop) for loop in two_steps_at_once(gate).loops]
+    assert max(pairs) > 20
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @every_gate
-def test_two_replicas_are_one_device(gate, reduction, replicas):
-    optimizer = {"mean": 0.05, "sum": 0.05 / 16}[reduction]
-    net = lambda: network("l2")  # noqa: E731
-    one = model_of(gate, net, reduction=reduction, optimizer=keras.optimizers.SGD(optimizer))
-    expected = fit(one)
+def test_two_replicas_are_one_device(gate, reduction, reference, replicas):
+    def model():
+        summed = {"reduction": "sum", "optimizer": keras.optimizers.SGD(0.05 / 16)}
+        return regularised(gate, **(summed if reduction == "sum" else {}))
+
     with replicas.scope():
-        two = model_of(gate, net, reduction=reduction, optimizer=keras.optimizers.SGD(optimizer))
+        two = model()
     found = fit(two)
     # A loss summed over each replica's half is half of it, in what is logged of it, and after an update.
-    if reduction == "sum":
-        if gate != "progress":
-            assert_close(one.network, two.network)
-        return
-    assert_close(one, two)
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+    if reduction == "mean":
+        assert_agrees(outcome(two, found), reference(gate))
+    elif gate != "progress":
+        one = model()
+        fit(one)
+        assert_close(one.network, two.network)
 
 
 @pytest.mark.parametrize(
@@ -115,28 +172,33 @@ def test_resumes_bit_for_bit(gate, mode, tmp_path):
         "annealed": bl.modes.Annealed(bl.schedules.exponential(3.0, 0.3, steps=20), seed=1),
         "hard": bl.modes.Hard(bl.modes.ReinMax(2)),
     }
-    straight, stopped = (model_of(gate, pairwise, mode=modes[mode], optimizer="adam") for _ in range(2))
-    history = fit(straight, epochs=3)
-    fit(stopped, epochs=1)
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
-    assert_same(stopped, resumed)
-    np.testing.assert_array_equal(
-        resumed.evaluate(X, Y, verbose=0), stopped.evaluate(X, Y, verbose=0)
-    )  # by the kept weights
+    evaluated = []
+
+    class Evaluated(SavedAfter):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            if epoch == 0:
+                evaluated.append(evaluate_eagerly(self.model, X, Y))
+
+    saved = Evaluated(1, tmp_path / "model.keras")
+    straight = model_of(gate, pairwise, mode=modes[mode], optimizer="adam")
+    history = fit(straight, epochs=3, callbacks=[saved])
+    resumed = keras.models.load_model(saved.path)
+    assert_same(saved.weights, resumed.get_weights())
+    np.testing.assert_equal([evaluate_eagerly(resumed, X, Y)], evaluated)  # by the kept weights
     continued = fit(resumed, epochs=3, initial_epoch=1)
-    assert_same(straight, resumed)
+    assert_same(straight.get_weights(), resumed.get_weights())
     for name, values in continued.items():
         np.testing.assert_array_equal(values, history[name][1:], err_msg=name)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @every_gate
-def test_mixed_precision(gate, policy):
-    single = model_of(gate)
+def test_mixed_precision(gate, policy, reference):
+    expected = reference(gate).history
     keras.config.set_dtype_policy(policy)
-    model = model_of(gate)
-    history, expected = fit(model), fit(single)
+    model = regularised(gate)
+    history = fit(model)
     assert np.isfinite(history["loss"]).all()
     for name in LOSSES:
         # Half the digits; bfloat16 has 8 bits. Steps that overflow at first are skipped.

@@ -6,7 +6,24 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from tests.keras.models import GATES, X, Y, assert_same_weights, blend_of, fit, model_of, network
+from tests.keras import models
+from tests.keras.models import (
+    GATES,
+    SavedAfter,
+    X,
+    Y,
+    assert_same,
+    assert_same_weights,
+    blend_of,
+    evaluate_eagerly,
+    model_of,
+    network,
+)
+
+
+def fit(model, epochs=2, **named):
+    """Without validation, unless it is asked for."""
+    return models.fit(model, epochs, **{"validation_data": None, **named})
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -82,16 +99,19 @@ def test_saved_and_continued_is_never_having_stopped(net, tmp_path):
     ("gate", "mode"), [*((gate, "annealed") for gate in GATES), ("learned", "reinmax"), ("scheduled", "hard")]
 )
 def test_every_gate_resumes_bit_for_bit(gate, mode, tmp_path):
-    straight, stopped = model_of(gate, mode), model_of(gate, mode)
-    history = fit(straight, epochs=4)
-    fit(stopped, epochs=2)
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
-    assert_same_weights(resumed, stopped)
-    continued = fit(resumed, epochs=4, initial_epoch=2)
+    watches = hasattr(GATES[gate](), "monitor")
+    straight = model_of(gate, mode, metrics=["mae"] if watches else None)
+    saved = SavedAfter(2, tmp_path / "model.keras")
+    history = fit(straight, epochs=4, callbacks=[saved], validation_data=(X, Y))
+    resumed = keras.models.load_model(saved.path)
+    assert_same(saved.weights, resumed.get_weights())
+    # Only a gate that watches a metric is told of validation; evaluated are the others at the end.
+    continued = fit(resumed, epochs=4, initial_epoch=2, validation_data=(X, Y) if watches else None)
     assert_same_weights(straight, resumed)
+    assert set(continued) == {name for name in history if watches or not name.startswith("val_")}
     for name, values in continued.items():
         np.testing.assert_array_equal(values, history[name][2:], err_msg=name)
+    np.testing.assert_equal(evaluate_eagerly(resumed), evaluate_eagerly(straight))
 
 
 def test_killed_between_epochs_and_restored_from_a_backup(tmp_path):
@@ -110,7 +130,7 @@ def test_killed_between_epochs_and_restored_from_a_backup(tmp_path):
 
 def test_weights_alone_keep_gate_and_step(tmp_path):
     model = model_of("plateau")
-    fit(model, epochs=3)
+    fit(model, epochs=3, validation_data=(X, Y))
     model.save_weights(tmp_path / "model.weights.h5")
     other = bl.BlendedModel(network(), blend_of("plateau"))
     other.build((None, 4))
