@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.losses import AddedLoss, Head
+from tests.keras.models import SavedAfter, assert_same
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -56,24 +58,32 @@ def model_of(gate=None, net=None, compiled=None, **named):
     return model
 
 
-def plain(weight=0.5):
-    model = network(weight)
-    model.compile(keras.optimizers.SGD(0.05), loss="mse")
-    return model
+@pytest.fixture(scope="module")
+def plain():
+    """What plain Keras makes of the weight in the layer: history, weights, and the loss in evaluation."""
+
+    @functools.cache
+    def run():
+        model = network(0.5)
+        model.compile(keras.optimizers.SGD(0.05), loss="mse")
+        return model.fit(X, Y, **FIT).history, model.get_weights(), model.evaluate(X, Y, verbose=0)
+
+    return run
 
 
 @pytest.mark.parametrize("compiled", [{}, {"jit_compile": True}, {"run_eagerly": True}], ids=["graph", "xla", "eager"])
 @pytest.mark.parametrize("layer", ["kl", "encoder"])
-def test_a_model_trains_as_plain_keras_with_the_weight_in_the_layer(layer, compiled):
-    ours, keras_own = model_of(layer=layer, compiled=compiled), plain()
-    history, expected = ours.fit(X, Y, **FIT).history, keras_own.fit(X, Y, **FIT).history
+def test_a_model_trains_as_plain_keras_with_the_weight_in_the_layer(layer, compiled, plain):
+    expected, weights, evaluated = plain()
+    ours = model_of(layer=layer, compiled=compiled)
+    history = ours.fit(X, Y, **FIT).history
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)
-    for one, other in zip(ours.network.get_weights(), keras_own.get_weights(), strict=True):
+    for one, other in zip(ours.network.get_weights(), weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     found = ours.evaluate(X, Y, verbose=0, return_dict=True)
     hidden = ours.network.get_layer("encoder")(X).numpy()
     np.testing.assert_allclose(found["loss/kl"], np.mean(hidden**2), rtol=1e-5)
-    np.testing.assert_allclose(found["loss"], keras_own.evaluate(X, Y, verbose=0), rtol=1e-5)
+    np.testing.assert_allclose(found["loss"], evaluated, rtol=1e-5)
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
@@ -100,16 +110,14 @@ GATES: dict[str, Callable[[], bl.gates.Gate]] = {
 
 @pytest.mark.parametrize("gate", GATES)
 def test_gates_of_every_kind_save_and_go_on(gate, tmp_path):
-    straight, stopped = model_of(GATES[gate]()), model_of(GATES[gate]())
-    history = straight.fit(X, Y, **FIT).history
-    stopped.fit(X, Y, **{**FIT, "epochs": 1})
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
+    straight, saved = model_of(GATES[gate]()), SavedAfter(1, tmp_path / "model.keras")
+    history = straight.fit(X, Y, callbacks=[saved], **FIT).history
+    resumed = keras.models.load_model(saved.path)
+    assert_same(saved.weights, resumed.get_weights())
     continued = resumed.fit(X, Y, initial_epoch=1, **FIT).history
     assert np.isfinite(history["loss/kl"]).all()
     assert continued["loss/kl"] == history["loss/kl"][1:]
-    for one, other in zip(straight.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same(straight.get_weights(), resumed.get_weights())
 
 
 @pytest.mark.parametrize("chosen", [0, 1])

@@ -1,5 +1,8 @@
 """The model as Keras users train and evaluate it."""
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pandas as pd
@@ -9,11 +12,36 @@ import tensorflow as tf
 import blendloss as bl
 from tests.keras.models import MODES, X, Y, blend_of, fit, model_of, network
 
+
+class Counted(bl.BlendedModel):
+    """Python runs a traced step only when it is traced."""
+
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A run of a gate in a mode: what it gave."""
+
+    @functools.cache
+    def run(gate="scheduled", mode="soft"):
+        model = model_of(gate, mode)
+        history = fit(model)
+        evaluated = model.evaluate(X, Y, batch_size=16, verbose=0, return_dict=True)
+        return types.SimpleNamespace(history=history, network=model.network.get_weights(), evaluated=evaluated)
+
+    return run
+
+
 # What history holds
 
 
-def test_history_has_every_weight_and_every_loss():
-    history = fit(model_of())
+def test_history_has_every_weight_and_every_loss(fitted):
+    history = fitted().history
     for prefix in ("", "val_"):
         for name in ("mse", "huber", "mae"):
             assert len(history[f"{prefix}gate/{name}"]) == len(history[f"{prefix}loss/{name}"]) == 2
@@ -22,8 +50,8 @@ def test_history_has_every_weight_and_every_loss():
     np.testing.assert_allclose(history["val_gate/huber"], [0.4, 0.8], rtol=1e-6)
 
 
-def test_loss_is_the_blend_of_what_history_holds():
-    history = fit(model_of("fixed"))
+def test_loss_is_the_blend_of_what_history_holds(fitted):
+    history = fitted("fixed").history
     blended = sum(
         w * np.array(history[f"loss/{name}"]) for w, name in zip([1, 2, 3], ("mse", "huber", "mae"), strict=True)
     )
@@ -31,7 +59,7 @@ def test_loss_is_the_blend_of_what_history_holds():
 
 
 def test_loss_that_was_never_evaluated_is_not_a_number():
-    history = fit(model_of("scheduled", "hard"))
+    history = fit(model_of("scheduled", "hard"), validation_data=None)
     assert np.isfinite(history["loss/mse"]).all()
     assert np.isnan(history["loss/mae"]).all()
 
@@ -45,12 +73,11 @@ def test_loss_that_became_nan_is_seen():
     assert np.isnan(model.fit(X, Y, verbose=0).history["loss/broken"]).all()
 
 
-def test_evaluate_gives_what_fit_gave():
-    model = model_of()
-    history = fit(model)
-    evaluated = model.evaluate(X, Y, batch_size=16, verbose=0, return_dict=True)
-    for name, value in evaluated.items():
-        np.testing.assert_allclose(value, history[f"val_{name}"][-1], rtol=1e-6)
+def test_evaluate_gives_what_fit_gave(fitted):
+    run = fitted()
+    assert {f"val_{name}" for name in run.evaluated} == {name for name in run.history if name.startswith("val_")}
+    for name, value in run.evaluated.items():
+        np.testing.assert_allclose(value, run.history[f"val_{name}"][-1], rtol=1e-6)
 
 
 # Training
@@ -78,43 +105,49 @@ def test_fits_whatever_keras_fits(kind):
     assert int(model.step) == 4
 
 
-def test_fixed_blend_trains_as_keras_does():
-    blended = model_of("fixed")
-    fit(blended)
+def test_fixed_blend_trains_as_keras_does(fitted):
     keras.utils.set_random_seed(0)
     plain = network()
     plain.compile("adam", loss=blend_of("fixed"))
     plain.fit(X, Y, batch_size=16, epochs=2, shuffle=False, verbose=0)
-    for ours, theirs in zip(blended.network.get_weights(), plain.get_weights(), strict=True):
+    for ours, theirs in zip(fitted("fixed").network, plain.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def learned():
+    """A learned gate of a mode, fitted twice: its logits after the first time, and the traces of both."""
+
+    @functools.cache
+    def run(mode):
+        keras.utils.set_random_seed(0)
+        model = Counted(network(), blend_of("learned", mode))
+        model.compile(keras.optimizers.Adam(0.1), metrics=["mae"])
+        assert any(variable is model.blend.gate.logits for variable in model.trainable_variables)
+        fit(model, validation_data=None)
+        logits = model.blend.gate.logits.numpy()
+        fit(model, validation_data=None)
+        return types.SimpleNamespace(logits=logits, traces=model.traces)
+
+    return run
+
+
 @pytest.mark.parametrize("mode", MODES)
-def test_learned_gate_trains(mode):
-    model = model_of("learned", mode, optimizer=keras.optimizers.Adam(0.1))
-    assert any(variable is model.blend.gate.logits for variable in model.trainable_variables)
-    fit(model)
-    assert np.abs(model.blend.gate.logits.numpy()).min() > 0
-
-
-class Counted(bl.BlendedModel):
-    """Python runs a traced step only when it is traced."""
-
-    traces = 0
-
-    def train_step(self, data):
-        self.traces += 1
-        return super().train_step(data)
+def test_learned_gate_trains(mode, learned):
+    assert np.abs(learned(mode).logits).min() > 0
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("data", ["arrays", "dataset"])
-def test_training_step_is_traced_once(mode, data):
+def test_training_step_is_traced_once(mode, data, learned):
+    if data == "arrays":
+        assert learned(mode).traces == 1
+        return
     model = Counted(network(), blend_of("learned", mode))
     model.compile("adam", metrics=["mae"])
-    arguments = (X, Y) if data == "arrays" else (tf.data.Dataset.from_tensor_slices((X, Y)).batch(16),)
+    batches = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
     for _ in range(2):
-        model.fit(*arguments, epochs=2, verbose=0, shuffle=False, **({"batch_size": 16} if data == "arrays" else {}))
+        model.fit(batches, epochs=2, verbose=0, shuffle=False)
     assert model.traces == 1
 
 
@@ -127,9 +160,8 @@ def test_training_step_is_traced_once(mode, data):
     ],
     ids=lambda named: next(iter(named)),
 )
-def test_every_way_of_running_gives_the_same(named):
-    reference, other = model_of("quantile", "annealed"), model_of("quantile", "annealed", **named)
-    expected, found = fit(reference), fit(other)
+def test_every_way_of_running_gives_the_same(named, fitted):
+    expected, found = fitted("quantile", "annealed").history, fit(model_of("quantile", "annealed", **named))
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
@@ -142,7 +174,7 @@ def test_train_on_batch():
 
 def test_steps_are_the_optimizers_updates_under_gradient_accumulation():
     model = model_of(optimizer=keras.optimizers.Adam(gradient_accumulation_steps=2))
-    fit(model)
+    fit(model, validation_data=None)
     assert int(model.step) == 4  # 8 batches
 
 
@@ -157,7 +189,7 @@ def test_an_optimizer_with_a_rule_of_its_own_says_what_an_update_is():
 
     model = model_of(optimizer=EverySecond(0.0))
     model.compile(model.optimizer, run_eagerly=True)
-    fit(model)
+    fit(model, validation_data=None)
     assert int(model.step) == int(model.optimizer.iterations) == 4  # 8 batches
 
 
@@ -165,7 +197,7 @@ def test_a_network_that_does_not_train_makes_no_steps():
     model = model_of()
     model.network.trainable = False
     with pytest.warns(UserWarning, match="trainable"):
-        fit(model)
+        fit(model, validation_data=None)
     assert int(model.step) == int(model.optimizer.iterations) == 0
 
 

@@ -1,12 +1,15 @@
 """An optimizer of its own for what trains in the blend."""
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from tests.keras.models import assert_two_replicas_are_one_device
+from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -31,12 +34,15 @@ def logits_of(model):
     return model.blend.gate.logits.numpy()
 
 
-def assert_same_state(one, other):
-    pairs = [*zip(one.weights, other.weights, strict=True)]
-    for optimizers in (one.optimizer, other.optimizer), (one.gate_optimizer, other.gate_optimizer):
-        pairs += zip(*(optimizer.variables for optimizer in optimizers), strict=True)
-    for a, b in pairs:
-        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+def state_of(model):
+    """Weights and the state of both optimizers, by path."""
+    variables = [*model.weights, *model.optimizer.variables, *model.gate_optimizer.variables]
+    return [(variable.path, variable.numpy()) for variable in variables]
+
+
+def assert_same_state(expected, found):
+    for (path, a), (_, b) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=path)
 
 
 def scaled(optimizer, **named):
@@ -121,14 +127,19 @@ def test_training_step_is_traced_once(optimizer):
     assert model.traces == 1
 
 
+@pytest.fixture(scope="module")
+def reference():
+    """The history of the plain run."""
+    return functools.cache(lambda: fit(model_of("adam", keras.optimizers.Adam(0.1))))
+
+
 @pytest.mark.parametrize(
     "named",
     [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}],
     ids=lambda named: next(iter(named)),
 )
-def test_every_way_of_running_gives_the_same(named):
-    expected = fit(model_of("adam", keras.optimizers.Adam(0.1)))
-    found = fit(model_of("adam", keras.optimizers.Adam(0.1), **named))
+def test_every_way_of_running_gives_the_same(named, reference):
+    expected, found = reference(), fit(model_of("adam", keras.optimizers.Adam(0.1), **named))
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
@@ -148,19 +159,30 @@ def test_each_accumulates_for_itself():
     np.testing.assert_allclose(logits_of(together), logits_of(whole), rtol=1e-5, atol=1e-7)
 
 
+@pytest.fixture(scope="module")
+def unscaled():
+    """The weights of a run without a scale."""
+
+    @functools.cache
+    def weights():
+        model = model_of(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.1))
+        fit(model)
+        return model.get_weights()
+
+    return weights
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [lambda: scaled(keras.optimizers.SGD(0.01)), lambda: keras.optimizers.SGD(0.01, loss_scale_factor=1024.0)],
     ids=["dynamic", "static"],
 )
-def test_gradients_of_the_gate_are_unscaled(optimizer):
-    expected = model_of(keras.optimizers.SGD(0.01), keras.optimizers.SGD(0.1))
+def test_gradients_of_the_gate_are_unscaled(optimizer, unscaled):
     found = model_of(optimizer(), keras.optimizers.SGD(0.1))
-    fit(expected)
     fit(found)
     # The scale is a power of 2; but TensorFlow's optimizer of graphs orders products otherwise: 8 steps of rounding, of
     # sums whose terms may cancel: how far, differs between processors. So it is measured by the largest of a variable.
-    for a, b in zip(expected.get_weights(), found.get_weights(), strict=True):
+    for a, b in zip(unscaled(), found.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-6 * np.max(np.abs(b)))
 
 
@@ -180,37 +202,56 @@ def test_step_that_overflows_is_skipped_by_both():
 # Saved and resumed
 
 
-@pytest.mark.parametrize("wrapped", [False, True], ids=["plain", "scaled"])
-def test_saved_and_continued_is_never_having_stopped(wrapped, tmp_path):
-    def model():
-        optimizer = keras.optimizers.AdamW(0.01)
-        return model_of(scaled(optimizer) if wrapped else optimizer, keras.optimizers.Adam(0.1))
+def continued_model(optimizer="plain"):
+    network = keras.optimizers.AdamW(0.01)
+    return model_of(scaled(network) if optimizer == "scaled" else network, keras.optimizers.Adam(0.1))
 
-    straight, stopped = model(), model()
-    fit(straight, epochs=4)
-    fit(stopped, epochs=2)
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
+
+class SavedEveryWay(SavedAfter):
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch + 1 == self.epochs:
+            self.weights_file = self.path.with_suffix(".weights.h5")
+            self.model.save_weights(self.weights_file)
+            self.checkpoint = tf.train.Checkpoint(model=self.model).save(self.path.with_suffix(".checkpoint"))
+            self.tree = self.model.get_state_tree("numpy_array")
+            self.state = state_of(self.model)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run of four epochs, saved after two in every way there is: its last state, and the callback that saved."""
+    folder = tmp_path_factory.mktemp("straight")
+
+    @functools.cache
+    def run(optimizer="plain"):
+        model, saved = continued_model(optimizer), SavedEveryWay(2, folder / f"{optimizer}.keras")
+        fit(model, epochs=4, callbacks=[saved])
+        return types.SimpleNamespace(state=state_of(model), saved=saved)
+
+    return run
+
+
+@pytest.mark.parametrize("optimizer", ["plain", "scaled"])
+def test_saved_and_continued_is_never_having_stopped(optimizer, straight):
+    expected = straight(optimizer)
+    resumed = keras.models.load_model(expected.saved.path)
     assert isinstance(resumed.gate_optimizer, keras.optimizers.Adam)
-    assert_same_state(stopped, resumed)
+    assert_same_state(expected.saved.state, state_of(resumed))
     fit(resumed, epochs=4, initial_epoch=2)
-    assert_same_state(straight, resumed)
+    assert_same_state(expected.state, state_of(resumed))
 
 
-def test_weights_file_and_checkpoint_hold_both_optimizers(tmp_path):
-    straight, stopped = model_of("adam", "adam"), model_of("adam", "adam")
-    fit(straight, epochs=4)
-    fit(stopped, epochs=2)
-    stopped.save_weights(tmp_path / "model.weights.h5")
-    path = tf.train.Checkpoint(model=stopped).save(tmp_path / "checkpoint")
-    by_weights, by_checkpoint = model_of("adam", "adam"), model_of("adam", "adam")
+def test_weights_file_and_checkpoint_hold_both_optimizers(straight):
+    expected = straight()
+    by_weights, by_checkpoint = continued_model(), continued_model()
     for model in (by_weights, by_checkpoint):
         model.optimizer.build(model.trainable_variables)
-    by_weights.load_weights(tmp_path / "model.weights.h5")
-    tf.train.Checkpoint(model=by_checkpoint).restore(path).assert_existing_objects_matched()
+    by_weights.load_weights(expected.saved.weights_file)
+    tf.train.Checkpoint(model=by_checkpoint).restore(expected.saved.checkpoint).assert_existing_objects_matched()
     for model in (by_weights, by_checkpoint):
         fit(model, epochs=4, initial_epoch=2)
-        assert_same_state(straight, model)
+        assert_same_state(expected.state, state_of(model))
 
 
 class Killed(keras.callbacks.Callback):
@@ -219,21 +260,18 @@ class Killed(keras.callbacks.Callback):
             raise InterruptedError
 
 
-def test_killed_run_is_continued(tmp_path):
-    straight, killed, resumed = (model_of(keras.optimizers.AdamW(0.01), "adam") for _ in range(3))
-    fit(straight, epochs=3)
+def test_killed_run_is_continued(tmp_path, straight):
+    killed, resumed = continued_model(), continued_model()
     with pytest.raises(InterruptedError):
-        fit(killed, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Killed()])
-    fit(resumed, epochs=3, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
-    assert_same_state(straight, resumed)
+        fit(killed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Killed()])
+    fit(resumed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+    assert_same_state(straight().state, state_of(resumed))
 
 
-def test_state_tree_holds_both_optimizers():
-    straight, stopped, resumed = (model_of("adam", "adam") for _ in range(3))
-    fit(straight, epochs=4)
-    fit(stopped, epochs=2)
+def test_state_tree_holds_both_optimizers(straight):
+    expected, resumed = straight(), continued_model()
     fit(resumed, epochs=1)
-    tree = stopped.get_state_tree("numpy_array")
+    tree = dict(expected.saved.tree)
     # Keras numbers the names that paths are made of.
     for optimizers in ("optimizer", "gate_optimizer"):
         (state,) = tree[f"{optimizers}_variables"].values()
@@ -242,10 +280,10 @@ def test_state_tree_holds_both_optimizers():
         tree[f"{optimizers}_variables"] = {name: dict(zip(own, state.values(), strict=True))}
     for of_weights in ("trainable_variables", "non_trainable_variables", "metrics_variables"):
         del tree[of_weights]
-    resumed.set_weights(stopped.get_weights())
+    resumed.set_weights(expected.saved.weights)
     resumed.set_state_tree(tree)
     fit(resumed, epochs=4, initial_epoch=2)
-    assert_same_state(straight, resumed)
+    assert_same_state(expected.state, state_of(resumed))
 
 
 def test_frozen_after_compiling_still_loads(tmp_path):

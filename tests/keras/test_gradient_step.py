@@ -111,7 +111,8 @@ MEASURED = BACKWARD - 1
 @pytest.mark.parametrize("regularizer", [None, "l2"])
 def test_a_step_costs_a_forward_pass_and_a_backward_pass_for_each_loss(gate, expected, regularizer):
     model = model_of(gate, lambda: network(regularizer))
-    fit(model, epochs=1)
+    model.run_eagerly = True
+    model.train_on_batch(X[:4], {name: y[:4] for name, y in Y.items()})  # creates all variables, without a trace
     step = tf.function(model.train_step).get_concrete_function((tf.constant(X), tf.nest.map_structure(tf.constant, Y)))
     assert products(step.graph) == expected
 

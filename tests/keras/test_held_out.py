@@ -1,5 +1,8 @@
 """Gates that follow a held-out loss: what they follow, every way of running them, saving, mistakes."""
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -19,15 +22,73 @@ from tests.keras.held_out import (
     model_of,
     network,
 )
-from tests.keras.models import assert_two_replicas_are_one_device
+from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
 from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
 
 
-def assert_same_state(one, other):
-    pairs = [*zip(one.weights, other.weights, strict=True)]
-    pairs += zip(one.optimizer.variables, other.optimizer.variables, strict=True)
-    for a, b in pairs:
-        np.testing.assert_array_equal(a.numpy(), b.numpy(), err_msg=a.path)
+def state_of(model):
+    """Weights and the state of each optimizer, by path."""
+    own = model.gate_optimizer.variables if model.gate_optimizer else []
+    return [(variable.path, variable.numpy()) for variable in [*model.weights, *model.optimizer.variables, *own]]
+
+
+def assert_same_state(expected, found):
+    for (path, a), (_, b) in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=path)
+
+
+class Counted(bl.BlendedModel):
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+class Checkpointed(SavedAfter):
+    """Saves a checkpoint, too."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if epoch + 1 == self.epochs:
+            self.checkpoint = tf.train.Checkpoint(model=self.model).save(self.path.with_suffix(".checkpoint"))
+            self.state = state_of(self.model)
+
+
+WAYS = {
+    "graph": {},
+    "eager": {"run_eagerly": True},
+    "several-steps": {"steps_per_execution": 2},
+    "xla": {"jit_compile": True},
+    "one-optimizer": {"gate_optimizer": None},
+    "xla-one-optimizer": {"jit_compile": True, "gate_optimizer": None},
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run in one of the ways, as it was when it ended; under XLA saved half-way, to be resumed.
+
+    `model` is for the test that fits it again.
+    """
+    folder = tmp_path_factory.mktemp("trained")
+
+    @functools.cache
+    def run(mode="soft", way="graph"):
+        resumed = "xla" in way
+        saved = Checkpointed(2, folder / f"{mode}-{way}.keras")
+        model = model_of(mode, cls=Counted, **WAYS[way])
+        history = fit(model, epochs=4 if resumed else 2, callbacks=[saved] if resumed else [])
+        return types.SimpleNamespace(
+            model=model,
+            history=history,
+            state=state_of(model),
+            logits=logits_of(model),
+            step=int(model.step),
+            saved=saved,
+        )
+
+    return run
 
 
 # The gradient
@@ -39,9 +100,8 @@ def assert_same_state(one, other):
 def test_gate_follows_the_look_ahead_gradient(mode, order, given):
     rule = bl.keras.HeldOut(bl.losses.PseudoHuber(), rate=given, order=order, batch_size=24)
     gate = bl.gates.Learned([0.4, 0.1, -0.2])
-    model = model_of(
-        mode, rule, gate=gate, optimizer=keras.optimizers.SGD(0.05), gate_optimizer=keras.optimizers.SGD(1.0)
-    )
+    optimizers = {"optimizer": keras.optimizers.SGD(0.05), "gate_optimizer": keras.optimizers.SGD(1.0)}
+    model = model_of(mode, rule, gate=gate, metrics=None, **optimizers)
     net, before = model.network, logits_of(model)
 
     def predict(w, x):
@@ -65,7 +125,7 @@ def test_what_the_gate_adds_once_is_part_of_its_objective():
 
     def change(regularizers):
         gate = bl.gates.Learned([0.4, 0.1, -0.2], regularizers=regularizers)
-        model = model_of(gate=gate, gate_optimizer=keras.optimizers.SGD(1.0))
+        model = model_of(gate=gate, gate_optimizer=keras.optimizers.SGD(1.0), metrics=None)
         before = logits_of(model)
         fit(model, epochs=1, batch_size=64)
         return logits_of(model) - before
@@ -130,7 +190,7 @@ class OfFeatures(bl.gates.Gate):
 
 
 def test_gate_of_features_trains():
-    model = model_of(gate=OfFeatures())
+    model = model_of(gate=OfFeatures(), metrics=None)
     before = [variable.numpy() for variable in model.blend.trainable_variables]
     fit(model)
     assert len(before) == 2
@@ -155,9 +215,10 @@ def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smal
             keras.Sequential([keras.Input([1]), keras.layers.Dense(1)]), bl.Blend(losses, gate), **named
         )
         own = {"gate_optimizer": keras.optimizers.Adam(0.05)} if gate.trainable_variables else {}
-        model.compile(keras.optimizers.SGD(0.1), **own)
+        model.compile(keras.optimizers.SGD(0.1), steps_per_execution=10, **own)
         data = {"held_out_data": (x[800:1000], clean[800:1000])} if named else {}
-        history = model.fit(x[:800], y[:800], batch_size=80, epochs=40, verbose=0, **data).history
+        training = (np.tile(part[:800], (20, 1)) for part in (x, y))  # an epoch of 20 rounds, which start fewer loops
+        history = model.fit(*training, batch_size=80, epochs=2, verbose=0, **data).history
         error = float(np.abs(model.predict(x[1000:], verbose=0) - clean[1000:]).mean())
         return history["gate/mae"][-1], error
 
@@ -176,20 +237,9 @@ def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smal
 # Every way of running
 
 
-class Counted(bl.BlendedModel):
-    traces = 0
-
-    def train_step(self, data):
-        self.traces += 1
-        return super().train_step(data)
-
-
-@pytest.mark.parametrize(
-    "named", [{}, {"gate_optimizer": None}, {"jit_compile": True}], ids=["graph", "one-optimizer", "xla"]
-)
-def test_training_step_is_traced_once(named):
-    model = model_of(cls=Counted, **named)
-    fit(model)
+@pytest.mark.parametrize("way", ["graph", "one-optimizer", "xla"])
+def test_training_step_is_traced_once(way, trained):
+    model = trained("soft", way).model
     fit(model)
     fit(model, held_out_data=None)
     fit(model, held_out_data=(X_HELD_OUT, Y_HELD_OUT + 1))
@@ -198,34 +248,28 @@ def test_training_step_is_traced_once(named):
     assert model.traces == 2
 
 
-def test_other_data_are_seen_by_the_traced_step():
-    one, two = model_of(), model_of()
-    fit(one)
+def test_other_data_are_seen_by_the_traced_step(trained):
+    two, other = model_of(), model_of()
     fit(two, held_out_data=(X_HELD_OUT, -Y_HELD_OUT))
-    assert (logits_of(one) != logits_of(two)).all()
-    other = model_of()
+    assert (trained().logits != logits_of(two)).all()
     other.set_held_out_data(HELD_OUT)
     fit(other, held_out_data=(X_HELD_OUT, -Y_HELD_OUT))
     np.testing.assert_array_equal(logits_of(other), logits_of(two))
 
 
-@pytest.mark.parametrize(
-    "named",
-    [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}],
-    ids=lambda named: next(iter(named)),
-)
+@pytest.mark.parametrize("way", ["xla", "several-steps", "eager"])
 @pytest.mark.parametrize("mode", ["soft", "reinmax"])
-def test_every_way_of_running_gives_the_same(mode, named):
-    expected, found = fit(model_of(mode)), fit(model_of(mode, **named))
+def test_every_way_of_running_gives_the_same(mode, way, trained):
+    expected, found = trained(mode).history, trained(mode, way).history
+    assert set(found) == set(expected)
     for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(found[name][:2], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_one_optimizer_trains_both():
-    model = model_of(gate_optimizer=None)
-    fit(model)
-    assert (logits_of(model) != 0).all()
-    assert int(model.step) == 8
+def test_one_optimizer_trains_both(trained):
+    run = trained("soft", "one-optimizer")
+    assert (run.logits != 0).all()
+    assert run.step == 8
 
 
 def test_gradient_accumulation():
@@ -252,24 +296,38 @@ def test_loss_in_history_is_the_training_loss():
         np.testing.assert_allclose(history[name][0], value, rtol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision(policy):
+@pytest.fixture(scope="module")
+def of_full_precision():
+    """The logits that half precision is compared with."""
+
+    @functools.cache
+    def logits():
+        model = model_for_half_precision(keras.optimizers.SGD(0.01))
+        fit(model, epochs=1)
+        return logits_of(model)
+
+    return logits
+
+
+def model_for_half_precision(optimizer):
     rule = bl.keras.HeldOut("mae", rate=1e-6, batch_size=24)  # rate times slope would underflow in half precision
-    named = {"rule": rule, "optimizer": keras.optimizers.SGD(0.01), "gate_optimizer": keras.optimizers.SGD(1e4)}
-    exact = model_of(**named)
-    fit(exact, epochs=1)
+    return model_of(rule=rule, optimizer=optimizer, gate_optimizer=keras.optimizers.SGD(1e4), metrics=None)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision(policy, of_full_precision):
+    exact = of_full_precision()
     keras.config.set_dtype_policy(policy)
     # A scale at which no step overflows: a skipped one would be missing here.
     optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.01), initial_scale=2.0**8)
-    named |= {"optimizer": optimizer, "gate_optimizer": keras.optimizers.SGD(1e4)}
-    model = model_of(**named)
+    model = model_for_half_precision(optimizer)
     fit(model, epochs=1)
     assert int(model.step) == int(model.gate_optimizer.iterations) == 4
     # A few rounded products, of 11 or 8 bits, relative to the largest.
     unit = 2.0**-10 if policy == "mixed_float16" else 2.0**-7
-    scale = np.abs(logits_of(exact)).max()
+    scale = np.abs(exact).max()
     assert scale > 1e-4
-    np.testing.assert_allclose(logits_of(model), logits_of(exact), atol=10 * unit * scale)
+    np.testing.assert_allclose(logits_of(model), exact, atol=10 * unit * scale)
 
 
 def test_step_that_overflows_is_skipped_by_both():
@@ -293,49 +351,41 @@ def test_the_look_ahead_step_starts_from_weights_that_are_not_updated_yet(steps,
 # Saved and resumed: under XLA, because TensorFlow's own executor may add up the gradients of a gradient in either order
 
 
-@pytest.mark.parametrize("own", [True, False], ids=["gate-optimizer", "one-optimizer"])
+@pytest.mark.parametrize("way", ["xla", "xla-one-optimizer"], ids=["gate-optimizer", "one-optimizer"])
 @pytest.mark.parametrize("mode", ["soft", "reinmax"])
-def test_saved_and_continued_is_never_having_stopped(mode, own, tmp_path):
-    def model():
-        return model_of(mode, gate_optimizer=keras.optimizers.Adam(0.1) if own else None, jit_compile=True)
-
-    straight, stopped = model(), model()
-    history = fit(straight, epochs=4)
-    fit(stopped, epochs=2)
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
-    assert resumed.held_out == stopped.held_out
-    assert_same_state(stopped, resumed)
+def test_saved_and_continued_is_never_having_stopped(mode, way, trained):
+    straight = trained(mode, way)
+    resumed = keras.models.load_model(straight.saved.path, custom_objects={"Counted": Counted})
+    assert resumed.held_out == straight.model.held_out
+    assert_same_state(straight.saved.state, state_of(resumed))
     continued = fit(resumed, epochs=4, initial_epoch=2)
-    assert_same_state(straight, resumed)
+    assert_same_state(straight.state, state_of(resumed))
     for name, values in continued.items():
-        np.testing.assert_array_equal(values, history[name][2:], err_msg=name)
+        np.testing.assert_array_equal(values, straight.history[name][2:], err_msg=name)
 
 
-def test_killed_within_an_epoch_and_restored_from_a_backup(tmp_path):
+def test_killed_within_an_epoch_and_restored_from_a_backup(tmp_path, trained):
     class Killed(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             if int(self.model.step) == 9:
                 raise KeyboardInterrupt
 
-    straight, killed, restarted = (model_of(jit_compile=True) for _ in range(3))
-    fit(straight, epochs=4)
+    killed, restarted = (model_of(jit_compile=True) for _ in range(2))
     with pytest.raises(KeyboardInterrupt):
         fit(killed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path), Killed()])
     fit(restarted, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
-    assert_same_state(straight, restarted)
+    assert_same_state(trained("soft", "xla").state, state_of(restarted))
 
 
-def test_checkpoint_holds_no_data(tmp_path):
-    straight, stopped, restored = (model_of(jit_compile=True) for _ in range(3))
-    fit(straight, epochs=4)
-    fit(stopped, epochs=2)
-    path = tf.train.Checkpoint(model=stopped).save(tmp_path / "checkpoint")
+def test_checkpoint_holds_no_data(trained):
+    straight = trained("soft", "xla")
+    path = straight.saved.checkpoint
     assert not [name for name, shape in tf.train.list_variables(path) if 24 in shape]
+    restored = model_of(jit_compile=True)
     restored.optimizer.build(restored.trainable_variables)
     tf.train.Checkpoint(model=restored).restore(path).assert_existing_objects_matched()
     fit(restored, epochs=4, initial_epoch=2)
-    assert_same_state(straight, restored)
+    assert_same_state(straight.state, state_of(restored))
 
 
 def test_rule_round_trip():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.gates import GradientGate
 from blendloss.losses import Head
+from tests.keras.models import SavedAfter, assert_same
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -66,11 +70,22 @@ def blend_of(gate="fixed", kind="dict"):
     return bl.Blend(heads, GATES[gate]())
 
 
-def model_of(gate="fixed", kind="dict", **named):
+class Counted(bl.BlendedModel):
+    """Python runs a traced step only when it is traced."""
+
+    traces = 0
+
+    def train_step(self, data):
+        self.traces += 1
+        return super().train_step(data)
+
+
+def model_of(gate="fixed", kind="dict", cls=bl.BlendedModel, **named):
     keras.utils.set_random_seed(0)
-    model = bl.BlendedModel(network(kind), blend_of(gate, kind))
+    model = cls(network(kind), blend_of(gate, kind))
     metrics = METRICS if kind == "dict" else [["mae"], [], ["accuracy"]]
-    model.compile(**{"optimizer": keras.optimizers.SGD(0.05), "metrics": metrics, **named})
+    # Adam's state, with an epsilon that keeps it from magnifying the rounding of small gradients.
+    model.compile(**{"optimizer": keras.optimizers.Adam(0.05, epsilon=1.0), "metrics": metrics, **named})
     return model
 
 
@@ -83,14 +98,39 @@ def fit(model, kind="dict", epochs=2, **named):
     return model.fit(X, of_kind(kind, Y), epochs=epochs, **data).history
 
 
-def assert_close(one, other):
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+def assert_close(expected, found):
+    for a, b in zip(expected, found, strict=True):
         np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)  # eight steps of rounding
 
 
-def assert_same(one, other):
-    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
+def assert_agrees(expected, model, history):
+    """The weights, and all of the history but validation's."""
+    assert_close(expected.weights, model.get_weights())
+    assert set(history) == {name for name in expected.history if not name.startswith("val_")}
+    for name in history:
+        np.testing.assert_allclose(history[name], expected.history[name], rtol=2e-5, atol=1e-6, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run that others are compared with, saved after an epoch; of one with weights, evaluation too."""
+    folder = tmp_path_factory.mktemp("straight")
+
+    @functools.cache
+    def run(gate, kind="dict", weighted=False):
+        model = model_of(gate, kind)
+        saved = SavedAfter(1, folder / f"{gate}-{kind}-{weighted}.keras")
+        weights = of_kind(kind, SAMPLE) if weighted else None
+        of_validation = {"validation_data": (X, of_kind(kind, Y), weights)} if weighted else {}
+        history = fit(model, kind, sample_weight=weights, callbacks=[saved], **of_validation)
+        made = types.SimpleNamespace(history=history, weights=model.get_weights(), saved=saved)
+        made.has_cost, made.losses = model.blend.gate.has_cost, model.blend.get_config()["losses"]
+        if weighted:
+            named = {"sample_weight": weights, "batch_size": 16, "verbose": 0, "return_dict": True}
+            made.evaluated = model.evaluate(X, of_kind(kind, Y), **named)
+        return made
+
+    return run
 
 
 # What history holds
@@ -99,39 +139,35 @@ def assert_same(one, other):
 @pytest.mark.parametrize(
     ("gate", "kind"), [*((gate, "dict") for gate in GATES), ("fixed", "list"), ("inverse", "list")]
 )
-def test_history_has_every_weight_loss_and_metric(gate, kind):
-    model = model_of(gate, kind)
-    weights = of_kind(kind, SAMPLE)
-    history = fit(model, kind, sample_weight=weights, validation_data=(X, of_kind(kind, Y), weights))
+def test_history_has_every_weight_loss_and_metric(gate, kind, straight):
+    run = straight(gate, kind, weighted=True)
     expected = {f"{part}/{name}" for part in ("gate", "loss") for name in LOSSES} | {"loss"}
     expected |= {"depth_mae", "label_accuracy"}  # of a list, by the names of its layers
-    expected |= {"cost"} if model.blend.gate.has_cost else set()
-    assert set(history) == expected | {f"val_{name}" for name in expected}
-    assert all(len(values) == 2 and np.isfinite(values).all() for values in history.values())
-    evaluated = model.evaluate(X, of_kind(kind, Y), sample_weight=weights, batch_size=16, verbose=0, return_dict=True)
-    for name, value in evaluated.items():
-        np.testing.assert_allclose(value, history[f"val_{name}"][-1], rtol=1e-6, err_msg=name)
+    expected |= {"cost"} if run.has_cost else set()
+    assert set(run.history) == expected | {f"val_{name}" for name in expected}
+    assert all(len(values) == 2 and np.isfinite(values).all() for values in run.history.values())
+    for name, value in run.evaluated.items():
+        np.testing.assert_allclose(value, run.history[f"val_{name}"][-1], rtol=1e-6, err_msg=name)
 
 
 @some_gates
-def test_a_dict_and_a_list_of_outputs_are_the_same(gate):
-    one, other = model_of(gate), model_of(gate, "list")
-    expected, found = fit(one), fit(other, "list")
-    assert_close(one, other)
+def test_a_dict_and_a_list_of_outputs_are_the_same(gate, straight):
+    expected, found = straight(gate), straight(gate, "list")
+    assert_close(expected.weights, found.weights)
     for name in LOSSES:
-        np.testing.assert_allclose(expected[f"gate/{name}"], found[f"gate/{name}"], rtol=1e-5)
+        np.testing.assert_allclose(expected.history[f"gate/{name}"], found.history[f"gate/{name}"], rtol=1e-5)
 
 
 def test_the_fixed_blend_is_keras_with_loss_weights():
     sample = {**SAMPLE, "map": SAMPLE["map"][:, np.newaxis]}  # a column, which Keras's own losses of maps need
-    ours = model_of("fixed")
+    ours = model_of("fixed", optimizer=keras.optimizers.SGD(0.05))
     history = fit(ours, sample_weight=sample)
     keras.utils.set_random_seed(0)
     plain = network()
     losses = {**LOSSES, "depth": keras.losses.Huber(), "label": keras.losses.SparseCategoricalCrossentropy()}
     plain.compile(keras.optimizers.SGD(0.05), loss=losses, loss_weights=dict(zip(Y, [1.0, 2.0, 0.5], strict=True)))
     expected = plain.fit(X, Y, sample_weight=sample, batch_size=16, epochs=2, shuffle=False, verbose=0).history
-    assert_close(plain, ours.network)
+    assert_close(plain.get_weights(), ours.network.get_weights())
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-6)
 
 
@@ -146,22 +182,10 @@ def test_readings_are_those_of_the_blend():
 # Every way of running it
 
 
-class Counted(bl.BlendedModel):
-    """Python runs a traced step only when it is traced."""
-
-    traces = 0
-
-    def train_step(self, data):
-        self.traces += 1
-        return super().train_step(data)
-
-
 @pytest.mark.parametrize("data", ["arrays", "dataset", "weighted-dataset"])
 @pytest.mark.parametrize("gate", ["uncertainty", "network", "inverse"])
 def test_one_trace(gate, data):
-    keras.utils.set_random_seed(0)
-    model = Counted(network(), blend_of(gate))
-    model.compile("sgd", metrics=METRICS)
+    model = model_of(gate, cls=Counted)
     given = (X, Y, SAMPLE) if data == "weighted-dataset" else (X, Y)
     for _ in range(2):
         if data == "arrays":
@@ -175,40 +199,30 @@ def test_one_trace(gate, data):
 
 @pytest.mark.parametrize("named", [{"jit_compile": True}, {"steps_per_execution": 2}, {"run_eagerly": True}], ids=str)
 @some_gates
-def test_every_way_of_running_gives_the_same(gate, named):
-    reference, other = model_of(gate), model_of(gate, **named)
-    expected, found = fit(reference, sample_weight=SAMPLE), fit(other, sample_weight=SAMPLE)
-    assert_close(reference, other)
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+def test_every_way_of_running_gives_the_same(gate, named, straight):
+    model = model_of(gate, **named)
+    assert_agrees(straight(gate, weighted=True), model, fit(model, sample_weight=SAMPLE))
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 @some_gates
-def test_two_replicas_are_one_device(gate, weighted, replicas):
-    sample = SAMPLE if weighted else None
-    one = model_of(gate)
-    expected = fit(one, sample_weight=sample)
+def test_two_replicas_are_one_device(gate, weighted, straight, replicas):
     with replicas.scope():
-        two = model_of(gate)
-    found = fit(two, sample_weight=sample)
-    assert_close(one, two)
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5, atol=1e-6, err_msg=name)
+        model = model_of(gate)
+    history = fit(model, sample_weight=SAMPLE if weighted else None)
+    assert_agrees(straight(gate, weighted=weighted), model, history)
 
 
 @pytest.mark.parametrize(("gate", "kind"), [*((gate, "dict") for gate in GATES), ("inverse", "list")])
-def test_resumes_bit_for_bit(gate, kind, tmp_path):
-    straight, stopped = model_of(gate, kind, optimizer="adam"), model_of(gate, kind, optimizer="adam")
-    history = fit(straight, kind)
-    fit(stopped, kind, epochs=1)
-    stopped.save(tmp_path / "model.keras")
-    resumed = keras.models.load_model(tmp_path / "model.keras")
-    assert resumed.blend.get_config()["losses"] == stopped.blend.get_config()["losses"]
+def test_resumes_bit_for_bit(gate, kind, straight):
+    run = straight(gate, kind)
+    resumed = keras.models.load_model(run.saved.path)
+    assert resumed.blend.get_config()["losses"] == run.losses
+    assert_same(run.saved.weights, resumed.get_weights())
     continued = fit(resumed, kind, initial_epoch=1)
-    assert_same(straight, resumed)
+    assert_same(run.weights, resumed.get_weights())
     for name, values in continued.items():
-        np.testing.assert_array_equal(values, history[name][1:], err_msg=name)
+        np.testing.assert_array_equal(values, run.history[name][1:], err_msg=name)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
