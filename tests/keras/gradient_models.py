@@ -9,6 +9,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.gates import Gate, GradientGate
 from blendloss.losses import Head
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -100,7 +101,7 @@ def blend_of(gate="inverse", mode=None, **named):
 
 
 def model_of(gate="inverse", net=network, kind=bl.BlendedModel, mode=None, reduction="mean", **named):
-    keras.utils.set_random_seed(0)
+    seed()
     model = kind(net(), blend_of(gate, mode, reduction=reduction))
     model.compile(**{"optimizer": keras.optimizers.SGD(0.05), **named})
     return model

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import blendloss as bl
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -34,7 +35,7 @@ def blend_of(mode="soft", gate=None):
 
 
 def model_of(mode="soft", rule=None, net=network, gate=None, cls=bl.BlendedModel, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     rule = rule or bl.keras.HeldOut("mae", batch_size=10, seed=1)
     model = cls(net(), blend_of(mode, gate), held_out=rule)
     named = {"optimizer": "adam", "gate_optimizer": keras.optimizers.Adam(0.1), "metrics": ["mae"], **named}

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -85,7 +86,7 @@ def blend_of(gate="scheduled", mode="soft"):
 
 
 def model_of(gate="scheduled", mode="soft", net=None, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     model = bl.BlendedModel(network() if net is None else net(), blend_of(gate, mode))
     model.compile(**{"optimizer": "adam", "metrics": ["mae"], **named})
     return model

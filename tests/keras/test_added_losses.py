@@ -13,6 +13,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.losses import AddedLoss, Head
 from tests.keras.models import SavedAfter, assert_same
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -41,7 +42,7 @@ class Adds(keras.layers.Layer):
 
 def network(factor=1.0, nested=True):
     """With a kernel regularizer, which is no added loss."""
-    keras.utils.set_random_seed(0)
+    seed()
     inner = [keras.layers.Dense(3, kernel_regularizer=keras.regularizers.L2(0.1)), Adds(factor, name="kl")]
     layers = [keras.Sequential(inner, name="encoder")] if nested else inner
     return keras.Sequential([keras.Input([4]), *layers, keras.layers.Dense(1)])

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from tests.keras.models import MODES, X, Y, blend_of, fit, model_of, network
+from tests.seeding import seed
 
 
 class Counted(bl.BlendedModel):
@@ -106,7 +107,7 @@ def test_fits_whatever_keras_fits(kind):
 
 
 def test_fixed_blend_trains_as_keras_does(fitted):
-    keras.utils.set_random_seed(0)
+    seed()
     plain = network()
     plain.compile("adam", loss=blend_of("fixed"))
     plain.fit(X, Y, batch_size=16, epochs=2, shuffle=False, verbose=0)
@@ -120,7 +121,7 @@ def learned():
 
     @functools.cache
     def run(mode):
-        keras.utils.set_random_seed(0)
+        seed()
         model = Counted(network(), blend_of("learned", mode))
         model.compile(keras.optimizers.Adam(0.1), metrics=["mae"])
         assert any(variable is model.blend.gate.logits for variable in model.trainable_variables)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -17,7 +18,7 @@ Y = (X @ [[1.0], [2.0], [3.0], [4.0]] + RNG.standard_t(2, size=(64, 1))).astype(
 
 
 def model_of(optimizer="adam", gate_optimizer="sgd", cls=bl.BlendedModel, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": "mae"}, bl.gates.Learned())
     inputs = keras.Input([4])
     hidden = keras.layers.Dense(8, activation="tanh")(inputs)

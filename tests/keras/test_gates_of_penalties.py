@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from tests.keras.models import SavedAfter, assert_same
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -41,7 +42,7 @@ class Counted(bl.BlendedModel):
 
 
 def model_of(gate, mode="soft", kind=bl.BlendedModel, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     losses = {
         "squared": bl.losses.SquaredError(),
         "absolute": bl.losses.AbsoluteError(),

@@ -23,6 +23,7 @@ from tests.keras.gradient_models import (
     model_of,
     network,
 )
+from tests.seeding import seed
 
 # What one step does
 
@@ -128,13 +129,13 @@ def test_gradients_are_clipped_as_ever(named):
         def weigh(self, gradients, context):
             return tf.ones([len(gradients)])
 
-    keras.utils.set_random_seed(0)
+    seed()
     blends = [
         bl.Blend({n: Head(n, loss) for n, loss in LOSSES.items()}, g) for g in (Ones(), bl.gates.Fixed([1, 1, 1]))
     ]
     models = []
     for blend in blends:
-        keras.utils.set_random_seed(0)
+        seed()
         model = bl.BlendedModel(network("l2"), blend)
         model.compile(keras.optimizers.SGD(0.5, **named))
         fit(model)
@@ -198,7 +199,7 @@ def test_frozen_gate():
 def test_what_trains_in_a_loss_is_trained():
     models = []
     for gate in (Inverse(heads="own"), bl.gates.Fixed([1.0, 1.0, 1.0])):
-        keras.utils.set_random_seed(0)
+        seed()
         loss = bl.losses.AdaptiveBarron()
         losses = {name: Head(name, loss if name == "depth" else given) for name, given in LOSSES.items()}
         model = bl.BlendedModel(network(), bl.Blend(losses, gate))
@@ -283,7 +284,7 @@ def test_a_network_that_does_not_train():
 
 
 def test_a_pattern_that_fits_nothing_says_what_there_is():
-    keras.utils.set_random_seed(0)
+    seed()
     model = bl.BlendedModel(
         network(), bl.Blend({n: Head(n, loss) for n, loss in LOSSES.items()}, Inverse(variables=["x/*"]))
     )

@@ -24,6 +24,7 @@ from tests.keras.held_out import (
 )
 from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
 from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
+from tests.seeding import seed
 
 
 def state_of(model):
@@ -146,7 +147,7 @@ def test_network_trains_as_it_does_without_the_rule():
 
     named = {"net": layers, "gate_optimizer": keras.optimizers.SGD(0.0)}
     model = model_of(**named)
-    keras.utils.set_random_seed(0)
+    seed()
     plain = bl.BlendedModel(layers(), blend_of())
     plain.compile("adam", metrics=["mae"], gate_optimizer=keras.optimizers.SGD(0.0))
     expected, found = fit(plain, held_out_data=None), fit(model)
@@ -210,7 +211,7 @@ def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smal
     losses = {"small": lambda y_true, y_pred: 0.03 * tf.reduce_mean((y_pred - y_true) ** 2, -1), "mae": "mae"}
 
     def trained(gate, **named):
-        keras.utils.set_random_seed(0)
+        seed()
         model = bl.BlendedModel(
             keras.Sequential([keras.Input([1]), keras.layers.Dense(1)]), bl.Blend(losses, gate), **named
         )

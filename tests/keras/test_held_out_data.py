@@ -22,6 +22,7 @@ from tests.keras.held_out import (
     logits_of,
     model_of,
 )
+from tests.seeding import seed
 
 # Rows
 
@@ -96,7 +97,7 @@ def test_sample_weights_and_several_inputs():
         return keras.Model(inputs, keras.layers.Dense(1)(inputs["a"] + inputs["b"]))
 
     def logits(data):
-        keras.utils.set_random_seed(0)
+        seed()
         model = bl.BlendedModel(added(), blend_of(), held_out=bl.keras.HeldOut("mae", batch_size=24))
         model.compile(keras.optimizers.SGD(0.01), gate_optimizer=keras.optimizers.SGD(10.0))
         model.fit({"a": X, "b": 0 * X}, Y, epochs=1, batch_size=64, verbose=0, held_out_data=data)

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from tests.seeding import seed
 
 PAGE = (pathlib.Path(__file__).parents[2] / "docs" / "keras.md").read_text()
 TABLE = dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", PAGE, re.MULTILINE))
@@ -53,9 +54,9 @@ def network():
 
 def pair(net=network, loss="mse", kind=bl.BlendedModel, base=None, **named):
     """A plain model of a network and its BlendedModel, from the same weights."""
-    keras.utils.set_random_seed(0)
+    seed()
     plain = net() if base is None else base(net())
-    keras.utils.set_random_seed(0)
+    seed()
     blended = kind(net(), bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])))
     named = {"optimizer": "adam", "metrics": ["mae"], **named}
     plain.compile(**{**named, "optimizer": keras.optimizers.get(named["optimizer"])}, loss=loss)
@@ -374,9 +375,9 @@ def outputs(structure):
 
 
 def several(structure, targets, keys):
-    keras.utils.set_random_seed(0)
+    seed()
     plain = outputs(structure)
-    keras.utils.set_random_seed(0)
+    seed()
     heads = {str(key): bl.losses.Head(key, "mse") for key in keys}
     blended = bl.BlendedModel(outputs(structure), bl.Blend(heads, bl.gates.Fixed([1.0] * len(keys))))
     plain.compile("sgd", loss="mse", metrics=keras.tree.map_structure(lambda _: "mae", structure))
@@ -590,9 +591,9 @@ def _():
 @row("weights-of-a-loss")
 def _():
     pairs = {"a": "mse", "b": "mae"}
-    keras.utils.set_random_seed(0)
+    seed()
     plain = outputs(pairs)
-    keras.utils.set_random_seed(0)
+    seed()
     heads = {f"of-{key}": bl.losses.Head(key, loss) for key, loss in pairs.items()}
     by_output = bl.BlendedModel(outputs(pairs), bl.Blend(heads, bl.gates.Fixed([1.0, 1.0])))
     plain.compile("sgd", loss=pairs)

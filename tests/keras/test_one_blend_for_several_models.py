@@ -8,10 +8,11 @@ import pytest
 
 import blendloss as bl
 from tests.keras.models import GATES, assert_same_weights, blend_of, fit, network
+from tests.seeding import seed
 
 
 def model_of(blend):
-    keras.utils.set_random_seed(0)
+    seed()
     model = bl.BlendedModel(network(), blend)
     model.compile("adam", metrics=["mae"])
     return model
@@ -23,12 +24,12 @@ STATELESS = ["fixed", "scheduled", "random", "geometric-mean"]
 
 @pytest.mark.parametrize("gate", STATEFUL)
 def test_every_fold_of_the_same_data_is_the_same(gate):
-    keras.utils.set_random_seed(0)
+    seed()
     blend = blend_of(gate)
     first = model_of(blend)
     named = {"epochs": 3} if gate == "plateau" else {"epochs": 3, "validation_data": None}
     expected = fit(first, **named)
-    keras.utils.set_random_seed(0)  # a gate's network draws its first weights
+    seed()  # a gate's network draws its first weights
     second = model_of(blend.fresh())  # of a blend that was trained
     assert fit(second, **named) == expected
     assert_same_weights(first, second)

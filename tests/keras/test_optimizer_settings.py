@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import optimizers
 
 import blendloss as bl
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -15,7 +16,7 @@ SHARES = np.array([0.75, 0.25], np.float32)
 
 
 def network():
-    keras.utils.set_random_seed(0)
+    seed()
     layers = [keras.Input([4]), keras.layers.Dense(8, "tanh", name="hidden"), keras.layers.Dense(1, name="output")]
     return keras.Sequential(layers)
 

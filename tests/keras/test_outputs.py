@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.losses import Head
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(6, 3)).astype("float32")
@@ -18,7 +19,7 @@ W = np.arange(6.0)
 
 def outputs(structure):
     """A network whose outputs have the names, in the structure, of `structure`."""
-    keras.utils.set_random_seed(0)
+    seed()
     inputs = keras.Input([3])
     shared = keras.layers.Dense(4, "tanh")(inputs)
     made = keras.tree.map_structure(lambda name: keras.layers.Dense(1, name=name)(shared), structure)

@@ -14,6 +14,7 @@ import blendloss as bl
 from blendloss.gates import GradientGate
 from blendloss.losses import Head
 from tests.keras.models import SavedAfter, assert_same
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 4)).astype("float32")
@@ -81,7 +82,7 @@ class Counted(bl.BlendedModel):
 
 
 def model_of(gate="fixed", kind="dict", cls=bl.BlendedModel, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     model = cls(network(kind), blend_of(gate, kind))
     metrics = METRICS if kind == "dict" else [["mae"], [], ["accuracy"]]
     # Adam's state, with an epsilon that keeps it from magnifying the rounding of small gradients.
@@ -162,7 +163,7 @@ def test_the_fixed_blend_is_keras_with_loss_weights():
     sample = {**SAMPLE, "map": SAMPLE["map"][:, np.newaxis]}  # a column, which Keras's own losses of maps need
     ours = model_of("fixed", optimizer=keras.optimizers.SGD(0.05))
     history = fit(ours, sample_weight=sample)
-    keras.utils.set_random_seed(0)
+    seed()
     plain = network()
     losses = {**LOSSES, "depth": keras.losses.Huber(), "label": keras.losses.SparseCategoricalCrossentropy()}
     plain.compile(keras.optimizers.SGD(0.05), loss=losses, loss_weights=dict(zip(Y, [1.0, 2.0, 0.5], strict=True)))
@@ -265,7 +266,7 @@ class Pendulum(keras.Model):
 
 
 def physics(gate, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     losses = {
         "equation": Head("equation", bl.losses.SquaredError(), target=0.0),
         "start": Head("start", bl.losses.SquaredError(), target=0.0),
@@ -332,7 +333,7 @@ def test_masks_of_keras():
 
 def test_a_gate_trained_on_a_held_out_head():
     rule = bl.keras.HeldOut(Head("depth", "mae"))
-    keras.utils.set_random_seed(0)
+    seed()
     model = bl.BlendedModel(network(), blend_of("learned-running"), held_out=rule)
     model.compile(keras.optimizers.SGD(0.05))
     before = model.blend.gate.logits.numpy()

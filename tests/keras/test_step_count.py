@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from tests.keras.models import X, Y, assert_same, assert_same_weights
+from tests.seeding import seed
 
 
 def network():
@@ -21,7 +22,7 @@ def scheduled():
 
 
 def model_of(kind=bl.BlendedModel, blend=None, **named):
-    keras.utils.set_random_seed(0)
+    seed()
     model = kind(network(), scheduled() if blend is None else blend)
     model.compile(**{"optimizer": keras.optimizers.SGD(0.01), "metrics": ["mae"], **named})
     return model

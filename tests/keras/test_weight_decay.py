@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import blendloss as bl
+from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 4)).astype("float32")
@@ -27,7 +28,7 @@ BLENDS = {
 
 
 def network():
-    keras.utils.set_random_seed(0)
+    seed()
     layers = [keras.Input([4]), keras.layers.Dense(3, name="hidden"), keras.layers.Dense(1, name="output")]
     return keras.Sequential(layers)
 
