@@ -34,7 +34,8 @@ def main() -> None:
     # One strategy for all: each numbers its collectives from the start.
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for line in sys.stdin:
-        print(json.dumps(compare(*line.split(), strategy)), flush=True)
+        gate, mode = line.split()
+        print(json.dumps(compare(gate, mode, strategy)), flush=True)
 
 
 if __name__ == "__main__":

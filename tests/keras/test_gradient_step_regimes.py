@@ -25,7 +25,6 @@ from tests.keras.gradient_models import (
 from tests.keras.models import SavedAfter, assert_same, evaluate_eagerly
 from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
 
-ROUNDING = {"rtol": 2e-5, "atol": 1e-6}  # of eight steps
 every_gate = pytest.mark.parametrize("gate", GATES)
 
 
@@ -64,10 +63,10 @@ def outcome(model, history, **named):
 def assert_agrees(found, expected):
     """Weights and whatever both histories hold, which is all that is not validation's or a metric's."""
     for a, b in zip(expected.weights, found.weights, strict=True):
-        np.testing.assert_allclose(b, a, **ROUNDING)
+        np.testing.assert_allclose(b, a, rtol=2e-5, atol=1e-6)  # eight steps of rounding
     assert {name for name in expected.history if "/" in name and not name.startswith("val_")} < set(found.history)
     for name in found.history:
-        np.testing.assert_allclose(found.history[name], expected.history[name], **ROUNDING, err_msg=name)
+        np.testing.assert_allclose(found.history[name], expected.history[name], rtol=2e-5, atol=1e-6, err_msg=name)
 
 
 def fitted_twice(model, fit):

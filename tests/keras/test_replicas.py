@@ -5,6 +5,7 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,8 @@ class Worker:
     """A process that compares gates, one after the other, and is started again where it has ended."""
 
     def __init__(self, log):
-        self.process, self.log = None, log
+        self.process: Any = None
+        self.log = log
 
     def answer(self, *names):
         """The line that it answers, empty where it ended without one."""
