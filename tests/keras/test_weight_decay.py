@@ -47,18 +47,15 @@ def decaying(kind=optimizers.SGD, **named):
     return kind(learning_rate=RATE, weight_decay=DECAY, **named)
 
 
-def fit(model, steps):
-    model.fit(X, Y, batch_size=len(X), epochs=steps, verbose=0)
-
-
 def ratios(model, steps=4):
     """For each variable that trains, what is left of it, of the blend and by layer of the network."""
-    fit(model, 1)  # which may create some
+    model.train_on_batch(X, Y)  # the first call may create some
     trained = model.blend.trainable_variables, [layer.kernel for layer in model.network.layers]
     for variable in trained[0]:
         variable.assign(np.ones(variable.shape))  # 0 cannot decay
     before = [[v.numpy() for v in part] for part in trained]
-    fit(model, steps)
+    for _ in range(steps):  # no `fit`, which ends with the average of weights that an optimizer keeps
+        model.train_on_batch(X, Y)
     return [
         [float(np.mean(v.numpy() / old)) for v, old in zip(part, olds, strict=True)]
         for part, olds in zip(trained, before, strict=True)
