@@ -37,9 +37,10 @@ conformance: ## blendloss against TorchJD, live (a large download the first time
 	@.ci/venv "$(VENV_CONFORMANCE)" conformance
 	@"$(VENV_CONFORMANCE)/bin/python" -m pytest -q tests/conformance
 
-lint: venv ## ruff: rules and format
+lint: venv ## ruff: rules and format; import-linter: the order of imports
 	@$(python) -m ruff check --quiet .
 	@$(python) -m ruff format --check .
+	@[ ! -x "$(VENV)/bin/lint-imports" ] || found=$$("$(VENV)/bin/lint-imports" --no-logo --no-cache) || { echo "$$found"; exit 1; }
 
 types: venv ## mypy, strict; in tests, bodies
 	@$(python) -m mypy

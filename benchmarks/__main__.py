@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import SUITE
-from benchmarks.cli._arguments import Parser, path, whole
-from benchmarks.cli._guard import guarded
+from benchmarks.console.arguments import Parser, path, whole
+from benchmarks.console.guard import guarded
 from benchmarks.harness.benchmark import Axis, Benchmark, load
 from benchmarks.harness.conduct import Plan, arms_of, cases, run
 from benchmarks.harness.report import write

@@ -2,7 +2,7 @@
 
 import sys
 
-from blendloss._cli import main
+from blendloss._command.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

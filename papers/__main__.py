@@ -8,12 +8,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from blendloss._cli._arguments import Parser, path, seeds, whole
-from blendloss._cli._errors import UserError
-from blendloss._cli._extras import require
-from blendloss._cli._guard import guarded
-from blendloss._cli._results import readable, replace
-from blendloss._cli._screen import screen
+from blendloss.console.arguments import Parser, path, seeds, whole
+from blendloss.console.errors import UserError
+from blendloss.console.extras import require
+from blendloss.console.guard import guarded
+from blendloss.console.results import readable, replace
+from blendloss.console.screen import screen
 from papers._paper import Paper, load, names
 
 OUTPUT = Path("paper-results")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from blendloss._cli._errors import UserError
+from blendloss.console.errors import UserError
 
 #: What is below is rounding.
 ROUNDING = 1e-12

@@ -12,8 +12,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from benchmarks.harness.surroundings import commit, processor
-from blendloss._cli._results import readable
-from blendloss._cli._screen import screen
+from blendloss.console.results import readable
+from blendloss.console.screen import screen
 from papers._claim import FAILED, NOT, PENDING, REPRODUCED, Judged, require_numbers
 from papers._paper import Paper
 from papers._pool import Finished, Task, run_all

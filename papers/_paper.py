@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from blendloss._cli._errors import UserError
+from blendloss.console.errors import UserError
 
 ROOT = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-from blendloss._cli._errors import UserError
+from blendloss.console.errors import UserError
 from papers._paper import load
 
 _REPORTS: Any = None

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from blendloss._cli._arguments import MOST_SEEDS
-from blendloss._cli._environment import versions
-from blendloss._cli._errors import UserError
-from blendloss._cli._results import Results
-from blendloss._cli._strict_json import ANYTHING, NUMBER, TEXT, one_of, optional, whole
+from blendloss.console.arguments import MOST_SEEDS
+from blendloss.console.environment import versions
+from blendloss.console.errors import UserError
+from blendloss.console.results import Results
+from blendloss.console.strict_json import ANYTHING, NUMBER, TEXT, one_of, optional, whole
 from papers._claim import Runs
 from papers._paper import Paper, settings
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from blendloss._cli import main
+from blendloss._command.main import main
 
 
 def write(path: pathlib.Path, columns: dict[str, list[str]]) -> pathlib.Path:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss import _checks
+from blendloss._internal import checks
 
 LOSSES: list[Any] = [bl.losses.Huber, bl.losses.PseudoHuber, bl.losses.EpsilonInsensitive]
 SCALED = [
@@ -19,14 +19,14 @@ OF_FLOAT32 = "must be between 1.2e-38 and 3.4e38 in size, the numbers that float
 
 
 @pytest.mark.parametrize(
-    "check", [_checks.real, _checks.finite, _checks.positive, _checks.integer], ids=lambda check: check.__name__
+    "check", [checks.real, checks.finite, checks.positive, checks.integer], ids=lambda check: check.__name__
 )
 @pytest.mark.parametrize("huge", [10**400, -(10**400), 10**5000], ids=["large", "negative", "without a repr"])
 def test_integers_beyond_every_dtype_are_refused(check, huge):
     with pytest.raises(ValueError, match="`x` must .*Received: x="):
         check("x", huge)
     with pytest.raises(ValueError, match="`x` must be at most 1.8e308"):
-        _checks.real("x", Fraction(huge))
+        checks.real("x", Fraction(huge))
 
 
 @pytest.mark.parametrize("value", [1e-45, 1e39], ids=str)

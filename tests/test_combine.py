@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blendloss._combine import switched, switched_product, weighted_sum
+from blendloss._blend.weighted_sum import switched, switched_product, weighted_sum
 
 BROKEN = [np.inf, -np.inf, np.nan]
 

@@ -72,6 +72,7 @@ WITHOUT_ROW = (
         "losses.AddedLoss",
         "losses.m_estimators",
         "gates.LossGradients",
+        "gates.least_variance_weights",
     }
 )
 HEADINGS = ["Args", "Returns", "Raises", "Example", "References", "Deviations"]

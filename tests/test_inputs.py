@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss import _inputs
+from blendloss._internal import conversion
 
 Y, P = np.zeros((6, 2), "float32"), np.ones((6, 2), "float32")
 NO_TENSORS = {
@@ -71,5 +71,5 @@ def test_sample_weights_that_keras_takes_are_taken(shape):
 
 
 def test_lists_are_read_as_tensorflow_reads_them():
-    assert _inputs.real("x", [1, 2]).dtype == tf.int32
-    assert _inputs.floating("x", np.float64([1.0])).dtype == tf.float64
+    assert conversion.real("x", [1, 2]).dtype == tf.int32
+    assert conversion.floating("x", np.float64([1.0])).dtype == tf.float64

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blendloss._over_losses import largest, total
+from blendloss._internal.loss_axis import largest, total
 
 REGIMES = [lambda function: function, tf.function, lambda function: tf.function(function, jit_compile=True)]
 VALUES = np.random.default_rng(0).normal(size=(3, 5, 9))

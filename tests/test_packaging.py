@@ -29,7 +29,7 @@ SETUP = configparser.ConfigParser(strict=True)
 SETUP.read_string((ROOT / "setup.cfg").read_text())
 
 OWNERS = {
-    "pyproject.toml": {"setuptools", "ruff", "mypy"},
+    "pyproject.toml": {"setuptools", "ruff", "mypy", "importlinter"},
     "setup.cfg": {"tool:pytest", "coverage:run", "coverage:report"},
 }
 
@@ -58,7 +58,16 @@ def test_each_tool_is_set_up_in_one_file() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("setup.py", "MANIFEST.in", "requirements.txt", "pytest.ini", ".pytest.ini", "pytest.toml", "tox.ini"),
+        *(
+            "setup.py",
+            "MANIFEST.in",
+            "requirements.txt",
+            "pytest.ini",
+            ".pytest.ini",
+            "pytest.toml",
+            "tox.ini",
+            ".importlinter",
+        ),
         *(".coveragerc", "mypy.ini", ".mypy.ini", "pyrightconfig.json", "ruff.toml", ".ruff.toml", ".flake8"),
     ],
 )

@@ -8,7 +8,8 @@ import tensorflow as tf
 from scipy import special
 
 from blendloss import losses
-from blendloss._partition import Partition, log_partition_alone, tail
+from blendloss._likelihood.partition import Partition, log_partition_alone
+from blendloss.losses._math.quadrature import tail
 
 # The rule's own error is about 1e-11, the closed forms' rounding less.
 TOLERANCE = 1e-9

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._batch import batch_of
-from blendloss._penalty_means import chosen_penalty_mean, penalty_means
-from blendloss._reduction import reduce, weights_of_elements
+from blendloss._blend.batch import batch_of
+from blendloss._blend.fused import chosen_penalty_mean, penalty_means
+from blendloss._internal.reductions import reduce, weights_of_elements
 from tests.executions import EXECUTIONS
 
 RANDOM = np.random.default_rng(0)

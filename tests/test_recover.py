@@ -7,8 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 import blendloss as bl
-from blendloss import _recover
-from blendloss._cli import main
+from blendloss._command import recover
+from blendloss._command.main import main
 
 DENSITIES = {
     "Gaussian": stats.norm(),
@@ -21,7 +21,7 @@ INFORMATION = {"Gaussian": 1, "Laplace": 1, "Student-t(3)": 2 / 3, "Cauchy": 1 /
 BEST = {"Gaussian": 1, "Laplace": 1, "Student-t(3)": 0.998, "Cauchy": 0.998, "contaminated": 0.988}
 
 
-@pytest.mark.parametrize("law", _recover.LAWS, ids=lambda law: law.name)
+@pytest.mark.parametrize("law", recover.LAWS, ids=lambda law: law.name)
 def test_laws_are_what_they_are_called(law):
     if law.name in DENSITIES:
         theirs = DENSITIES[law.name]
@@ -35,15 +35,15 @@ def test_laws_are_what_they_are_called(law):
     assert abs(nll.mean() - law.entropy) < 5 * nll.std() / math.sqrt(len(sample))  # 5 standard errors
 
 
-@pytest.mark.parametrize("law", _recover.LAWS, ids=lambda law: law.name)
+@pytest.mark.parametrize("law", recover.LAWS, ids=lambda law: law.name)
 def test_efficiencies_are_those_of_the_law(law):
     r, h = np.array([0.1, 0.7, 2.0, 6.0, 30.0]), 1e-5
     np.testing.assert_allclose(
         law.score(r), (law.log_density(r - h) - law.log_density(r + h)) / (2 * h), rtol=1e-6, atol=1e-9
     )
-    assert law.expectation(np.ones_like(_recover._R)) == pytest.approx(1, abs=1e-8)
+    assert law.expectation(np.ones_like(recover._R)) == pytest.approx(1, abs=1e-8)
     if law.name in INFORMATION:
-        assert law.expectation(law.score(_recover._R) ** 2) == pytest.approx(INFORMATION[law.name], rel=1e-7)
+        assert law.expectation(law.score(recover._R) ** 2) == pytest.approx(INFORMATION[law.name], rel=1e-7)
     assert law.efficiency(law.score) == pytest.approx(1, abs=1e-12)
 
 
@@ -59,7 +59,7 @@ def test_efficiencies_are_those_of_the_law(law):
     ],
 )
 def test_efficiencies_of_estimates_that_are_known(name, slope, efficiency):
-    law = next(law for law in _recover.LAWS if law.name == name)
+    law = next(law for law in recover.LAWS if law.name == name)
     assert law.efficiency(lambda r: np.asarray(slope(r))) == pytest.approx(efficiency, abs=1e-5)
 
 
@@ -69,7 +69,7 @@ def test_recovers(capsys):
     shown = capsys.readouterr().out
     assert "Student-t(3)" in shown
     rows = {line.strip().split("  ")[0]: line.split()[-5:] for line in shown.splitlines() if "  " in line.strip()}
-    for k, law in enumerate(_recover.LAWS):
+    for k, law in enumerate(recover.LAWS):
         fitted, alone = float(rows["NLL of the fit"][k]), float(rows["its NLL"][k])
         assert fitted <= alone + 1e-4  # as printed
         if law.name != "contaminated":

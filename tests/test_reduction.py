@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blendloss._reduction import accurate_mean, accurate_sum, reduce, weights_of_elements
+from blendloss._internal.reductions import accurate_mean, accurate_sum, reduce, weights_of_elements
 
 
 def regimes(function):

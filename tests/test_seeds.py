@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._seeds import SavesSeeds
+from blendloss._internal.seeds import SavesSeeds
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 3)).astype("float32")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._signatures import takes
+from blendloss._internal.signatures import takes
 
 
 class OfTwo(keras.Layer):

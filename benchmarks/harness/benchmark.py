@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks import SUITE
-from benchmarks.cli._errors import UserError
+from benchmarks.console.errors import UserError
 
 ROOT_PACKAGE = "benchmarks"
 #: The arm that is the base once more: what differs between the two is noise.

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks.cli._errors import UserError
+from benchmarks.console.errors import UserError
 from benchmarks.harness.benchmark import AGAIN, Benchmark, Part
 from benchmarks.harness.blocks import Run, interleaved
 from benchmarks.harness.remote import ROOT, Remote, WorkerError, WorkerGone

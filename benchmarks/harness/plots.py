@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator
 
-from benchmarks.cli._results import replace
+from benchmarks.console.results import replace
 from benchmarks.harness.benchmark import AGAIN, Benchmark, Plot, Quantity
 from benchmarks.harness.results import Case, Results, power
 

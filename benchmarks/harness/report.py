@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cli._results import readable, replace
+from benchmarks.console.results import readable, replace
 from benchmarks.harness.benchmark import AGAIN, Benchmark, load
 from benchmarks.harness.results import Case, Results, gather, power
 from benchmarks.harness.statistics import spread

@@ -7,9 +7,20 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cli._errors import UserError
-from benchmarks.cli._results import replace
-from benchmarks.cli._strict_json import ANYTHING, NUMBER, TEXT, Leaf, check, one_of, optional, parse, read_text, whole
+from benchmarks.console.errors import UserError
+from benchmarks.console.results import replace
+from benchmarks.console.strict_json import (
+    ANYTHING,
+    NUMBER,
+    TEXT,
+    Leaf,
+    check,
+    one_of,
+    optional,
+    parse,
+    read_text,
+    whole,
+)
 
 FORMAT = 1
 SAMPLES = "samples.jsonl"

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import cli, hlo, problems
+from benchmarks import console, hlo, problems
 from benchmarks.bandwidth import COPY, GIGABYTES, SHARE
 from benchmarks.compile import compiled
 from benchmarks.harness import Axis, Benchmark, Part, Plot, Quantity, Subject, blocks
@@ -89,9 +89,9 @@ def write(folder: Path, program: dict[str, Any], text: str, arguments: list[Any]
     shutil.copy(Path(__file__).with_name("run.py"), folder)
     shutil.copy(blocks.__file__, folder)
     shutil.copy(hlo.__file__, folder)
-    (folder / "cli").mkdir(exist_ok=True)
-    for part in ("_errors", "_guard", "_results", "_strict_json"):
-        shutil.copy(Path(cli.__path__[0]) / f"{part}.py", folder / "cli")
+    (folder / "console").mkdir(exist_ok=True)
+    for part in ("errors", "guard", "results", "strict_json"):
+        shutil.copy(Path(console.__path__[0]) / f"{part}.py", folder / "console")
 
 
 def _period(array: np.ndarray) -> np.ndarray:

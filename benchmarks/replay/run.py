@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--job", help=argparse.SUPPRESS)
     given = parser.parse_args()
     sys.path.insert(0, str(given.folder))
-    from cli._guard import guarded
+    from console.guard import guarded
 
     if given.job:
         threading.Thread(target=end_with_parent, daemon=True).start()
@@ -64,8 +64,8 @@ def end_with_parent() -> None:
 
 def conduct(given: argparse.Namespace) -> int:
     """A fresh process for each case and repetition."""
-    from cli._errors import UserError
-    from cli._results import replace
+    from console.errors import UserError
+    from console.results import replace
 
     counting = given.target is not None
     path = (given.output or given.folder / ("counts" if counting else "times")) / "samples.jsonl"
@@ -111,8 +111,8 @@ def conduct(given: argparse.Namespace) -> int:
 
 def kept(path: Path) -> list[dict[str, Any]]:
     """The records in the file, as far as they are read here: `python -m benchmarks report` reads them whole."""
-    from cli._errors import UserError
-    from cli._strict_json import ANYTHING, TEXT, check, parse, read_text, whole
+    from console.errors import UserError
+    from console.strict_json import ANYTHING, TEXT, check, parse, read_text, whole
 
     form = {"case": {...: ANYTHING}, "process": whole(0, 1 << 53), "samples": [{...: ANYTHING}]}
     try:

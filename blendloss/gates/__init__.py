@@ -1,6 +1,10 @@
 """Gates: where the gating logits come from. A gate composes with every mode and every set of losses."""
 
 from blendloss.gates import families, normalizers, regularizers, statistics
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import LossGradients
+from blendloss.gates._base.metric_gate import MetricGate
 from blendloss.gates._bayesian import Bayesian
 from blendloss.gates._by_residual import ByResidual
 from blendloss.gates._exponential_family import ExponentialFamily
@@ -34,12 +38,9 @@ from blendloss.gates._from_values._relobralo import ReLoBRaLo
 from blendloss.gates._from_values._smooth_tchebycheff import SmoothTchebycheff
 from blendloss.gates._from_values._softadapt import SoftAdapt
 from blendloss.gates._from_values._tchebycheff import Tchebycheff
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._gradient_gate import GradientGate
 from blendloss.gates._learned import Learned
-from blendloss.gates._loss_gradients import LossGradients
+from blendloss.gates._least_variance_weights import least_variance_weights
 from blendloss.gates._manual import Manual
-from blendloss.gates._metric_gate import MetricGate
 from blendloss.gates._mixture import Mixture
 from blendloss.gates._network import Network
 from blendloss.gates._plateau import Plateau
@@ -102,6 +103,7 @@ __all__ = [
     "UPGrad",
     "Uncertainty",
     "families",
+    "least_variance_weights",
     "normalizers",
     "regularizers",
     "statistics",

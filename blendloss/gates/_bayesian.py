@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._dtypes import initial
-from blendloss._graph_checks import require
-from blendloss._noise import POSTERIOR, checked_seed, uniform
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.dtypes import initial
+from blendloss._internal.random import POSTERIOR, checked_seed, uniform
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, Gating
 from blendloss.gates.families import Family
 from blendloss.schedules import as_schedule
 
@@ -81,11 +81,11 @@ class Bayesian(Gate):
         if not isinstance(family, Family):
             raise TypeError(f"`family` must be a Family, such as families.Dirichlet(). Received: family={family!r}")
         self.family = family
-        self.examples = _checks.positive("examples", examples)
+        self.examples = checks.positive("examples", examples)
         self.seed = checked_seed(seed)
         self.coefficient = as_schedule("coefficient", coefficient)
         if self.coefficient.name == "constant":
-            _checks.non_negative("coefficient", self.coefficient.arguments["value"])
+            checks.non_negative("coefficient", self.coefficient.arguments["value"])
 
     def create_state(self, k: int) -> None:
         if self.coefficient(0).shape.rank != 0:

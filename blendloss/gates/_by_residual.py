@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating
 
 
 @register
@@ -72,11 +72,11 @@ class ByResidual(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.thresholds = _checks.ordered("thresholds", thresholds, dtype=self.compute_dtype)
+        self.thresholds = checks.ordered("thresholds", thresholds, dtype=self.compute_dtype)
         for i, threshold in enumerate(self.thresholds):
-            _checks.positive(f"thresholds[{i}]", threshold, dtype=self.compute_dtype)
-        self.width = None if width is None else _checks.positive("width", width, dtype=self.compute_dtype)
-        self.continuous = _checks.boolean("continuous", continuous)
+            checks.positive(f"thresholds[{i}]", threshold, dtype=self.compute_dtype)
+        self.width = None if width is None else checks.positive("width", width, dtype=self.compute_dtype)
+        self.continuous = checks.boolean("continuous", continuous)
 
     def create_state(self, k: int) -> None:
         if len(self.thresholds) != k - 1:

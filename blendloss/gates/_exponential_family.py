@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._dtypes import initial
-from blendloss._graph_checks import require
-from blendloss._partition import Partition, why_not
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._positive import log_square, root
-from blendloss.gates._predictive import interval
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.dtypes import initial
+from blendloss._internal.serialization import register
+from blendloss._likelihood.partition import Partition, why_not
+from blendloss._likelihood.predictive import interval
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.positive import log_square, root
 
 
 @register
@@ -81,10 +81,10 @@ class ExponentialFamily(Gate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = (
-            None if initial is None else _checks.finites("initial", initial, _checks.positive, dtype=self.compute_dtype)
+            None if initial is None else checks.finites("initial", initial, checks.positive, dtype=self.compute_dtype)
         )
-        self.scale = _checks.positive("scale", scale, dtype=self.compute_dtype)
-        self.learn_scale = _checks.boolean("learn_scale", learn_scale)
+        self.scale = checks.positive("scale", scale, dtype=self.compute_dtype)
+        self.learn_scale = checks.boolean("learn_scale", learn_scale)
 
     def create_state(self, k: int) -> None:
         if self.initial is not None and len(self.initial) != k:
@@ -142,7 +142,7 @@ class ExponentialFamily(Gate):
         they are now, under `Soft()`.
         """
         self._require_blend()
-        from blendloss._residual_law import ResidualLaw
+        from blendloss._likelihood.residual_law import ResidualLaw
 
         return ResidualLaw(self.penalties, self.partition, *self.weights_and_scale())
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating, of_weights
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
 
 
 @register
@@ -54,7 +54,7 @@ class Fixed(Gate):
 
 def checked_weights(name: str, weights: Any, dtype: str) -> list[float]:
     """`weights`, non-negative and not all 0, as floats that `dtype` can hold with their sum."""
-    checked = _checks.finites(name, weights, _checks.non_negative, "float64")
+    checked = checks.finites(name, weights, checks.non_negative, "float64")
     if not any(checked):
         raise ValueError(f"`{name}` must not all be 0. Received: {name}={weights!r}")
     with np.errstate(over="ignore", under="ignore"):

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, Gating
 from blendloss.gates.normalizers._as_normalizer import as_normalizer
 from blendloss.gates.regularizers._regularizer import checked_regularizers
 
@@ -65,7 +65,7 @@ class Learned(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = None if initial is None else _checks.finites("initial", initial, dtype=self.compute_dtype)
+        self.initial = None if initial is None else checks.finites("initial", initial, dtype=self.compute_dtype)
         self.normalize = as_normalizer(normalize)
         self.regularizers = checked_regularizers(regularizers)
         self.needs_step = any(regularizer.needs_step for regularizer in self.regularizers)

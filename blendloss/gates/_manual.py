@@ -10,11 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
 from blendloss.gates._fixed import checked_weights
-from blendloss.gates._gate import Context, Gate, Gating, of_weights
 
 _TENSORS = (tf.Tensor, tf.Variable, keras.Variable)
 
@@ -110,7 +110,7 @@ class Manual(Gate):
     def _scalar(self, name: str, weight: Any) -> tf.Tensor:
         if not isinstance(weight, (*_TENSORS, np.ndarray)):
             return tf.constant(
-                _checks.non_negative(f"weights[{name!r}]", weight, dtype=self.variable_dtype), self.variable_dtype
+                checks.non_negative(f"weights[{name!r}]", weight, dtype=self.variable_dtype), self.variable_dtype
             )
         tensor = tf.convert_to_tensor(weight)
         if tensor.shape.rank not in (None, 0) or not (tensor.dtype.is_floating or tensor.dtype.is_integer):

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._partition import Partition, log_partition_alone, values_at
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._predictive import interval
+from blendloss._internal import checks, conversion
+from blendloss._internal.serialization import register
+from blendloss._likelihood.partition import Partition, log_partition_alone
+from blendloss._likelihood.predictive import interval
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.losses._math.quadrature import values_at
 
 
 @register
@@ -75,9 +76,9 @@ class Mixture(Gate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.scales = (
-            None if scales is None else _checks.finites("scales", scales, _checks.positive, dtype=self.compute_dtype)
+            None if scales is None else checks.finites("scales", scales, checks.positive, dtype=self.compute_dtype)
         )
-        self.learn_scales = _checks.boolean("learn_scales", learn_scales)
+        self.learn_scales = checks.boolean("learn_scales", learn_scales)
 
     def create_state(self, k: int) -> None:
         scales = [1.0] * k if self.scales is None else self.scales
@@ -118,7 +119,7 @@ class Mixture(Gate):
     def responsibilities(self, residual: Any) -> tf.Tensor:
         """The probability that each residual came from each component: `[...]` -> `[..., K]`."""
         self._require_blend()
-        return tf.nn.softmax(self._logits(tf.cast(_inputs.real("residual", residual), self.compute_dtype)))
+        return tf.nn.softmax(self._logits(tf.cast(conversion.real("residual", residual), self.compute_dtype)))
 
     def proportions_and_scales(self) -> tuple[tf.Tensor, tf.Tensor]:
         """pi and the c_k, both `[K]`, as they are now."""
@@ -130,7 +131,7 @@ class Mixture(Gate):
         self._require_blend()
         import tensorflow_probability as tfp
 
-        from blendloss._residual_law import ResidualLaw
+        from blendloss._likelihood.residual_law import ResidualLaw
 
         one = tf.ones([1])
         components = [

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, Gating
 from blendloss.gates.regularizers._regularizer import checked_regularizers
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._metric_gate import MetricGate
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.metric_gate import MetricGate
 
 
 @register
@@ -65,9 +65,9 @@ class Plateau(MetricGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
-        self.min_delta = _checks.non_negative("min_delta", min_delta, dtype=self.compute_dtype)
-        self.direction = _checks.one_of("direction", direction, ("min", "max"))
-        self.cyclic = _checks.boolean("cyclic", cyclic)
+        self.min_delta = checks.non_negative("min_delta", min_delta, dtype=self.compute_dtype)
+        self.direction = checks.one_of("direction", direction, ("min", "max"))
+        self.cyclic = checks.boolean("cyclic", cyclic)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._replicas import rows_of_all_replicas
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, of_stage
+from blendloss._internal import checks
+from blendloss._internal.replicas import rows_of_all_replicas
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, of_stage
 from blendloss.gates.statistics import Statistic
 
 
@@ -70,10 +70,10 @@ class ResidualState(Gate):
         if not isinstance(statistic, Statistic):
             raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
         self.statistic = statistic
-        self.direction = _checks.one_of("direction", direction, ("rising", "falling"))
-        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
-        self.width = _checks.positive("width", width, dtype=self.compute_dtype)
-        self.memory = _checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
+        self.direction = checks.one_of("direction", direction, ("rising", "falling"))
+        self.thresholds = checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
+        self.width = checks.positive("width", width, dtype=self.compute_dtype)
+        self.memory = checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         if len(self.thresholds) != k - 1:

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._graph_checks import require
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, Gating, of_weights
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
 from blendloss.schedules import as_schedule
 
 

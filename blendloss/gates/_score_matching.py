@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._replicas import is_replicated
-from blendloss._score_moments import (
+from blendloss._internal import checks, conversion
+from blendloss._internal.replicas import is_replicated
+from blendloss._internal.serialization import register
+from blendloss._solvers.least_variance import least_variance
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.score_moments import (
     Observed,
     Slopes,
     Sums,
@@ -21,9 +24,6 @@ from blendloss._score_moments import (
     slopes_of,
     sums_of,
 )
-from blendloss._serialization import register
-from blendloss._solvers._least_variance import least_variance
-from blendloss.gates._gate import Context, Gate, Gating
 from blendloss.gates._score_report import Efficiency, asymmetry, best_by_itself, efficiencies, shifts
 
 _MEAN_LOG = -(np.euler_gamma + math.log(2)) / 2  # E log |Z| for a normal Z
@@ -131,11 +131,11 @@ class ScoreMatching(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.memory = _checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
-        self.every = _checks.integer("every", every, minimum=1)
-        self.prior = _checks.finite("prior", prior, minimum=0, dtype=self.compute_dtype)
-        self.examples = None if examples is None else _checks.integer("examples", examples, minimum=1)
-        self.held_out = _checks.boolean("held_out", held_out)
+        self.memory = checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
+        self.every = checks.integer("every", every, minimum=1)
+        self.prior = checks.finite("prior", prior, minimum=0, dtype=self.compute_dtype)
+        self.examples = None if examples is None else checks.integer("examples", examples, minimum=1)
+        self.held_out = checks.boolean("held_out", held_out)
         self.shown = False  # whether something shows it residuals
 
     def create_state(self, k: int) -> None:
@@ -188,8 +188,8 @@ class ScoreMatching(Gate):
             sample_weight: of the residuals' shape; None weighs all alike.
         """
         self._require_blend()
-        residuals = _inputs.floating("residuals", residuals)
-        weights = None if sample_weight is None else _inputs.real("sample_weight", sample_weight)
+        residuals = conversion.floating("residuals", residuals)
+        weights = None if sample_weight is None else conversion.real("sample_weight", sample_weight)
         if weights is not None and not weights.shape.is_compatible_with(residuals.shape):
             raise ValueError(
                 "`sample_weight` must have the shape of `residuals`. "

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from blendloss._solvers._least_variance import least_variance
+from blendloss._solvers.least_variance import least_variance
 
 _SEEN, _MATTERS = 4.0, 0.05  # standard errors, and scales, from which on two places are apart
 

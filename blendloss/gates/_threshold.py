@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._metric_gate import MetricGate
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.metric_gate import MetricGate
 
 
 @register
@@ -67,10 +67,10 @@ class Threshold(MetricGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(monitor, patience=patience, cooldown=cooldown, name=name, dtype=dtype)
-        self.direction = _checks.one_of("direction", direction, ("falling", "rising"))
-        self.thresholds = _checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
-        self.hysteresis = _checks.non_negative("hysteresis", hysteresis, dtype=self.compute_dtype)
-        self.returns = _checks.boolean("returns", returns)
+        self.direction = checks.one_of("direction", direction, ("falling", "rising"))
+        self.thresholds = checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
+        self.hysteresis = checks.non_negative("hysteresis", hysteresis, dtype=self.compute_dtype)
+        self.returns = checks.boolean("returns", returns)
 
     def _sign(self) -> float:
         return 1.0 if self.direction == "rising" else -1.0

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating
 
 
 class Form(NamedTuple):
@@ -88,17 +88,17 @@ class Uncertainty(Gate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         if isinstance(form, str):
-            self.form: Any = _checks.one_of("form", form, list(FORMS))
+            self.form: Any = checks.one_of("form", form, list(FORMS))
         elif isinstance(form, (list, tuple)):
-            self.form = [_checks.one_of(f"form[{k}]", one, list(FORMS)) for k, one in enumerate(form)]
+            self.form = [checks.one_of(f"form[{k}]", one, list(FORMS)) for k, one in enumerate(form)]
         else:
             raise TypeError(f"`form` must be one of {list(FORMS)}, or a list of them. Received: form={form!r}")
-        self.initial = _checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
+        self.initial = checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         if isinstance(self.form, list) and len(self.form) != k:
             raise ValueError(f"`form` must have one entry for each of the {k} losses. Received: form={self.form}")
-        start = _checks.for_each("initial", self.initial, k)
+        start = checks.for_each("initial", self.initial, k)
         self.forms = [FORMS[form] for form in ([self.form] * k if isinstance(self.form, str) else self.form)]
         self.log_variances = self.add_weight(name="log_variances", shape=(k,), initializer=keras.initializers.Zeros())
         self.log_variances.assign(start)

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._batch import computable
-from blendloss._reduction import per_replica
+from blendloss._blend.batch import computable
+from blendloss._internal.reductions import per_replica
 from blendloss.losses import AddedLoss
 
 

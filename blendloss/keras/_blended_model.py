@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend import Blend
-from blendloss._custom_gradient import gradients_freed_with_graph
-from blendloss._reading import Reading
-from blendloss._reduction import per_replica
-from blendloss._seeds import SavesSeeds
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._blend.blend import Blend
+from blendloss._blend.output import Reading
+from blendloss._internal.custom_gradient import gradients_freed_with_graph
+from blendloss._internal.reductions import per_replica
+from blendloss._internal.seeds import SavesSeeds
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.gates import MetricGate
 from blendloss.keras._added_losses import added_values, without_added
 from blendloss.keras._build import build_before_tracing, build_by_call

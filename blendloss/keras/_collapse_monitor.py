@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._reading import Reading
+from blendloss._blend.output import Reading
+from blendloss._internal import checks
 
 
 class CollapseMonitor(keras.callbacks.Callback):
@@ -45,7 +45,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def __init__(self, threshold: float = 0.99) -> None:
         super().__init__()
-        self.threshold = _checks.between("threshold", threshold, 0.5, 1)
+        self.threshold = checks.between("threshold", threshold, 0.5, 1)
         self.diagnosis: Any = None
         self._warned = False
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
+from blendloss._internal import checks
 
 
 class GateHistory(keras.callbacks.Callback):
@@ -40,7 +40,7 @@ class GateHistory(keras.callbacks.Callback):
 
     def __init__(self, every: int = 1) -> None:
         super().__init__()
-        self.every = _checks.integer("every", every, minimum=1)
+        self.every = checks.integer("every", every, minimum=1)
         self.steps: list[int] = []
         self.weights: dict[str, list[float]] = {}
         self._executions = 0

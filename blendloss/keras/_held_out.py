@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from blendloss import _checks
-from blendloss._blend import Blend
-from blendloss._evaluation import Evaluation
-from blendloss._look_ahead import ORDERS
-from blendloss._loss_variables import captured_variables
-from blendloss._noise import checked_seed
-from blendloss._serialization import Configured, deserialize, register, serialize
+from blendloss._blend.blend import Blend
+from blendloss._blend.evaluation import Evaluation
+from blendloss._blend.look_ahead import ORDERS
+from blendloss._blend.loss_variables import captured_variables
+from blendloss._internal import checks
+from blendloss._internal.random import checked_seed
+from blendloss._internal.serialization import Configured, deserialize, register, serialize
 from blendloss.losses._columns import innermost
 
 
@@ -93,9 +93,9 @@ class HeldOut(Configured):
                 "`target` must not train: nothing would train its variables. "
                 f"Received: target={target!r}, which holds {trained}"
             )
-        self.rate = None if rate is None else _checks.positive("rate", rate)
-        self.order = _checks.one_of("order", order, ORDERS)
-        self.batch_size = _checks.integer("batch_size", batch_size, minimum=1)
+        self.rate = None if rate is None else checks.positive("rate", rate)
+        self.order = checks.one_of("order", order, ORDERS)
+        self.batch_size = checks.integer("batch_size", batch_size, minimum=1)
         self.seed = checked_seed(seed)
 
     def get_config(self) -> dict[str, Any]:

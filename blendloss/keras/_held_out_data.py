@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _inputs
+from blendloss._internal import conversion
 from blendloss.keras._rows import rows_of_step
 
 
@@ -84,5 +84,5 @@ def _tensor(name: str, array: Any) -> tf.Tensor:
     """`array` as Keras's `fit` would take it: floats in its float type, a series of pandas as a column."""
     if hasattr(array, "to_numpy"):
         array = array.to_numpy()[:, np.newaxis] if hasattr(array, "to_frame") else array.to_numpy()
-    tensor = _inputs.tensor(name, array)
+    tensor = conversion.tensor(name, array)
     return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor

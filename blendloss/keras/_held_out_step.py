@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._batch import batches_of
-from blendloss._half_precision import within_range
-from blendloss._look_ahead import dense, pulled_back, step_along
-from blendloss._replicas import sum_over_replicas
-from blendloss._step import as_step
+from blendloss._blend.batch import batches_of
+from blendloss._blend.look_ahead import dense, pulled_back, step_along
+from blendloss._internal.half_precision import within_range
+from blendloss._internal.replicas import sum_over_replicas
+from blendloss._internal.step import as_step
 from blendloss.keras._log_loss import log_loss
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from blendloss._signatures import takes
+from blendloss._internal.signatures import takes
 
 _OWN_RULES = ("train_step", "test_step", "compute_loss", "compute_metrics")
 

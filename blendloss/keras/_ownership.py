@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blendloss._blend import Blend
+    from blendloss._blend.blend import Blend
 
 _TAKEN: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 """By id, the variables of blends that models have or had, and the gates, whose variables may be created later."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._reading import Reading
+from blendloss._blend.output import Reading
 
 
 class Readings(keras.metrics.Metric):

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from blendloss import _checks, _inputs
+from blendloss._internal import checks, conversion
 from blendloss.gates import ScoreMatching
 
 
@@ -50,8 +50,8 @@ class ResidualMonitor(keras.callbacks.Callback):
         if not isinstance(gate, ScoreMatching):
             raise TypeError(f"`gate` must observe residuals, as ScoreMatching does. Received: gate={gate!r}")
         self.gate, self.x, self.sample_weight = gate, x, sample_weight
-        self.y = np.asarray(_inputs.real("y", y))
-        self.batch_size = None if batch_size is None else _checks.integer("batch_size", batch_size, minimum=1)
+        self.y = np.asarray(conversion.real("y", y))
+        self.batch_size = None if batch_size is None else checks.integer("batch_size", batch_size, minimum=1)
         gate.shown = True
 
     def on_train_begin(self, logs: Any = None) -> None:

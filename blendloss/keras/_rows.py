@@ -6,7 +6,7 @@ import math
 
 import tensorflow as tf
 
-from blendloss._noise import ROWS, mixed
+from blendloss._internal.random import ROWS, mixed
 
 _ROUNDS = 6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blendloss._loss_variables import captured_variables
+from blendloss._blend.loss_variables import captured_variables
 from blendloss.gates import MetricGate
 from blendloss.keras._step_count import follows_step
 from blendloss.losses._columns import innermost

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._serialization import serialize
+from blendloss._internal.serialization import serialize
 
 
 def require_saveable(blend: Any, callbacks: Any) -> None:

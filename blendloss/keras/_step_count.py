@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._step import as_step
+from blendloss._internal.step import as_step
 
 
 def count_updates(model: Any) -> None:

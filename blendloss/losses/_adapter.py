@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _inputs
-from blendloss._checks import received, shown
-from blendloss._signatures import takes
+from blendloss._internal import conversion
+from blendloss._internal.checks import received, shown
+from blendloss._internal.signatures import takes
 from blendloss.losses._adaptive_barron import AdaptiveBarron
 from blendloss.losses._penalty import Penalty
 
@@ -40,7 +40,7 @@ class AdaptedLoss:
                 "A loss with a `__call__` of its own gives no values by example: only that call reduces them. "
                 f"Received: {self.loss!r}"
             )
-        y_true, y_pred = _columns(_inputs.numbers("y_true", y_true), _inputs.real("y_pred", y_pred))
+        y_true, y_pred = _columns(conversion.numbers("y_true", y_true), conversion.real("y_pred", y_pred))
         try:
             return self._values(y_true, y_pred)
         except (ValueError, tf.errors.InvalidArgumentError) as error:

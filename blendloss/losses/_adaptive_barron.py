@@ -8,12 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._autograph import traced_as_written
-from blendloss._custom_gradient import custom_gradient
-from blendloss._dtypes import initial, state_dtype
-from blendloss._reduction import accurate_mean, accurate_sum
-from blendloss._serialization import register
+from blendloss._internal import checks, conversion
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.custom_gradient import custom_gradient
+from blendloss._internal.dtypes import initial, state_dtype
+from blendloss._internal.reductions import accurate_mean, accurate_sum
+from blendloss._internal.serialization import register
 from blendloss.losses._barron_of_tensors import Shape, log_partition, values
 from blendloss.losses._penalty import aligned, as_floating
 
@@ -88,15 +88,15 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=state_dtype(dtype), autocast=False)
-        self.channels = None if channels is None else _checks.integer("channels", channels, 1)
-        self.low, self.high = _checks.non_negative("low", low), _checks.finite("high", high)
+        self.channels = None if channels is None else checks.integer("channels", channels, 1)
+        self.low, self.high = checks.non_negative("low", low), checks.finite("high", high)
         if not self.low < self.high <= 2.0:
             raise ValueError(f"`high` must be above `low` and at most 2. Received: high={high!r}, low={low!r}")
         self.initial_alpha = initial_alpha
         if initial_alpha is not None:
-            self.initial_alpha = _checks.between("initial_alpha", initial_alpha, self.low, self.high)
-        self.initial_scale = _checks.squared_divisor("initial_scale", initial_scale)
-        self.floor = _checks.squared_divisor("floor", floor)
+            self.initial_alpha = checks.between("initial_alpha", initial_alpha, self.low, self.high)
+        self.initial_scale = checks.squared_divisor("initial_scale", initial_scale)
+        self.floor = checks.squared_divisor("floor", floor)
         if not self.floor < self.initial_scale:
             raise ValueError(
                 f"`floor` must be below `initial_scale`. Received: floor={floor!r}, initial_scale={initial_scale!r}"
@@ -124,7 +124,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The values, `[batch, ...]`."""
         y_pred = as_floating("y_pred", y_pred)
-        y_true, y_pred = aligned(tf.cast(_inputs.numbers("y_true", y_true), y_pred.dtype), y_pred)
+        y_true, y_pred = aligned(tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype), y_pred)
         width = y_pred.shape[-1] if y_pred.shape.rank > 1 else 1
         if self.channels is not None and width not in (None, self.channels):
             raise ValueError(

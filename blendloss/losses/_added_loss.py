@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from blendloss._serialization import Configured, register
+from blendloss._internal.serialization import Configured, register
 
 
 @register

@@ -7,16 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.losses._gaussian import gaussian
-from blendloss.losses._numerics import (
-    expm1_over_self,
-    log1p_over_self,
-    over_self,
-    reused,
-    where,
-)
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.losses._math.gaussian import gaussian
+from blendloss.losses._math.numerics import expm1_over_self, log1p_over_self, over_self, reused, where
 from blendloss.losses._penalty import Penalty
 
 # Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
@@ -67,8 +61,8 @@ class Barron(Penalty):
     tuning = "scale"
 
     def __init__(self, alpha: float = 1.0, scale: float = 1.0) -> None:
-        self.alpha = _checks.real("alpha", alpha)
-        self.scale = _checks.squared_divisor("scale", scale)
+        self.alpha = checks.real("alpha", alpha)
+        self.scale = checks.squared_divisor("scale", scale)
 
     def get_config(self) -> dict[str, Any]:
         return {"alpha": self.alpha, "scale": self.scale}

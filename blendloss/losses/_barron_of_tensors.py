@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from blendloss._custom_gradient import custom_gradient
-from blendloss._partition import cells
+from blendloss._internal.custom_gradient import custom_gradient
 from blendloss.losses._barron import Barron
-from blendloss.losses._numerics import expm1_over_self, over_self, polynomial, where
+from blendloss.losses._math.numerics import expm1_over_self, over_self, polynomial, where
+from blendloss.losses._math.quadrature import cells
 
 # Nearer to 2 than this, alpha counts as this near: rho changes by less than it is rounded.
 _NEAREST = {tf.float32: 1e-9, tf.float64: 1e-18}

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._autograph import traced_as_written
-from blendloss._serialization import Configured, deserialize, register, serialize
+from blendloss._internal import checks, conversion
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._head import Head
 
@@ -56,7 +56,7 @@ class Columns(Configured):
 
     def read(self, y_true: Any, y_pred: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The columns of target and output that this loss reads, `[batch, ..., number of columns]`."""
-        y_true, y_pred = _inputs.tensor("y_true", y_true), _inputs.tensor("y_pred", y_pred)
+        y_true, y_pred = conversion.tensor("y_true", y_true), conversion.tensor("y_pred", y_pred)
         rank = y_pred.shape.rank
         if rank is not None and y_true.shape.rank == rank - 1:
             y_true = y_true[..., tf.newaxis]
@@ -95,10 +95,10 @@ def innermost(loss: Any) -> Any:
 def _indices(name: str, value: Any) -> int | list[int]:
     """An index, or a list of them."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
-        return _checks.integer(name, value)
+        return checks.integer(name, value)
     if len(value) == 0:
         raise ValueError(f"`{name}` must not be empty. Received: {name}={value!r}")
-    return [_checks.integer(f"{name}[{place}]", index) for place, index in enumerate(value)]
+    return [checks.integer(f"{name}[{place}]", index) for place, index in enumerate(value)]
 
 
 def _taken(name: str, tensor: tf.Tensor, columns: int | list[int]) -> tf.Tensor:

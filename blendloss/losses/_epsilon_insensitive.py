@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.losses._numerics import where
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import where
 from blendloss.losses._penalty import Penalty
 
 
@@ -42,7 +42,7 @@ class EpsilonInsensitive(Penalty):
     tuning = "epsilon"
 
     def __init__(self, epsilon: float = 0.1) -> None:
-        self.epsilon = _checks.non_negative("epsilon", epsilon)
+        self.epsilon = checks.non_negative("epsilon", epsilon)
 
     def get_config(self) -> dict[str, Any]:
         return {"epsilon": self.epsilon}

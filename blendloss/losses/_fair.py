@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.losses._numerics import in_unit, polynomial, reused, where
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import in_unit, polynomial, reused, where
 from blendloss.losses._penalty import ScaledPenalty, with_slope
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.

@@ -6,8 +6,8 @@ import math
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.losses._numerics import in_unit, lorentzian, where
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import in_unit, lorentzian, where
 from blendloss.losses._penalty import ScaledPenalty
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._autograph import traced_as_written
-from blendloss._serialization import Configured, deserialize, register, serialize
+from blendloss._internal import checks
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
 from blendloss.losses._keys import as_lists, keys, picked, several, weight_at
 from blendloss.losses._several import as_loss_of_several, weights_of_several
@@ -56,7 +56,7 @@ class Head(Configured):
         if isinstance(loss, Head):
             raise TypeError(f"`loss` must not be a head itself. Received: loss={loss!r}")
         if isinstance(target, float):
-            self.target: Any = _checks.finite("target", target)
+            self.target: Any = checks.finite("target", target)
         else:
             self.target = None if target is None else keys("target", target)
         self.loss = loss

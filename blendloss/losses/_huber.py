@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.losses._numerics import where
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import where
 from blendloss.losses._penalty import Penalty
 
 
@@ -45,7 +45,7 @@ class Huber(Penalty):
     tuning = "delta"
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = _checks.positive("delta", delta)
+        self.delta = checks.positive("delta", delta)
 
     def get_config(self) -> dict[str, Any]:
         return {"delta": self.delta}

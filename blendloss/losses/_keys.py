@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Mapping
 from typing import Any
 
-from blendloss import _checks, _inputs
+from blendloss._internal import checks, conversion
 
 
 def keys(name: str, value: Any) -> Any:
@@ -19,7 +19,7 @@ def keys(name: str, value: Any) -> Any:
         allowed = "a key, an index or a float" if name == "target" else "a key or an index of an output"
         raise TypeError(f"`{name}` must be {allowed}, or a tuple or dict of keys. Received: {name}={value!r}")
     else:
-        return value if isinstance(value, str) else _checks.integer(name, value)
+        return value if isinstance(value, str) else checks.integer(name, value)
     if not made:
         raise ValueError(f"`{name}` must not be empty. Received: {name}={value!r}")
     return made
@@ -47,7 +47,7 @@ def _picked(name: str, structure: Any, chosen: Any) -> Any:
         return {key: _picked(name, structure, one) for key, one in chosen.items()}
     if isinstance(chosen, tuple):
         return tuple(_picked(name, structure, one) for one in chosen)
-    return _inputs.tensor(name, selected(name, structure, chosen))
+    return conversion.tensor(name, selected(name, structure, chosen))
 
 
 def selected(name: str, structure: Any, key: str | int) -> Any:

@@ -6,9 +6,9 @@ import math
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.losses._elementary import expm1
-from blendloss.losses._numerics import artanh_over_self, reused, series, where
+from blendloss._internal.serialization import register
+from blendloss.losses._math.elementary import expm1
+from blendloss.losses._math.numerics import artanh_over_self, reused, series, where
 from blendloss.losses._penalty import ScaledPenalty, with_slope
 
 # log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 6e-20.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from blendloss import _checks
+from blendloss._internal import checks
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._cauchy import Cauchy
 from blendloss.losses._huber import Huber
@@ -57,7 +57,7 @@ def m_estimators(*, convex: bool = False) -> dict[str, Penalty]:
     Deviations:
         The choice of losses is this library's.
     """
-    if _checks.boolean("convex", convex):
+    if checks.boolean("convex", convex):
         return {
             "squared": SquaredError(),
             "absolute": AbsoluteError(),

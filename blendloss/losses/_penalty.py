@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._autograph import traced_as_written
-from blendloss._custom_gradient import custom_gradient
-from blendloss._reduction import accurate_mean
-from blendloss._serialization import Configured
-from blendloss.losses._efficiency import efficiency_at_normal, tuning_constant
+from blendloss._internal import checks, conversion
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.custom_gradient import custom_gradient
+from blendloss._internal.reductions import accurate_mean
+from blendloss._internal.serialization import Configured
+from blendloss.losses._math.efficiency import efficiency_at_normal, tuning_constant
 
 _HALF = (tf.float16, tf.bfloat16)
 
@@ -95,7 +95,7 @@ class Penalty(Configured, abc.ABC):
             ValueError: if the shapes differ otherwise; nothing is broadcast.
         """
         y_pred = as_floating("y_pred", y_pred)
-        y_true = tf.cast(_inputs.numbers("y_true", y_true), y_pred.dtype)
+        y_true = tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype)
         y_true, y_pred = aligned(y_true, y_pred)
         values = self.value(y_pred - y_true)
         if values.shape.rank < 2:
@@ -136,7 +136,7 @@ class ScaledPenalty(Penalty):
     """A penalty whose one argument is a positive scale."""
 
     def __init__(self, scale: float = 1.0) -> None:
-        self.scale = _checks.divisor("scale", scale)
+        self.scale = checks.divisor("scale", scale)
 
     def get_config(self) -> dict[str, Any]:
         return {"scale": self.scale}
@@ -144,13 +144,13 @@ class ScaledPenalty(Penalty):
 
 def as_floating(name: str, value: Any) -> tf.Tensor:
     """`value` as a floating tensor; integers and Python numbers become float32."""
-    tensor = _inputs.real(name, value)
+    tensor = conversion.real(name, value)
     return tensor if tensor.dtype.is_floating else tf.cast(tensor, tf.float32)
 
 
 def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Both tensors at one rank, by Keras's rule; differing shapes raise instead of broadcasting."""
-    _inputs.numbers("y_true", y_true)  # of a blend, they may be strings
+    conversion.numbers("y_true", y_true)  # of a blend, they may be strings
     y_true = of_rank(y_true, y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.losses._numerics import where
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import where
 from blendloss.losses._penalty import Penalty
 
 
@@ -42,8 +42,8 @@ class Quantile(Penalty):
     """
 
     def __init__(self, quantile: float = 0.5, scale: float = 1.0) -> None:
-        self.quantile = _checks.between("quantile", quantile, 0.0, 1.0)
-        self.scale = _checks.positive("scale", scale)
+        self.quantile = checks.between("quantile", quantile, 0.0, 1.0)
+        self.scale = checks.positive("scale", scale)
 
     def get_config(self) -> dict[str, Any]:
         return {"quantile": self.quantile, "scale": self.scale}

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _inputs
-from blendloss._signatures import takes
+from blendloss._internal import conversion
+from blendloss._internal.signatures import takes
 from blendloss.losses._keys import weight_at
 from blendloss.losses._penalty import of_rank
 
@@ -77,8 +77,8 @@ def targets_of_several(y_true: Any, outputs: Any, dtype: tf.DType) -> Any:
 
 
 def _target(target: Any, output: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    target = _inputs.tensor("y_true", target)
+    target = conversion.tensor("y_true", target)
     if target.dtype != tf.string:
-        target = tf.cast(_inputs.numbers("y_true", target), dtype)
+        target = tf.cast(conversion.numbers("y_true", target), dtype)
     known = target.shape.rank is not None and output.shape.rank is not None
     return of_rank(target, output) if known else target

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.losses._numerics import polynomial, where
+from blendloss._internal.serialization import register
+from blendloss.losses._math.numerics import polynomial, where
 from blendloss.losses._penalty import ScaledPenalty
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.losses._elementary import expm1_parts
-from blendloss.losses._gaussian import gaussian
-from blendloss.losses._numerics import where
+from blendloss._internal.serialization import register
+from blendloss.losses._math.elementary import expm1_parts
+from blendloss.losses._math.gaussian import gaussian
+from blendloss.losses._math.numerics import where
 from blendloss.losses._penalty import ScaledPenalty
 
 # u^2 at which 1 - exp(-u^2) rounds to 1.

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._noise import checked_seed, gumbel
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._internal.random import checked_seed, gumbel
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
 from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
 from blendloss.modes._softmax import softmax

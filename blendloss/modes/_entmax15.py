@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._over_losses import largest, total
-from blendloss._serialization import register
+from blendloss._internal.loss_axis import largest, total
+from blendloss._internal.serialization import register
 from blendloss.modes._relaxation import in_single, nan_where_broken
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._over_losses import largest
+from blendloss._internal.loss_axis import largest
 from blendloss.modes._mode import Mode
 from blendloss.modes._relaxation import nan_where_broken
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._internal import checks
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator
 from blendloss.modes._mode import Mode
 from blendloss.modes._straight_through import StraightThrough
@@ -48,7 +48,7 @@ class Hard(Mode):
         if not isinstance(estimator, Estimator):
             raise TypeError(f"`estimator` must be an Estimator, such as StraightThrough(). Received: {estimator!r}")
         self.estimator = estimator
-        self.lazy = _checks.boolean("lazy", lazy)
+        self.lazy = checks.boolean("lazy", lazy)
 
     @property
     def needs_step(self) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._autograph import traced_as_written
-from blendloss._serialization import Configured
-from blendloss._step import as_step
+from blendloss._internal import checks, conversion
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.serialization import Configured
+from blendloss._internal.step import as_step
 
 
 class Mode(Configured, abc.ABC):
@@ -61,8 +61,8 @@ class Mode(Configured, abc.ABC):
         Returns:
             Weights on the simplex, the shape and dtype of `logits`.
         """
-        logits = _inputs.floating("logits", logits, axes="[K] or [batch, K]")
-        training = _checks.boolean("training", training)
+        logits = conversion.floating("logits", logits, axes="[K] or [batch, K]")
+        training = checks.boolean("training", training)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
         step = None if step is None else as_step(step)

@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._custom_gradient import custom_gradient
-from blendloss._noise import checked_seed, gumbel
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.custom_gradient import custom_gradient
+from blendloss._internal.random import checked_seed, gumbel
+from blendloss._internal.serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
 from blendloss.modes._relaxation import tempered
 from blendloss.modes._softmax import softmax, softmax_vjp
@@ -47,7 +47,7 @@ class ReinMax(Estimator):
 
     def __init__(self, seed: int, temperature: float = 1.0) -> None:
         self.seed = checked_seed(seed)
-        self.temperature = _checks.finite("temperature", temperature)
+        self.temperature = checks.finite("temperature", temperature)
         if self.temperature < 1:
             raise ValueError(f"`temperature` must be at least 1. Received: temperature={temperature!r}")
 

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _inputs
-from blendloss._over_losses import largest, total
-from blendloss._signatures import takes
+from blendloss._internal import conversion
+from blendloss._internal.loss_axis import largest, total
+from blendloss._internal.signatures import takes
 
 #: A map from logits `[..., K]` to the simplex, invariant to a shift of the logits.
 Relaxation = Callable[[tf.Tensor], tf.Tensor]
@@ -18,7 +18,7 @@ Relaxation = Callable[[tf.Tensor], tf.Tensor]
 
 def in_single(name: str, logits: Any, relaxation: Relaxation) -> tf.Tensor:
     """`relaxation(logits)` in at least float32, rounded back to the dtype of `logits`."""
-    logits = _inputs.floating(name, logits, axes="[..., K]")
+    logits = conversion.floating(name, logits, axes="[..., K]")
     if logits.dtype.size < 4:
         return tf.cast(relaxation(tf.cast(logits, tf.float32)), logits.dtype)
     return relaxation(logits)

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
 from blendloss.modes._relaxation import Relaxation, checked_relaxation
 from blendloss.modes._softmax import softmax

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
 from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
 from blendloss.modes._softmax import softmax

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
 from blendloss.schedules import Schedule, as_schedule
 
 
 def checked_temperature(temperature: Any) -> float:
     """`temperature` as a float that float32 does not round to 0."""
-    number = _checks.positive("temperature", temperature)
+    number = checks.positive("temperature", temperature)
     if number < np.finfo(np.float32).tiny:
         raise ValueError(f"`temperature` must be positive in float32. Received: temperature={temperature!r}")
     return number

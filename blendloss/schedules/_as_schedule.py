@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from blendloss._checks import received
+from blendloss._internal.checks import received
 from blendloss.schedules._constant import constant
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import value as checked

@@ -6,11 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Kept, Value
 from blendloss.schedules._values import value as checked
 
 
+@factory
 def constant(value: Value) -> Schedule:
     """The same value at every step.
 

@@ -7,10 +7,12 @@ import math
 import tensorflow as tf
 
 from blendloss.schedules._ramp import ramp
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Value
 
 
+@factory
 def cosine(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
     """Half a period of the cosine, from `start` to `end`.
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._checks import integer
+from blendloss._internal.checks import integer
 from blendloss.schedules._as_schedule import as_schedule
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 
 
+@factory
 def cyclic(schedule: Any, *, period: int) -> Schedule:
     """The first `period` steps of a schedule, repeated.
 

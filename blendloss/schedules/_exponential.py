@@ -6,10 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss.schedules._ramp import ramp
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Value, numbers
 
 
+@factory
 def exponential(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
     """A geometric interpolation from `start` to `end`: every step multiplies by the same factor.
 

@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from blendloss.schedules import _values
 from blendloss.schedules._as_schedule import as_schedule
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 
 
+@factory
 def join(schedules: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
     """Schedules one after the other, each counting from its own boundary.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tensorflow as tf
 
 from blendloss.schedules._ramp import ramp
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Value
 
 
+@factory
 def linear(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
     """A straight line from `start` to `end`.
 

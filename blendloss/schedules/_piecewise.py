@@ -7,12 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from blendloss._checks import finites
+from blendloss._internal.checks import finites
 from blendloss.schedules import _values
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Kept, Value
 
 
+@factory
 def piecewise(boundaries: Sequence[int], values: Sequence[Value]) -> Schedule:
     """A staircase: piecewise constant between `boundaries`.
 

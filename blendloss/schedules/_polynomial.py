@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._checks import positive
+from blendloss._internal.checks import positive
 from blendloss.schedules._ramp import ramp
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Value
 
 
+@factory
 def polynomial(start: Value, end: Value, *, steps: int, power: float, begin: int = 0) -> Schedule:
     """A ramp from `start` to `end` whose distance to `end` shrinks like a power of the steps that are left.
 

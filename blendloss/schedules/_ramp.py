@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._checks import integer
+from blendloss._internal.checks import integer
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import values
 

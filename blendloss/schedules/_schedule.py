@@ -10,9 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._autograph import traced_as_written
-from blendloss._serialization import Configured, deserialize, register, serialize
+from blendloss._internal import checks, conversion
+from blendloss._internal.autograph import traced_as_written
+from blendloss._internal.serialization import Configured, deserialize, register, serialize
+from blendloss.schedules._registry import factory_named
 
 
 @register
@@ -81,7 +82,7 @@ class Schedule(Configured):
     def from_config(cls, config: dict[str, Any]) -> Schedule:
         """The schedule whose `get_config` gave `config`."""
         arguments = {name: deserialize(value) for name, value in config["arguments"].items()}
-        schedule: Schedule = _factory(config["name"])(**arguments)
+        schedule: Schedule = factory_named(config["name"])(**arguments)
         return schedule
 
     def __eq__(self, other: object) -> bool:
@@ -94,7 +95,7 @@ class Schedule(Configured):
     __hash__ = Configured.__hash__
 
     def __repr__(self) -> str:
-        parameters = inspect.signature(_factory(self.name)).parameters.values()
+        parameters = inspect.signature(factory_named(self.name)).parameters.values()
         shown = []
         for parameter in parameters:
             value = self.arguments[parameter.name]
@@ -108,22 +109,13 @@ class Schedule(Configured):
 def as_step(step: Any) -> tf.Tensor:
     """`step` as a float64 scalar, which is exact up to 2^53."""
     if isinstance(step, numbers.Real) and not isinstance(step, bool):  # TensorFlow would make an int32 of a Python int
-        return tf.constant(step if isinstance(step, float) else _checks.real("step", step), tf.float64)
+        return tf.constant(step if isinstance(step, float) else checks.real("step", step), tf.float64)
     if step is None:
         raise TypeError("`step` must be a real number. Received: step=None")
-    tensor = _inputs.real("step", step, "must be a real number")
+    tensor = conversion.real("step", step, "must be a real number")
     if tensor.shape.rank not in (None, 0):
         raise ValueError(f"`step` must be a scalar. Received: step of shape {tensor.shape}")
     return tf.ensure_shape(tf.cast(tensor, tf.float64), [])
-
-
-def _factory(name: str) -> Callable[..., Schedule]:
-    from blendloss import schedules  # the menu imports this file
-
-    if name not in set(schedules.__all__) - {"Schedule", "as_schedule"}:
-        raise ValueError(f"A schedule's name must be a factory of `blendloss.schedules`. Received: name={name!r}")
-    factory: Callable[..., Schedule] = getattr(schedules, name)
-    return factory
 
 
 def _comparable(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._checks import finite, positive
+from blendloss._internal.checks import finite, positive
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Kept, Value, values
 
 
+@factory
 def sigmoid(start: Value, end: Value, *, center: float, width: float) -> Schedule:
     """A smooth crossfade from `start` to `end` around the step `center`.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._checks import integer
+from blendloss._internal.checks import integer
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 from blendloss.schedules._values import Kept, Value, values
 
 
+@factory
 def switch_at(step: int, *, before: Value = 0.0, after: Value = 1.0) -> Schedule:
     """A switch: `before` for the steps below `step`, `after` from it on.
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from blendloss import _checks
+from blendloss._internal import checks
 
 #: What a schedule takes for a value; it keeps a float or a list of floats.
 Value: TypeAlias = float | Sequence[float] | np.ndarray
@@ -20,9 +20,9 @@ def value(name: str, given: Any) -> Kept:
         given = given[()]
     kept: Kept
     if isinstance(given, (Sequence, np.ndarray)):
-        kept = _checks.finites(name, given)
+        kept = checks.finites(name, given)
     else:
-        kept = _checks.finite(name, given)
+        kept = checks.finite(name, given)
     return kept
 
 
@@ -42,8 +42,8 @@ def numbers(kept: Kept) -> list[float]:
 
 def boundaries(given: Any, minimum: int | None = None) -> list[int]:
     """`given`, the argument `boundaries`, as strictly increasing ints, the first at least `minimum`."""
-    _checks.ordered("boundaries", given)
-    return [_checks.integer(f"boundaries[{i}]", one, minimum) for i, one in enumerate(given)]
+    checks.ordered("boundaries", given)
+    return [checks.integer(f"boundaries[{i}]", one, minimum) for i, one in enumerate(given)]
 
 
 def _listed(names: Any) -> str:

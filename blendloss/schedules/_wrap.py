@@ -8,10 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._signatures import takes
+from blendloss._internal.signatures import takes
+from blendloss.schedules._registry import factory
 from blendloss.schedules._schedule import Schedule
 
 
+@factory
 def wrap(function: Callable[[tf.Tensor], Any]) -> Schedule:
     """Any function of the step, or a Keras learning-rate schedule, as a schedule.
 

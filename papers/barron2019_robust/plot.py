@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.barron2019_robust.expected import LOG, LOG_STEPS, series
 from papers.barron2019_robust.fits import points

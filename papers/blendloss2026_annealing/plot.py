@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import gmean
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.blendloss2026_annealing.candidates import BASELINE, EQUAL
 from papers.blendloss2026_annealing.expected import LEVEL, PUBLISHED, SAME, change, errors, last_weight, reaches

@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._score_moments import bandwidth, normal_moments, slopes_of
-from blendloss._solvers._least_variance import least_variance
 from papers.blendloss2026_score_matching.config import SINGLES, Config
+from papers.blendloss2026_score_matching.population import law_named, moments
 from papers.blendloss2026_score_matching.sets import CONVEX, SEVEN
 from papers.blendloss2026_switching.data import noise
 
@@ -80,13 +79,16 @@ def _scale(y: np.ndarray, estimate: np.ndarray) -> np.ndarray:
 
 def _weights(penalties: tuple[bl.losses.Penalty, ...], u: tf.Tensor) -> tf.Tensor:
     """g of each row of residuals `u` `[samples, n]`, `[samples, K]`: as the gate's of one batch of n residuals."""
-    n = tf.constant(float(u.shape[1]), u.dtype)
-    slopes = slopes_of(penalties, u, bandwidth(n))
+    n = u.shape[1]
+    width = 1.25 * n**-0.2
+    slope, up, down = (
+        tf.stack([penalty.slope(u + shift) for penalty in penalties], axis=-1) for shift in (0.0, width, -width)
+    )
     share = n / (n + PRIOR)
-    normal_second, normal_curvature = normal_moments(penalties)
-    second = share * tf.matmul(slopes.slope, slopes.slope, transpose_a=True) / n + (1 - share) * normal_second
-    curvature = share * tf.reduce_mean(slopes.curvature, 1) + (1 - share) * normal_curvature
-    return least_variance(second, curvature).weights
+    normal_second, normal_curvature = moments(list(penalties), law_named("Gaussian"), 1.0)
+    second = share * tf.matmul(slope, slope, transpose_a=True) / n + (1 - share) * normal_second
+    curvature = share * tf.reduce_mean(up - down, 1) / (2 * width) + (1 - share) * normal_curvature
+    return bl.gates.least_variance_weights(second, curvature)
 
 
 @cache

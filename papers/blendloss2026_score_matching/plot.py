@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.blendloss2026_score_matching.config import EARLIER, LOCATION, MATCHING, POPULATION, SINGLES
 from papers.blendloss2026_score_matching.expected import location_ratio

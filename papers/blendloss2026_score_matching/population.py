@@ -9,7 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._solvers._least_variance import least_variance
 from papers.blendloss2026_score_matching.sets import CONVEX, SEVEN
 
 #: Midpoints t of [0, asinh(1e8)], at x = sinh t: beyond, t(3) has 1e-8 of its variance, Cauchy 6e-9 of its mass.
@@ -27,7 +26,7 @@ class Law(NamedTuple):
 
 def variances(laws: Sequence[str]) -> dict[str, Any]:
     """By law: V of each loss and of both blends, the bound 1 / Fisher information, and the scale c of the residuals."""
-    return {law: _variances(_law(law)) for law in laws}
+    return {law: _variances(law_named(law)) for law in laws}
 
 
 def _variances(law: Law) -> dict[str, Any]:
@@ -35,23 +34,23 @@ def _variances(law: Law) -> dict[str, Any]:
     scale = float(np.interp(0.5, half, _X + 0.5 * _CELLS)) * 1.4826
     singles, blends = {}, {}
     for name, losses in (("blend", SEVEN), ("convex", CONVEX)):
-        second, curvature = _moments(list(losses.values()), law, scale)
-        found = least_variance(tf.constant(second[None]), tf.constant(curvature[None]))
-        blends[name] = float(found.variance[0]) * scale**2
-        singles[name] = dict(zip(losses, (found.variances[0].numpy() * scale**2).tolist(), strict=True))
+        second, curvature = moments(list(losses.values()), law, scale)
+        weights = bl.gates.least_variance_weights(second, curvature).numpy()
+        blends[name] = float(weights @ second @ weights) * scale**2
+        singles[name] = dict(zip(losses, (np.diag(second) / curvature**2 * scale**2).tolist(), strict=True))
     with np.errstate(divide="ignore", invalid="ignore"):
         information = 2 * np.nansum(law.derivative**2 / law.density * _CELLS)
     return {**blends, "singles": singles["blend"], "bound": float(1 / information), "scale": scale}
 
 
-def _moments(penalties: list[bl.losses.Penalty], law: Law, scale: float) -> tuple[np.ndarray, np.ndarray]:
+def moments(penalties: list[bl.losses.Penalty], law: Law, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """A = E psi psi' and b = E psi' at u = e / scale. By parts b = -c int psi(x / c) p'(x) dx, also where psi jumps."""
     psi = np.stack([penalty.slope(tf.constant(_X / scale)).numpy() for penalty in penalties], axis=-1)
     second = 2 * (psi * (law.density * _CELLS)[:, None]).T @ psi
     return second, -2 * scale * (law.derivative * _CELLS) @ psi
 
 
-def _law(name: str) -> Law:
+def law_named(name: str) -> Law:
     """As `noise` of the switching study draws it."""
     match name.split():
         case ["Gaussian"]:

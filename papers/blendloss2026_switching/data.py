@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.linear_model import HuberRegressor
 
-from blendloss._demo._flights import read_flights
-from blendloss._demo._problem import TEST, TRAIN
+from papers._flights import read_flights
 from papers.blendloss2026_switching.config import Config
 
 FLIGHTS = 1000
@@ -120,7 +119,4 @@ def _table(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | 
 
         table = engel.load_pandas().data
         return table[["income"]].to_numpy(), table["foodexp"].to_numpy(), np.arange(len(table)), None
-    table = read_flights(40_000)
-    kinds = [table.texts[kind][:, None] == np.unique(table.texts[kind]) for kind in ("weekday", "carrier", "origin")]
-    x = np.column_stack([*table.numbers.values(), *kinds]).astype(float)
-    return x, table.target, np.flatnonzero(table.part == TRAIN), np.flatnonzero(table.part == TEST)
+    return read_flights(40_000)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.blendloss2026_switching.study import LEVEL, Study, interval, percent, study
 

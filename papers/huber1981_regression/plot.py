@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.huber1981_regression.data import engel
 

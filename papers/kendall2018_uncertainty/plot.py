@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.kendall2018_uncertainty.data import TASKS, drawn
 from papers.kendall2018_uncertainty.expected import KERAS, least_squares_of

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.lin2019_concave_front.config import PAPER
 from papers.lin2019_concave_front.front import TURN, on_front, preferences

@@ -15,7 +15,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from blendloss._cli._results import replace
+from blendloss.console.results import replace
 from papers._claim import Runs
 from papers.liu2021_cagrad import late
 from papers.liu2021_cagrad.config import LATE, PAPER

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import blendloss as bl
-from blendloss._cli import main
+from blendloss._command.main import main
 from tests.commands import refused, write
 
 ROWS = 60

@@ -107,7 +107,7 @@ def moments_by_quadrature(law, scale):
 
 @functools.cache
 def true_efficiencies(law):
-    from blendloss._solvers._least_variance import least_variance
+    from blendloss._solvers.least_variance import least_variance
 
     second, curvature = moments_by_quadrature(law, law.ppf(0.75) / QUARTILE)
     found = least_variance(tf.constant(second[None]), tf.constant(curvature[None]))

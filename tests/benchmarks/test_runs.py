@@ -10,8 +10,8 @@ import sys
 from typing import Any
 
 import pytest
-from benchmarks.cli._errors import UserError
-from benchmarks.cli._results import replace
+from benchmarks.console.errors import UserError
+from benchmarks.console.results import replace
 
 from benchmarks import __main__ as command
 from benchmarks.harness import conduct, report

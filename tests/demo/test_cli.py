@@ -11,8 +11,9 @@ import types
 import pytest
 
 import blendloss as bl
-from blendloss._cli import _csv_file, main
-from blendloss._demo import _extras, _table
+from blendloss._command import csv_file
+from blendloss._command.demo import extras, table
+from blendloss._command.main import main
 from tests.commands import refused, write
 
 ROWS = 240
@@ -133,10 +134,10 @@ def test_a_folder_is_no_table(here: pathlib.Path, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("module", "limit", "value", "message"),
     [
-        (_csv_file, "MOST_BYTES", 100, "GiB"),
-        (_csv_file, "MOST_ROWS", 100, "more than 100 rows"),
-        (_csv_file, "MOST_COLUMNS", 2, "at most 2"),
-        (_table, "_MAX_CATEGORIES", 1, "--drop kind"),
+        (csv_file, "MOST_BYTES", 100, "GiB"),
+        (csv_file, "MOST_ROWS", 100, "more than 100 rows"),
+        (csv_file, "MOST_COLUMNS", 2, "at most 2"),
+        (table, "_MAX_CATEGORIES", 1, "--drop kind"),
     ],
 )
 def test_limits(
@@ -217,7 +218,7 @@ def test_resuming_what_is_no_record(here: pathlib.Path, capsys: pytest.CaptureFi
 
 
 def test_missing_packages_are_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_extras, "_NEEDED", ("no_such_package",))
+    monkeypatch.setattr(extras, "_NEEDED", ("no_such_package",))
     assert 'pip install "blendloss[demo]"' in refused(capsys, "demo")
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import blendloss as bl
-from blendloss._cli._errors import UserError
-from blendloss._demo import _arms, _demo, _flights, _plot, _record, _summary, _train
-from blendloss._demo._problem import TEST, TRAIN, VALIDATION, RawTable, errors, prepare
-from blendloss._demo._settings import Request, settle
+from blendloss._command.demo import arms, command, flights, plot, records, summary, training
+from blendloss._command.demo.problem import TEST, TRAIN, VALIDATION, RawTable, errors, prepare
+from blendloss._command.demo.settings import Request, settle
+from blendloss.console.errors import UserError
 from tests.commands import strict
 
 
@@ -31,12 +31,12 @@ def own_table(path: pathlib.Path, rows: int = 240) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The flights, few of them."""
-    return _demo.demo(Request(rows=3000, epochs=2, output=tmp_path_factory.mktemp("flights")))
+    return command.demo(Request(rows=3000, epochs=2, output=tmp_path_factory.mktemp("flights")))
 
 
 def test_every_arm_is_trained_in_one_trace(run: pathlib.Path) -> None:
     record = strict(run / "demo.json")
-    assert [one["arm"] for one in record["runs"]] == [arm.name for arm in _arms.ARMS]
+    assert [one["arm"] for one in record["runs"]] == [arm.name for arm in arms.ARMS]
     assert {one["traces"] for one in record["runs"]} == {1}
     for one in record["runs"]:
         assert {*one["trajectory"]} == {"step", *one["weights"]}
@@ -76,7 +76,7 @@ def test_the_picture_is_one(run: pathlib.Path) -> None:
 
 
 def test_what_it_says(run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _demo.demo(Request(resume=run))
+    command.demo(Request(resume=run))
     out = capsys.readouterr().out
     assert "9 of 9 trainings are there already" in out
     assert "Score matching ends with" in out
@@ -89,24 +89,24 @@ def test_what_it_says(run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_an_interrupted_run_is_continued_to_the_same_end(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(_arms, "ARMS", _arms.ARMS[:3])
-    monkeypatch.setattr(_plot, "plot", lambda record, path: path.write_bytes(b""))
+    monkeypatch.setattr(arms, "ARMS", arms.ARMS[:3])
+    monkeypatch.setattr(plot, "plot", lambda record, path: path.write_bytes(b""))
     table = own_table(tmp_path / "own.csv")
     request = Request(data=table, target="price", epochs=1)
-    whole = _demo.demo(Request(**{**vars(request), "output": tmp_path / "whole"}))
+    whole = command.demo(Request(**{**vars(request), "output": tmp_path / "whole"}))
 
-    train = _train.train
+    train = training.train
 
     def interrupted(problem: Any, arm: Any, seed: int, *rest: Any) -> Any:
         if (arm.name, seed) == ("Huber alone", 0):
             raise KeyboardInterrupt
         return train(problem, arm, seed, *rest)
 
-    monkeypatch.setattr(_train, "train", interrupted)
+    monkeypatch.setattr(training, "train", interrupted)
     with pytest.raises(KeyboardInterrupt, match=r"1 of 3 trainings are kept\. Go on with: blendloss demo --resume"):
-        _demo.demo(Request(**{**vars(request), "output": tmp_path / "part"}))
-    monkeypatch.setattr(_train, "train", train)
-    _demo.demo(Request(resume=tmp_path / "part"))
+        command.demo(Request(**{**vars(request), "output": tmp_path / "part"}))
+    monkeypatch.setattr(training, "train", train)
+    command.demo(Request(resume=tmp_path / "part"))
 
     def results(folder: pathlib.Path) -> Any:
         record = strict(folder / "demo.json")
@@ -116,31 +116,31 @@ def test_an_interrupted_run_is_continued_to_the_same_end(
     assert runs == expected_runs
     assert summary == expected_summary
 
-    _record.save(whole, {**_record.load(whole), "seeds": 2})
+    records.save(whole, {**records.load(whole), "seeds": 2})
     with pytest.raises(UserError, match="has 2 seeds"):
-        _demo.demo(Request(resume=whole, seeds=1))
+        command.demo(Request(resume=whole, seeds=1))
     table.write_text(table.read_text() + "1.0,red,2.0\n")
     with pytest.raises(UserError, match="the data have changed"):
-        _demo.demo(Request(resume=whole))
+        command.demo(Request(resume=whole))
 
 
 @pytest.mark.parametrize("drop", ["size", "kind"])
 def test_a_table_of_numbers_or_of_categories_alone(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, drop: str
 ) -> None:
-    monkeypatch.setattr(_arms, "ARMS", _arms.ARMS[:3])
-    monkeypatch.setattr(_plot, "plot", lambda record, path: path.write_bytes(b""))
+    monkeypatch.setattr(arms, "ARMS", arms.ARMS[:3])
+    monkeypatch.setattr(plot, "plot", lambda record, path: path.write_bytes(b""))
     request = Request(
         data=own_table(tmp_path / "own.csv"), target="price", drop=(drop,), epochs=1, output=tmp_path / "out"
     )
-    assert len(strict(_demo.demo(request) / "demo.json")["runs"]) == 3
+    assert len(strict(command.demo(request) / "demo.json")["runs"]) == 3
 
 
 # Its parts
 
 
 def test_flights_are_split_by_date_and_nothing_is_known_too_early() -> None:
-    table = _flights.read_flights(2000)
+    table = flights.read_flights(2000)
     assert len(table.target) == 2000
     assert {*table.numbers, *table.texts} == {
         "distance", "weekday", "carrier", "origin", "dest",
@@ -192,7 +192,7 @@ def runs_of(errors_by_arm: dict[str, list[float]]) -> list[dict[str, Any]]:
         {
             "arm": arm,
             "seed": seed,
-            "test": dict.fromkeys(_summary.METRICS, error),
+            "test": dict.fromkeys(summary.METRICS, error),
             "weights": {"squared": 0.004, "huber": 0.25 - 0.1 * (seed % 2), "tukey": 0.746 + 0.1 * (seed % 2)},
             "report": f"Report {seed}.",
         }
@@ -203,13 +203,13 @@ def runs_of(errors_by_arm: dict[str, list[float]]) -> list[dict[str, Any]]:
 
 def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
     # The seeds differ far more than the arms do: only paired differences can tell.
-    base = {arm.name: [2.0, 7.0, 4.0, 9.0] for arm in _arms.ARMS}
+    base = {arm.name: [2.0, 7.0, 4.0, 9.0] for arm in arms.ARMS}
     change = {"MSE alone": 1.0, "learned": -0.5, "annealed": 0.25}
     jitter = [0.001, -0.001, 0.001, -0.001]
     for arm, by in change.items():
         base[arm] = [error + by + jot for error, jot in zip(base[arm], jitter, strict=True)]
     runs = runs_of(base)
-    first, *rest, last = _summary.findings(runs, "minutes", dict.fromkeys(_summary.METRICS, 100.0))
+    first, *rest, last = summary.findings(runs, "minutes", dict.fromkeys(summary.METRICS, 100.0))
     assert "Huber is better (5.500 minutes)" in first
     assert "below it: learned (-0.5)" in first
     assert "above it: annealed (+0.25)" in first
@@ -219,15 +219,15 @@ def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
 
 
 def test_one_seed_claims_nothing() -> None:
-    runs = runs_of({arm.name: [1.0] for arm in _arms.ARMS})
-    said = _summary.findings(runs, "minutes", dict.fromkeys(_summary.METRICS, 0.5))
+    runs = runs_of({arm.name: [1.0] for arm in arms.ARMS})
+    said = summary.findings(runs, "minutes", dict.fromkeys(summary.METRICS, 0.5))
     assert "no blend is below it" in said[0]
     assert "No arm beats predicting the training median in MAE or RMSE or MedAE." in said
     assert said[-1].startswith("One seed")
 
 
 def test_a_record_is_written_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
-    _record.save(tmp_path, {"format": 1, "value": [math.nan, math.inf, 1.0]})
+    records.save(tmp_path, {"format": 1, "value": [math.nan, math.inf, 1.0]})
     assert strict(tmp_path / "demo.json")["value"] == [None, None, 1.0]
 
     def fail(path: pathlib.Path) -> None:
@@ -235,14 +235,14 @@ def test_a_record_is_written_whole_or_not_at_all(tmp_path: pathlib.Path) -> None
         raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        _record.replace(tmp_path / "demo.json", fail)
+        records.replace(tmp_path / "demo.json", fail)
     assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
     assert strict(tmp_path / "demo.json")["format"] == 1
 
 
 def test_runs_are_numbered(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert [str(_record.new_folder(None, False)) for _ in range(2)] == [
+    assert [str(records.new_folder(None, False)) for _ in range(2)] == [
         "blendloss-demo/run-001",
         "blendloss-demo/run-002",
     ]

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from blendloss._cli import _results
-from blendloss._cli._errors import UserError
-from blendloss._cli._guard import guarded
-from blendloss._cli._numbers import require_finite
-from blendloss._demo import _problem
+from blendloss._command.demo import problem
+from blendloss.console import results
+from blendloss.console.errors import UserError
+from blendloss.console.guard import guarded
+from blendloss.console.numbers import require_finite
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -73,7 +73,7 @@ def test_a_signal_interrupts(name: str, capsys: pytest.CaptureFixture[str]) -> N
 def started(shell: str) -> subprocess.CompletedProcess[str]:
     """What a shell makes of a command that prints a line; without TensorFlow, which takes seconds."""
     program = (
-        "import sys; sys.argv = ['blendloss']; from blendloss._cli._guard import guarded; "
+        "import sys; sys.argv = ['blendloss']; from blendloss.console.guard import guarded; "
         "sys.exit(guarded('command', lambda: print('x' * 100_000)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PROGRAM": program, "PYTHON": sys.executable}
@@ -116,7 +116,7 @@ def test_a_folder_that_cannot_be_written_is_a_mistake(
 
     monkeypatch.setattr(function, fails)
     with pytest.raises(UserError, match=f"cannot write .*file: {os.strerror(number)}"):
-        _results.replace(tmp_path / "file", lambda path: path.write_text("new"))
+        results.replace(tmp_path / "file", lambda path: path.write_text("new"))
     monkeypatch.undo()
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "precious"
@@ -137,11 +137,11 @@ def test_standardising_does_not_depend_on_the_size_of_numbers(size: float) -> No
     shape = np.array([-1.0, -0.5, 0.25, 1.0, 0.75])
     train = np.array([True, True, True, True, False])
     expected = (shape - shape[:4].mean()) / shape[:4].std()
-    found = _problem._standardised(shape * size, train)
+    found = problem._standardised(shape * size, train)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_a_column_that_is_constant_in_training_is_zero_whatever_its_rounding() -> None:
     column = np.array([0.1] * 7 + [5.0])
     assert column[:7].std() > 0  # by rounding of the mean
-    assert not _problem._standardised(column, np.arange(8) < 7).any()
+    assert not problem._standardised(column, np.arange(8) < 7).any()

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from blendloss._cli import main
-from blendloss._cli._strict_json import NUMBER, check, parse
-from blendloss._demo import _arms, _demo, _train
-from blendloss._demo._problem import TRAIN, prepare
-from blendloss._demo._settings import Request, settle
-from blendloss._demo._table import read_table
+from blendloss._command.demo import arms, command, training
+from blendloss._command.demo.problem import TRAIN, prepare
+from blendloss._command.demo.settings import Request, settle
+from blendloss._command.demo.table import read_table
+from blendloss._command.main import main
+from blendloss.console.strict_json import NUMBER, check, parse
 
 RUN: dict[str, Any] = {
     "arm": "Huber alone",
@@ -44,10 +44,10 @@ def record(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> dict[str,
     def train(*_: Any) -> None:
         raise Trained
 
-    monkeypatch.setattr(_train, "train", train)
+    monkeypatch.setattr(training, "train", train)
     problem = prepare(read_table(table, "y"))
     request = Request(data=table, target="y", epochs=1)
-    held = _demo._new_record(problem, settle(request, len(problem.parts[TRAIN].target)))
+    held = command._new_record(problem, settle(request, len(problem.parts[TRAIN].target)))
     return {**held, "runs": [copy.deepcopy(RUN)]}
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_json_of_ours(record: dict[str, Any], capsys: pytest.CaptureF
 def test_a_record_that_is_too_large(
     record: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blendloss._cli._strict_json.MOST_BYTES", 10)
+    monkeypatch.setattr("blendloss.console.strict_json.MOST_BYTES", 10)
     assert "at most 10 are read" in resumed(capsys, json.dumps(record))
 
 
@@ -179,9 +179,9 @@ def test_a_folder_that_is_a_file(tmp_path: pathlib.Path, capsys: pytest.CaptureF
 def test_a_result_that_is_nan_ends_the_run(
     record: dict[str, Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_arms, "ARMS", _arms.ARMS[:2])
+    monkeypatch.setattr(arms, "ARMS", arms.ARMS[:2])
     run = {**RUN, "arm": "MSE alone", "test": {**RUN["test"], "mae": float("nan")}}
-    monkeypatch.setattr(_train, "train", lambda *_: run)
+    monkeypatch.setattr(training, "train", lambda *_: run)
     pathlib.Path("demo.json").write_text(json.dumps(record))
     assert main(["demo", "--resume", "."]) == 2
     out, err = capsys.readouterr()

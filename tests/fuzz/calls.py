@@ -168,6 +168,12 @@ for _argument, _argument_kind in {
     )  # fmt: skip
 
 
+subject(
+    "gates.least_variance_weights", bl.gates.least_variance_weights,
+    second=("tensor", np.array([[1.0, 0.5], [0.5, 1.0]])), curvature=("tensor", np.array([1.0, 0.8])),
+)  # fmt: skip
+
+
 def _network():
     return keras.Sequential([keras.Input([2]), keras.layers.Dense(2)])
 

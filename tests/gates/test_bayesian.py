@@ -13,7 +13,7 @@ from scipy import special
 
 import blendloss as bl
 from blendloss import modes
-from blendloss._noise import GUMBEL, POSTERIOR, gumbel, uniform
+from blendloss._internal.random import GUMBEL, POSTERIOR, gumbel, uniform
 from blendloss.gates import Bayesian, families
 from tests.gates.posteriors import FAMILIES, every_family, parameters
 

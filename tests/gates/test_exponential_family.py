@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._fit_gate import minimiser
+from blendloss._blend.fit_gate import minimiser
 from blendloss.gates import ExponentialFamily
 from tests.test_gradients import finite_differences
 

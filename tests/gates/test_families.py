@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import stats
 
-from blendloss._noise import uniform
+from blendloss._internal.random import uniform
 from tests.gates import golden
 from tests.gates.posteriors import FAMILIES, every_family, parameters
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import special, stats
 
-from blendloss._noise import uniform
+from blendloss._internal.random import uniform
 from blendloss.gates.families._gamma import log_gamma_variate
 
 DRAWS = 200_000

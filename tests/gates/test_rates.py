@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
-from blendloss._noise import LOOK_BACK, uniform
+from blendloss._internal.random import LOOK_BACK, uniform
 from blendloss.gates import normalizers
 from blendloss.gates._from_values._rate_gate import ratio, smoothed
 from blendloss.gates._from_values._relobralo import log_balance

@@ -11,8 +11,8 @@ import scipy.stats
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._score_moments import normal_moments
-from blendloss._solvers._least_variance import least_variance
+from blendloss._solvers.least_variance import least_variance
+from blendloss.gates._base.score_moments import normal_moments
 from tests.executions import EXECUTIONS
 
 L = bl.losses
@@ -56,6 +56,34 @@ def test_the_program_is_scipys(seed):
     np.testing.assert_allclose(weights, expected / (curvature @ expected), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(variance, 1 / (curvature @ expected), rtol=1e-9)
     np.testing.assert_allclose(variances, np.diag(second) / curvature**2, rtol=1e-12)
+    public = bl.gates.least_variance_weights(np.stack([second, 4 * second]), np.stack([curvature, 2 * curvature]))
+    np.testing.assert_array_equal(public[0], weights)
+    np.testing.assert_array_equal(public[1], weights / 2)  # a loss in twice the unit has half the weight
+
+
+def test_weights_of_moments_keep_shapes_and_dtype():
+    second, curvature = tf.eye(2, batch_shape=[3, 0]), tf.ones([3, 0, 2])
+    assert bl.gates.least_variance_weights(second, curvature).shape == (3, 0, 2)
+    half = bl.gates.least_variance_weights(tf.eye(1, dtype=tf.float16), tf.constant([2.0], tf.float16))
+    assert half.dtype == tf.float16
+    assert half.numpy().tolist() == [0.5]
+    assert bl.gates.least_variance_weights(tf.eye(2), tf.constant([-1.0, 0.0])).numpy().tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("second", "curvature", "error", "message"),
+    [
+        pytest.param(np.eye(3), np.ones(2), ValueError, "one more axis of K = 2", id="K differs"),
+        pytest.param(np.eye(2)[None], np.ones(2), ValueError, "one more axis", id="axes differ"),
+        pytest.param(np.eye(2), np.ones([0]), ValueError, "must have shape", id="no losses"),
+        pytest.param(np.eye(2, dtype=int), np.ones(2), TypeError, "must be floating", id="integers"),
+        pytest.param(np.eye(2) * np.nan, np.ones(2), tf.errors.InvalidArgumentError, "must be finite", id="NaN"),
+        pytest.param(np.eye(2), np.array([1.0, np.inf]), tf.errors.InvalidArgumentError, "be finite", id="infinity"),
+    ],
+)
+def test_moments_that_are_none(second, curvature, error, message):
+    with pytest.raises(error, match=message):
+        bl.gates.least_variance_weights(second, curvature)
 
 
 @pytest.mark.parametrize("seed", range(20))

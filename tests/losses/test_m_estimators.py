@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._solvers._least_variance import least_variance
+from blendloss._solvers.least_variance import least_variance
 
 R = np.exp(np.linspace(np.log(1e-6), np.log(1e6), 8001))
 CELL = R * np.log(R[1] / R[0])

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 
 import blendloss as bl
 from blendloss import modes
-from blendloss._noise import gumbel
+from blendloss._internal.random import gumbel
 from tests.modes.instances import every_relaxation
 from tests.modes.test_relaxations import ROUNDING
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from blendloss import modes
-from blendloss._noise import gumbel
+from blendloss._internal.random import gumbel
 from tests.modes import reference
 from tests.modes.instances import every_relaxation
 

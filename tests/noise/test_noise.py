@@ -11,11 +11,12 @@ import pytest
 from scipy import integrate, stats
 
 import blendloss as bl
-from blendloss._cli import _contaminated, main
-from blendloss._cli._contaminated import Contaminated, normal_log_density
-from blendloss._cli._errors import UserError
-from blendloss._noise_study import _arms, _data, _report, _study, _summary, _train
-from blendloss._noise_study._settings import Request, Settings
+from blendloss._command import contaminated
+from blendloss._command.contaminated import Contaminated, normal_log_density
+from blendloss._command.main import main
+from blendloss._command.noise import arms, command, data, report, summary, training
+from blendloss._command.noise.settings import Request, Settings
+from blendloss.console.errors import UserError
 from tests.commands import strict
 
 SMALL = Settings(seeds=2, train=200, held_out=60, test=500, batch=50, epochs=3, hidden=8)
@@ -23,7 +24,7 @@ SMALL = Settings(seeds=2, train=200, held_out=60, test=500, batch=50, epochs=3, 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    return _study.study(Request(SMALL, tmp_path_factory.mktemp("noise")))
+    return command.study(Request(SMALL, tmp_path_factory.mktemp("noise")))
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def record(folder: pathlib.Path) -> Any:
 
 def test_every_arm_is_trained_with_every_seed(record: Any) -> None:
     assert [(run["arm"], run["seed"]) for run in record["runs"]] == [
-        (arm.name, seed) for arm in _arms.ARMS for seed in range(2)
+        (arm.name, seed) for arm in arms.ARMS for seed in range(2)
     ]
     for run in record["runs"]:
         assert 0 < run["rmse"] < 20
@@ -47,7 +48,7 @@ def test_every_arm_is_trained_with_every_seed(record: Any) -> None:
 def test_gates_move_and_singles_do_not(record: Any) -> None:
     for run in record["runs"]:
         weights = np.array(list(run["trajectory"]["weights"].values()))
-        assert (np.ptp(weights, axis=1) > 0).any() == (run["arm"] not in _arms.SINGLES)
+        assert (np.ptp(weights, axis=1) > 0).any() == (run["arm"] not in arms.SINGLES)
         if run["arm"] != "exponential family":
             assert sum(run["found"]["weights"].values()) == pytest.approx(1)
 
@@ -106,16 +107,16 @@ def test_noise_that_is_none(
 
 
 def test_an_interruption_keeps_what_was_finished(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = _train.Trainer.train
+    train = training.Trainer.train
 
     def interrupted(self: Any, data: Any, seed: int, progress: Any) -> Any:
         if seed == 1:
             raise KeyboardInterrupt
         return train(self, data, seed, progress)
 
-    monkeypatch.setattr(_train.Trainer, "train", interrupted)
+    monkeypatch.setattr(training.Trainer, "train", interrupted)
     with pytest.raises(KeyboardInterrupt, match=r"1 of 16 trainings are in .*noise\.json"):
-        _study.study(Request(SMALL, tmp_path))
+        command.study(Request(SMALL, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["noise.json"]
     assert [run["seed"] for run in strict(tmp_path / "noise.json")["runs"]] == [0]
 
@@ -123,7 +124,7 @@ def test_an_interruption_keeps_what_was_finished(tmp_path: pathlib.Path, monkeyp
 def test_without_matplotlib_nothing_is_begun(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'needs matplotlib: pip install "blendloss\[demo\]"'):
-        _study.study(Request(SMALL, tmp_path / "out"))
+        command.study(Request(SMALL, tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -132,21 +133,21 @@ def test_without_matplotlib_nothing_is_begun(tmp_path: pathlib.Path, monkeypatch
 
 @pytest.mark.parametrize("name", ["held-out", "likelihood choice", "mixture", "score matching"])
 def test_a_model_that_is_used_again_starts_anew(name: str) -> None:
-    arm = next(arm for arm in _arms.ARMS if arm.name == name)
-    data = [_data.draw(SMALL, seed) for seed in range(2)]
-    used = _train.Trainer(arm, SMALL)
-    used.train(data[0], 0, lambda steps, loss: None)
-    again = used.train(data[1], 1, lambda steps, loss: None)
-    fresh = _train.Trainer(arm, SMALL).train(data[1], 1, lambda steps, loss: None)
+    arm = next(arm for arm in arms.ARMS if arm.name == name)
+    drawn = [data.draw(SMALL, seed) for seed in range(2)]
+    used = training.Trainer(arm, SMALL)
+    used.train(drawn[0], 0, lambda steps, loss: None)
+    again = used.train(drawn[1], 1, lambda steps, loss: None)
+    fresh = training.Trainer(arm, SMALL).train(drawn[1], 1, lambda steps, loss: None)
     for key in ("rmse", "found", "noise", "report", "trajectory"):
         assert again[key] == fresh[key]
 
 
 def test_data_have_the_function_and_the_noise_that_is_said() -> None:
     settings = Settings(train=100_000, held_out=10, test=20)
-    data = _data.draw(settings, 0)
-    x = data.train.x.astype(np.float64) / np.sqrt(12) + 0.5
-    noise = data.train.y[:, 0] - (_data.friedman(x) - 14.4)
+    drawn = data.draw(settings, 0)
+    x = drawn.train.x.astype(np.float64) / np.sqrt(12) + 0.5
+    noise = drawn.train.y[:, 0] - (data.friedman(x) - 14.4)
     n = len(noise)
     # 5 standard errors; the variance of r^2 is E r^4 - (E r^2)^2.
     fourth = 3 * (1 - settings.share + settings.share * settings.width**4)
@@ -154,10 +155,10 @@ def test_data_have_the_function_and_the_noise_that_is_said() -> None:
     assert abs(np.mean(noise**2) - variance) < 5 * math.sqrt((fourth - variance**2) / n)
     beyond = settings.noise.beyond(3)
     assert abs(np.mean(np.abs(noise) > 3) - beyond) < 5 * math.sqrt(beyond * (1 - beyond) / n)
-    assert abs(np.mean(_data.friedman(x)) - 14.4) < 0.1
-    x = data.test.x.astype(np.float64) / np.sqrt(12) + 0.5
-    np.testing.assert_allclose(data.test.y[:, 0], _data.friedman(x) - 14.4, atol=1e-5)  # float32
-    assert _data.friedman(np.array([[0.5, 1.0, 0.0, 0.2, 0.4]])) == pytest.approx(10 + 5 + 2 + 2)
+    assert abs(np.mean(data.friedman(x)) - 14.4) < 0.1
+    x = drawn.test.x.astype(np.float64) / np.sqrt(12) + 0.5
+    np.testing.assert_allclose(drawn.test.y[:, 0], data.friedman(x) - 14.4, atol=1e-5)  # float32
+    assert data.friedman(np.array([[0.5, 1.0, 0.0, 0.2, 0.4]])) == pytest.approx(10 + 5 + 2 + 2)
 
 
 @pytest.mark.parametrize("noise", [Contaminated(0.1, 10.0), Contaminated(0.0, 10.0), Contaminated(0.5, 1.0)])
@@ -178,10 +179,10 @@ def test_divergence_and_tail_of_a_normal_law_are_the_closed_forms() -> None:
     r = truth.grid()
     off = truth.log_density(r) - normal_log_density(r, sd)
     assert truth.mean(off, r) == pytest.approx(math.log(sd) + 1 / (2 * sd**2) - 0.5, abs=1e-12)
-    found = _train._beyond(lambda r: normal_log_density(r, sd))
+    found = training._beyond(lambda r: normal_log_density(r, sd))
     # Simpson's rule: 6 h^4 / 180 max |p''''| = 3e-13, and rounding
-    assert found == pytest.approx(2 * stats.norm.sf(_train.LIMIT / sd), abs=1e-11)
-    assert _contaminated.normal_log_density(np.array(1.5), sd) == pytest.approx(stats.norm.logpdf(1.5, scale=sd))
+    assert found == pytest.approx(2 * stats.norm.sf(training.LIMIT / sd), abs=1e-11)
+    assert contaminated.normal_log_density(np.array(1.5), sd) == pytest.approx(stats.norm.logpdf(1.5, scale=sd))
 
 
 # What it says
@@ -206,10 +207,10 @@ def runs_of(errors: dict[str, list[float]], collapsed: bool = True) -> list[dict
 def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
     # The seeds differ far more than the arms do: only paired differences can tell.
     jitter = np.array([0.001, -0.001, 0.001, -0.001])
-    errors = {arm.name: [2.0, 7.0, 4.0, 9.0] for arm in _arms.ARMS}
+    errors = {arm.name: [2.0, 7.0, 4.0, 9.0] for arm in arms.ARMS}
     for arm, by in {"squared alone": 1.0, "mixture": -0.5, "held-out": 0.25}.items():
         errors[arm] = (np.array(errors[arm]) + by + jitter).tolist()
-    first, noise, matched, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
+    first, noise, matched, naive, last = summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
     assert "Huber is nearer (5.500, 1 less than squared)" in first
     assert "below it: mixture (-0.5)" in first
     assert "above it: held-out (+0.25)" in first
@@ -222,8 +223,8 @@ def test_findings_compare_with_the_better_single_loss_seed_by_seed() -> None:
 
 
 def test_one_seed_claims_nothing_and_losers_are_named() -> None:
-    errors = {arm.name: [1.0] for arm in _arms.ARMS} | {"mixture": [3.0], "squared alone": [0.5]}
-    first, _, _, naive, last = _summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
+    errors = {arm.name: [1.0] for arm in arms.ARMS} | {"mixture": [3.0], "squared alone": [0.5]}
+    first, _, _, naive, last = summary.findings(runs_of(errors), Contaminated(0.1, 10.0))
     assert "squared is nearer (0.5000, 0.5 less than Huber)" in first
     assert "the nearest gate, naive, is at +0.5 from it" in first
     assert naive == "Sentence 0."
@@ -231,10 +232,10 @@ def test_one_seed_claims_nothing_and_losers_are_named() -> None:
 
 
 def test_summaries_are_means_over_seeds() -> None:
-    found = _summary.summarise(runs_of({"mixture": [1.0, 3.0]}))["mixture"]
+    found = summary.summarise(runs_of({"mixture": [1.0, 3.0]}))["mixture"]
     assert found["rmse"] == pytest.approx({"mean": 2.0, "std": math.sqrt(2)})
     assert found["scales"] == [1.0, 9.0]
     assert (found["divergence"], found["beyond"]) == (0.25, 0.1)
-    assert _report.ended_with(found) == "0.90 narrow (1.00), 0.10 broad (9.00)"
+    assert report.ended_with(found) == "0.90 narrow (1.00), 0.10 broad (9.00)"
     family = {"weights": {"a": 0.001, "b": 0.5, "c": 1.0}, "scales": 1.5}
-    assert _report.ended_with(family) == "1.00 c, 0.50 b (1.50)"
+    assert report.ended_with(family) == "1.00 c, 0.50 b (1.50)"

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from blendloss._cli._environment import versions
-from blendloss._cli._errors import UserError
+from blendloss.console.environment import versions
+from blendloss.console.errors import UserError
 from papers import _paper, _table
 from papers.__main__ import main
 from papers._claim import FAILED, NOT, PENDING, REPRODUCED, WITHIN, Claim, Runs, holds, number, require_numbers

@@ -11,12 +11,12 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blendloss._solvers._conflict_averse import conflict_averse
-from blendloss._solvers._dual_cone import dual_cone
-from blendloss._solvers._eigen import eigen, pseudo_inverse_applied
-from blendloss._solvers._fair import fair
-from blendloss._solvers._linear import solution
-from blendloss._solvers._min_norm import min_norm
+from blendloss._solvers.conflict_averse import conflict_averse
+from blendloss._solvers.dual_cone import dual_cone
+from blendloss._solvers.eigen import eigen, pseudo_inverse_applied
+from blendloss._solvers.fair import fair
+from blendloss._solvers.linear import solution
+from blendloss._solvers.min_norm import min_norm
 
 SIZES = [1, 2, 3, 5, 11, 40]
 KINDS = ["random", "dependent", "conflicting", "scaled", "repeated"]

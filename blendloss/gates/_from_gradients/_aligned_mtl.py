@@ -6,14 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss._solvers._eigen import eigen
-from blendloss._solvers._gram import size, solved
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
-from blendloss.gates._values import checked_preference, one_each
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss._solvers.eigen import eigen
+from blendloss._solvers.gram import size, solved
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.values import checked_preference, one_each
 
 SCALES = ("min", "median", "rmse")
 #: The code's: float32's epsilon.
@@ -109,9 +109,9 @@ class AlignedMTL(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.scale = _checks.one_of("scale", scale, SCALES)
+        self.scale = checks.one_of("scale", scale, SCALES)
         self.preference = checked_preference("preference", preference)
-        self.tolerance = None if tolerance is None else _checks.between("tolerance", tolerance, 0, 1)
+        self.tolerance = None if tolerance is None else checks.between("tolerance", tolerance, 0, 1)
 
     def create_state(self, k: int) -> None:
         self._factors = one_each("preference", self.preference, k, 1.0)

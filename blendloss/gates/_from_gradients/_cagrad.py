@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss._solvers._conflict_averse import conflict_averse
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss._solvers.conflict_averse import conflict_averse
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
 RESCALES = (0, 1, 2)
 
@@ -79,8 +79,8 @@ class CAGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.c = _checks.non_negative("c", c, dtype=self.compute_dtype)
-        self.rescale = _checks.one_of("rescale", rescale, RESCALES)
+        self.c = checks.non_negative("c", c, dtype=self.compute_dtype)
+        self.rescale = checks.one_of("rescale", rescale, RESCALES)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         divisor = (1.0, 1 + self.c**2, 1 + self.c)[self.rescale]

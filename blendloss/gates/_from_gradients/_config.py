@@ -6,14 +6,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss._solvers._eigen import ROUNDING, pseudo_inverse_applied
-from blendloss._solvers._gram import STATIONARY, applied, cosines, norms, size, solved
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
-from blendloss.gates._values import checked_preference, one_each
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss._solvers.eigen import ROUNDING, pseudo_inverse_applied
+from blendloss._solvers.gram import STATIONARY, applied, cosines, norms, size, solved
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.values import checked_preference, one_each
 
 LENGTHS = ("projection", "min", "max", "mean", "harmonic", "geometric")
 
@@ -123,7 +123,7 @@ class ConFIG(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.length = _checks.one_of("length", length, LENGTHS)
+        self.length = checks.one_of("length", length, LENGTHS)
         self.preference = checked_preference("preference", preference)
 
     def create_state(self, k: int) -> None:

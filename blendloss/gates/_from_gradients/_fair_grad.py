@@ -6,13 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss._solvers._fair import fair
-from blendloss._solvers._gram import length
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss._solvers.fair import fair
+from blendloss._solvers.gram import length
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
 
 def bounded(weights: tf.Tensor, gram: tf.Tensor, max_norm: float | None) -> tf.Tensor:
@@ -25,7 +25,7 @@ def bounded(weights: tf.Tensor, gram: tf.Tensor, max_norm: float | None) -> tf.T
 
 def checked_max_norm(max_norm: Any) -> float | None:
     """`max_norm`, None or positive."""
-    return None if max_norm is None else _checks.positive("max_norm", max_norm)
+    return None if max_norm is None else checks.positive("max_norm", max_norm)
 
 
 @register
@@ -90,7 +90,7 @@ class FairGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.alpha = _checks.positive("alpha", alpha, maximum=100, dtype=self.compute_dtype)
+        self.alpha = checks.positive("alpha", alpha, maximum=100, dtype=self.compute_dtype)
         self.max_norm = checked_max_norm(max_norm)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks, _noise
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gating
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss._internal import checks, random
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
 
 def purity(rows: tf.Tensor) -> tf.Tensor:
@@ -91,13 +91,13 @@ class GradDrop(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
-        self.leak = _checks.number_or_numbers("leak", leak, dtype=self.compute_dtype)
+        self.leak = checks.number_or_numbers("leak", leak, dtype=self.compute_dtype)
         if not all(0 <= entry <= 1 for entry in np.ravel(self.leak)):
             raise ValueError(f"`leak` must lie between 0 and 1. Received: leak={leak!r}")
-        self.seed = _noise.checked_seed(seed)
+        self.seed = random.checked_seed(seed)
 
     def create_state(self, k: int) -> None:
-        self._leaks = _checks.for_each("leak", self.leak, k)
+        self._leaks = checks.for_each("leak", self.leak, k)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         return tf.ones([len(self.names)], self.compute_dtype)
@@ -111,7 +111,7 @@ class GradDrop(GradientGate):
         found = super().combined(weights, gradients, context)
         places = [place for place in gradients.places() if any(of_loss[place] is not None for of_loss in each)]
         sizes = [rows.shape[1] for rows in matrices]
-        drawn = tf.split(_noise.uniform([sum(sizes)], self.seed, context.step, stream=_noise.DROPS), sizes)
+        drawn = tf.split(random.uniform([sum(sizes)], self.seed, context.step, stream=random.DROPS), sizes)
         leaks = tf.constant(self._leaks, tf.float64)
         weights = tf.cast(weights, tf.float64)[:, tf.newaxis]
         for place, rows, uniforms in zip(places, matrices, drawn, strict=True):

@@ -7,13 +7,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
-from blendloss._serialization import register
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import LAST, LossGradients
-from blendloss.gates._values import checked_entries, one_each, shared_values
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import LAST, LossGradients
+from blendloss.gates._base.values import checked_entries, one_each, shared_values
 
 FORMS = ("renormalized", "softmax", "exponential")
 REFERENCES = ("initial", "previous")
@@ -105,11 +105,11 @@ class GradNorm(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
-        self.alpha = _checks.non_negative("alpha", alpha, dtype=self.compute_dtype)
-        self.form = _checks.one_of("form", form, FORMS)
-        self.relative_to = _checks.one_of("relative_to", relative_to, REFERENCES)
+        self.alpha = checks.non_negative("alpha", alpha, dtype=self.compute_dtype)
+        self.form = checks.one_of("form", form, FORMS)
+        self.relative_to = checks.one_of("relative_to", relative_to, REFERENCES)
         self.initial_losses = checked_entries(
-            "initial_losses", initial_losses, _checks.positive, dtype=self.compute_dtype
+            "initial_losses", initial_losses, checks.positive, dtype=self.compute_dtype
         )
         if self.initial_losses is not None and relative_to != "initial":
             raise ValueError(

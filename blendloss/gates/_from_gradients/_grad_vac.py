@@ -6,13 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _noise
-from blendloss._serialization import register
-from blendloss._solvers._gram import applied, norms, size
+from blendloss._internal import checks, random
+from blendloss._internal.serialization import register
+from blendloss._solvers.gram import applied, norms, size
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._from_gradients._pcgrad import random_orders
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
 
 FOLLOWS = ("all", "below")
 
@@ -119,9 +119,9 @@ class GradVac(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.beta = _checks.positive("beta", beta, maximum=1, dtype=self.compute_dtype)
-        self.follow = _checks.one_of("follow", follow, FOLLOWS)
-        self.seed = _noise.checked_seed(seed)
+        self.beta = checks.positive("beta", beta, maximum=1, dtype=self.compute_dtype)
+        self.follow = checks.one_of("follow", follow, FOLLOWS)
+        self.seed = random.checked_seed(seed)
         self.needs_step = True
 
     def create_state(self, k: int) -> None:

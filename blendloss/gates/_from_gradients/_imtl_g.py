@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss._solvers._eigen import ROUNDING, pseudo_inverse_applied
-from blendloss._solvers._gram import cosines, norms, size, solved
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import LossGradients
+from blendloss._internal.serialization import register
+from blendloss._solvers.eigen import ROUNDING, pseudo_inverse_applied
+from blendloss._solvers.gram import cosines, norms, size, solved
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import LossGradients
 
 
 def impartial(gram: tf.Tensor) -> tf.Tensor:

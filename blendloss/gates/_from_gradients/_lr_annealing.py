@@ -7,11 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
 FORMS = ("paper", "code", "mean", "norm_sum", "norm_mean")
 # jaxpi's, next to the mean size, so that no weight is above 1e5.
@@ -111,15 +111,15 @@ class LRAnnealing(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.form = _checks.one_of("form", form, FORMS)
+        self.form = checks.one_of("form", form, FORMS)
         if reference is not None and not isinstance(reference, str):
             if isinstance(reference, bool) or not isinstance(reference, numbers.Integral):
                 raise TypeError(f"`reference` must be a name, a place or None. Received: reference={reference!r}")
-            reference = _checks.integer("reference", reference, minimum=0)
+            reference = checks.integer("reference", reference, minimum=0)
         if reference is not None and form in ("norm_sum", "norm_mean"):
             raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
         self.reference = reference
-        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
+        self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self._place = self._checked_place(k)

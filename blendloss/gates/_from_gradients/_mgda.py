@@ -6,13 +6,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss._solvers._min_norm import min_norm
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
-from blendloss.gates._values import shared_values
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss._solvers.min_norm import min_norm
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.values import shared_values
 
 NORMALIZATIONS = (None, "l2", "loss", "loss+")
 
@@ -90,7 +90,7 @@ class MGDA(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.normalize = _checks.one_of("normalize", normalize, NORMALIZATIONS)
+        self.normalize = checks.one_of("normalize", normalize, NORMALIZATIONS)
         self.needs_values = normalize in ("loss", "loss+")
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

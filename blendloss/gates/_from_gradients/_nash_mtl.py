@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss._solvers._fair import fair
+from blendloss._internal.serialization import register
+from blendloss._solvers.fair import fair
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._from_gradients._fair_grad import bounded, checked_max_norm
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
 
 
 @register

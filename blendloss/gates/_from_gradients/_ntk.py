@@ -7,14 +7,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _noise
-from blendloss._replicas import sum_over_replicas
-from blendloss._serialization import register
+from blendloss._internal import checks, random
+from blendloss._internal.replicas import sum_over_replicas
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.values import shared_values
 from blendloss.gates._from_gradients._lr_annealing import mean_over_sizes, over_sizes, smoothed
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
-from blendloss.gates._values import shared_values
 
 FORMS = ("paper", "mean", "root")
 # An odd number of 64 bits, so that each loss draws by a seed of its own.
@@ -130,17 +130,17 @@ class NTK(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.form = _checks.one_of("form", form, FORMS)
+        self.form = checks.one_of("form", form, FORMS)
         self.needs_residuals = form != "root"
         self.needs_values = form == "root"
-        self.probes = None if probes is None else _checks.integer("probes", probes, minimum=1)
+        self.probes = None if probes is None else checks.integer("probes", probes, minimum=1)
         if probes is not None and form == "root":
             raise ValueError(f"`probes` must be None for the form {form!r}, which has no trace. Received: {probes!r}")
         if (seed is None) != (probes is None):
             raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
-        self.seed = None if seed is None else _noise.checked_seed(seed)
+        self.seed = None if seed is None else random.checked_seed(seed)
         self.needs_step = self.needs_step or probes is not None
-        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
+        self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
@@ -180,7 +180,7 @@ class NTK(GradientGate):
         if self.probes is None or self.seed is None:
             return exact_trace(pullback, shape)
         seed = (self.seed + k * _OWN) % 2**64
-        drawn = _noise.by_example([tf.size(residual), self.probes], seed, context.step, stream=_noise.PROBES)
+        drawn = random.by_example([tf.size(residual), self.probes], seed, context.step, stream=random.PROBES)
         return estimated_trace(pullback, shape, self.probes, tf.transpose(drawn))
 
     def get_config(self) -> dict[str, Any]:

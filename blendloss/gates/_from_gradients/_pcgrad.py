@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _noise
-from blendloss._serialization import register
-from blendloss._solvers._gram import size, solved
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
+from blendloss._internal import checks, random
+from blendloss._internal.serialization import register
+from blendloss._solvers.gram import size, solved
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
 REDUCTIONS = ("sum", "mean")
 FORMS = ("paper", "code")
@@ -45,7 +45,7 @@ def surgery(gram: tf.Tensor, orders: tf.Tensor, itself: bool = False) -> tf.Tens
 
 def random_orders(k: int, seed: int, step: tf.Tensor) -> tf.Tensor:
     """K permutations of the K losses, `[K, K]`, a function of seed and step."""
-    return tf.argsort(_noise.uniform([k, k], seed, step, tf.float64, _noise.ORDERS), axis=1)
+    return tf.argsort(random.uniform([k, k], seed, step, tf.float64, random.ORDERS), axis=1)
 
 
 @register
@@ -111,11 +111,11 @@ class PCGrad(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
-        self.form = _checks.one_of("form", form, FORMS)
-        self.reduction = _checks.one_of("reduction", reduction, REDUCTIONS)
+        self.form = checks.one_of("form", form, FORMS)
+        self.reduction = checks.one_of("reduction", reduction, REDUCTIONS)
         if (seed is None) != (form == "code"):
             raise ValueError(f"`seed` must be given for the form 'paper', and only then. Received: seed={seed!r}")
-        self.seed = None if seed is None else _noise.checked_seed(seed)
+        self.seed = None if seed is None else random.checked_seed(seed)
         self.needs_step = self.needs_step or seed is not None
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

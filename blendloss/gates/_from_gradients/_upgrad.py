@@ -6,12 +6,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss._solvers._dual_cone import dual_cone
-from blendloss.gates._gate import Context
-from blendloss.gates._gradient_gate import GradientGate
-from blendloss.gates._loss_gradients import SHARED, LossGradients
-from blendloss.gates._values import checked_preference, one_each
+from blendloss._internal.serialization import register
+from blendloss._solvers.dual_cone import dual_cone
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.gradient_gate import GradientGate
+from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.values import checked_preference, one_each
 
 
 @register

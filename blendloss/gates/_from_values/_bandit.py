@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._noise import BANDIT, RESERVOIR, checked_seed, uniform
+from blendloss._internal import checks
+from blendloss._internal.random import BANDIT, RESERVOIR, checked_seed, uniform
+from blendloss.gates._base.gate import Context, Gating, of_stage
+from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._progress_gate import ProgressGate
-from blendloss.gates._gate import Context, Gating, of_stage
-from blendloss.gates._values import kept
 from blendloss.gates.statistics._statistic import quantile
 
 #: Graves et al. scale rewards between these quantiles of their history.
@@ -77,9 +77,9 @@ class Bandit(ProgressGate, abc.ABC):
     ) -> None:
         super().__init__(same_batch, name=name, dtype=dtype)
         self.seed = checked_seed(seed)
-        self.exploration = _checks.positive("exploration", exploration, maximum=1, dtype=self.compute_dtype)
-        self.gain = _checks.one_of("gain", gain, GAINS)
-        self.history = _checks.integer("history", history, 1)
+        self.exploration = checks.positive("exploration", exploration, maximum=1, dtype=self.compute_dtype)
+        self.gain = checks.one_of("gain", gain, GAINS)
+        self.history = checks.integer("history", history, 1)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

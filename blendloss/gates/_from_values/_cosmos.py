@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.values import one_each
 from blendloss.gates._from_values._pbi import needed_preference
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._values import one_each
 
 
 @register
@@ -56,7 +56,7 @@ class COSMOS(Scalarization):
     def __init__(self, preference: Any, penalty: float, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
-        self.penalty = _checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
+        self.penalty = checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         given = np.asarray(one_each("preference", self.preference, k, 1.0))

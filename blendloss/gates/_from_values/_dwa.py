@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio
-from blendloss.gates._gate import Context
-from blendloss.gates._values import kept
 
 
 @register
@@ -67,9 +67,9 @@ class DWA(RateGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.window = _checks.integer("window", window, 1)
-        self.temperature = _checks.positive("temperature", temperature, dtype=self.compute_dtype)
-        self.sliding = _checks.boolean("sliding", sliding)
+        self.window = checks.integer("window", window, 1)
+        self.temperature = checks.positive("temperature", temperature, dtype=self.compute_dtype)
+        self.sliding = checks.boolean("sliding", sliding)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates._from_values._bandit import Bandit, shared_with_all, shared_with_others
 
 FORMS = ("graves", "auer")
@@ -92,12 +92,10 @@ class Exp3S(Bandit):
         dtype: Any = None,
     ) -> None:
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
-        self.form = _checks.one_of("form", form, FORMS)
-        self.rate = None if rate is None else _checks.positive("rate", rate, dtype=self.compute_dtype)
-        self.share = (
-            None if share is None else _checks.non_negative("share", share, maximum=1, dtype=self.compute_dtype)
-        )
-        self.bonus = _checks.non_negative("bonus", bonus, dtype=self.compute_dtype)
+        self.form = checks.one_of("form", form, FORMS)
+        self.rate = None if rate is None else checks.positive("rate", rate, dtype=self.compute_dtype)
+        self.share = None if share is None else checks.non_negative("share", share, maximum=1, dtype=self.compute_dtype)
+        self.bonus = checks.non_negative("bonus", bonus, dtype=self.compute_dtype)
         self.unit = self.form == "auer"
 
     def gained(self, reward: tf.Tensor, chosen: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.values import checked_entries, kept, one_each
 from blendloss.gates._from_values._progress_gate import ProgressGate
-from blendloss.gates._gate import Context, Gating
-from blendloss.gates._values import checked_entries, kept, one_each
 
 #: Adam's.
 BETAS = (0.9, 0.999)
@@ -112,9 +112,9 @@ class FAMO(ProgressGate):
     ) -> None:
         super().__init__(same_batch, name=name, dtype=dtype)
         self.lower_bounds = checked_entries("lower_bounds", lower_bounds, dtype=self.compute_dtype)
-        self.learning_rate = _checks.positive("learning_rate", learning_rate, dtype=self.compute_dtype)
-        self.weight_decay = _checks.non_negative("weight_decay", weight_decay, dtype=self.compute_dtype)
-        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        self.learning_rate = checks.positive("learning_rate", learning_rate, dtype=self.compute_dtype)
+        self.weight_decay = checks.non_negative("weight_decay", weight_decay, dtype=self.compute_dtype)
+        self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self.bounds = one_each("lower_bounds", self.lower_bounds, k, 0.0)

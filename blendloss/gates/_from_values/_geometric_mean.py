@@ -6,10 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._graph_checks import require
-from blendloss._serialization import register
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.values import checked_preference, one_each
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._values import checked_preference, one_each
 
 
 @register

@@ -7,9 +7,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating
 
 
 @register
@@ -51,10 +51,10 @@ class IMTLL(Gate):
 
     def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.initial = _checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
+        self.initial = checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
-        start = _checks.for_each("initial", self.initial, k)
+        start = checks.for_each("initial", self.initial, k)
         self.log_scales = self.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
         self.log_scales.assign(start)
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.values import checked_preference, one_each
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._values import checked_preference, one_each
 
 
 @register
@@ -57,7 +57,7 @@ class Logarithm(Scalarization):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("weights", weights)
-        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("weights", self.given, k, 1.0)

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import deserialize, register, serialize
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._values import checked_preference, one_each
+from blendloss._internal.serialization import deserialize, register, serialize
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.values import checked_preference, one_each
 from blendloss.gates.normalizers._as_normalizer import as_normalizer
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.values import checked_entries, checked_preference, one_each
 from blendloss.gates._from_values._scalarization import Scalarization
-from blendloss.gates._values import checked_entries, checked_preference, one_each
 
 
 @register
@@ -65,7 +65,7 @@ class PBI(Scalarization):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
-        self.penalty = _checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
+        self.penalty = checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
         self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:

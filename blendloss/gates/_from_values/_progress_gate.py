@@ -8,11 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks, _inputs
-from blendloss._graph_checks import require
-from blendloss._replicas import mean_over_replicas
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._values import precise, shared_values
+from blendloss._internal import checks, conversion
+from blendloss._internal.assertions import require
+from blendloss._internal.replicas import mean_over_replicas
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.values import precise, shared_values
 
 
 class ProgressGate(Gate, abc.ABC):
@@ -33,7 +33,7 @@ class ProgressGate(Gate, abc.ABC):
 
     def __init__(self, same_batch: Any, *, name: str | None, dtype: Any) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.same_batch = _checks.boolean("same_batch", same_batch)
+        self.same_batch = checks.boolean("same_batch", same_batch)
         self.needs_progress = self.same_batch
 
     def create_state(self, k: int) -> None:
@@ -70,8 +70,8 @@ class ProgressGate(Gate, abc.ABC):
         if isinstance(values, Mapping):
             if set(values) != set(self.names):
                 raise ValueError(f"`values` must have exactly the names {list(self.names)}. Received: {list(values)}")
-            values = tf.stack([_inputs.real("values", values[name]) for name in self.names])
-        given = precise(self, tf.stop_gradient(_inputs.real("values", values)))
+            values = tf.stack([conversion.real("values", values[name]) for name in self.names])
+        given = precise(self, tf.stop_gradient(conversion.real("values", values)))
         if not given.shape.is_compatible_with([len(self.names)]):
             raise ValueError(f"`values` must be one for each of {list(self.names)}. Received: shape {given.shape}")
         given = mean_over_replicas(given)

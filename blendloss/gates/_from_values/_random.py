@@ -7,10 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._noise import LAW, WEIGHTS, checked_seed, uniform
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating
+from blendloss._internal import checks
+from blendloss._internal.random import LAW, WEIGHTS, checked_seed, uniform
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating
 
 #: What logits are made of, from numbers uniform in (0, 1); the weights are their softmax.
 _LOGITS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -92,9 +92,9 @@ class Random(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.distribution = _checks.one_of("distribution", distribution, DISTRIBUTIONS)
+        self.distribution = checks.one_of("distribution", distribution, DISTRIBUTIONS)
         self.seed = checked_seed(seed)
-        self.ones = None if ones is None else _checks.integer("ones", ones, 1)
+        self.ones = None if ones is None else checks.integer("ones", ones, 1)
         if self.ones is not None and distribution != "bernoulli":
             raise ValueError(f"`ones` must be None for the distribution {distribution!r}. Received: ones={ones!r}")
 

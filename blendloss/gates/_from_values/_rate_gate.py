@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._over_losses import largest
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._values import kept, shared_values
+from blendloss._internal.loss_axis import largest
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.values import kept, shared_values
 
 
 def ratio(now: tf.Tensor, before: tf.Tensor) -> tf.Tensor:

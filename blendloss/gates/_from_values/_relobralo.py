@@ -7,12 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._noise import LOOK_BACK, checked_seed, uniform
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.random import LOOK_BACK, checked_seed, uniform
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, smoothed
-from blendloss.gates._gate import Context
-from blendloss.gates._values import kept
 
 
 def log_balance(now: tf.Tensor, then: tf.Tensor, temperature: float, epsilon: float) -> tf.Tensor:
@@ -88,12 +88,12 @@ class ReLoBRaLo(RateGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.alpha = _checks.non_negative("alpha", alpha, maximum=1, dtype=self.compute_dtype)
-        self.temperature = _checks.positive("temperature", temperature, dtype=self.compute_dtype)
-        self.expected_rho = _checks.non_negative("expected_rho", expected_rho, maximum=1, dtype=self.compute_dtype)
+        self.alpha = checks.non_negative("alpha", alpha, maximum=1, dtype=self.compute_dtype)
+        self.temperature = checks.positive("temperature", temperature, dtype=self.compute_dtype)
+        self.expected_rho = checks.non_negative("expected_rho", expected_rho, maximum=1, dtype=self.compute_dtype)
         self.seed = checked_seed(seed)
-        self.form = _checks.one_of("form", form, ("paper", "code"))
-        self.epsilon = _checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        self.form = checks.one_of("form", form, ("paper", "code"))
+        self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -6,8 +6,8 @@ import abc
 
 import tensorflow as tf
 
-from blendloss.gates._gate import Context, Gate, Gating, of_signed_weights
-from blendloss.gates._values import shared_values
+from blendloss.gates._base.gate import Context, Gate, Gating, of_signed_weights
+from blendloss.gates._base.values import shared_values
 
 
 class Scalarization(Gate, abc.ABC):

@@ -6,11 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.values import checked_entries, checked_preference, kept, one_each, shared_values
 from blendloss.gates._from_values._scalarization import blended
-from blendloss.gates._gate import Context, Gate, Gating
-from blendloss.gates._values import checked_entries, checked_preference, kept, one_each, shared_values
 
 #: What the published code adds to what it takes the logarithm of.
 _LEAST = 1e-20
@@ -82,11 +82,11 @@ class SmoothTchebycheff(Gate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.smoothness = _checks.positive("smoothness", smoothness, dtype=self.compute_dtype)
+        self.smoothness = checks.positive("smoothness", smoothness, dtype=self.compute_dtype)
         self.preference = checked_preference("preference", preference)
         self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
-        self.warmup = _checks.integer("warmup", warmup, 0)
-        self.averaging = None if averaging is None else _checks.integer("averaging", averaging, 1)
+        self.warmup = checks.integer("warmup", warmup, 0)
+        self.averaging = None if averaging is None else checks.integer("averaging", averaging, 1)
         if self.averaging is None and self.warmup:
             raise ValueError(f"`warmup` must be 0 without `averaging`. Received: warmup={warmup!r}")
         if self.averaging is not None and self.ideal is not None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._graph_checks import require
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.assertions import require
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context
+from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio, smoothed
-from blendloss.gates._gate import Context
-from blendloss.gates._values import kept
 
 
 def forward_difference(losses: tf.Tensor) -> tf.Tensor:
@@ -106,16 +106,16 @@ class SoftAdapt(RateGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
-        self.beta = _checks.finite("beta", beta, dtype=self.compute_dtype)
-        self.rate = _checks.one_of("rate", rate, ("slope", "ratio"))
-        self.order = None if order is None else _checks.integer("order", order, 1)
+        self.beta = checks.finite("beta", beta, dtype=self.compute_dtype)
+        self.rate = checks.one_of("rate", rate, ("slope", "ratio"))
+        self.order = None if order is None else checks.integer("order", order, 1)
         if self.order is not None and rate == "ratio":
             raise ValueError(f"`order` must be None for ratios. Received: order={order!r}")
-        self.every = None if every is None else _checks.integer("every", every, 1)
-        self.normalize = _checks.one_of("normalize", normalize, (None, "sum", "absolute"))
-        self.loss_weighted = _checks.boolean("loss_weighted", loss_weighted)
-        self.sum_of_weights = None if total is None else _checks.positive("total", total, dtype=self.compute_dtype)
-        self.momentum = _checks.momentum("momentum", momentum, dtype=self.compute_dtype)
+        self.every = None if every is None else checks.integer("every", every, 1)
+        self.normalize = checks.one_of("normalize", normalize, (None, "sum", "absolute"))
+        self.loss_weighted = checks.boolean("loss_weighted", loss_weighted)
+        self.sum_of_weights = None if total is None else checks.positive("total", total, dtype=self.compute_dtype)
+        self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gate, Gating, of_stage
-from blendloss.gates._values import checked_entries, checked_preference, one_each, shared_values
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gate, Gating, of_stage
+from blendloss.gates._base.values import checked_entries, checked_preference, one_each, shared_values
 
 
 @register

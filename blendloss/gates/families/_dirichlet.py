@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates.families._family import Family, Parameters
 from blendloss.gates.families._gamma import log_gamma_variate
 
@@ -49,10 +49,10 @@ class Dirichlet(Family):
     uniforms = 2
 
     def __init__(self, concentration: Any = 1.0) -> None:
-        self.concentration = _checks.number_or_numbers("concentration", concentration, _checks.positive)
+        self.concentration = checks.number_or_numbers("concentration", concentration, checks.positive)
 
     def prior(self, k: int) -> dict[str, list[float]]:
-        concentrations = _checks.for_each("concentration", self.concentration, k)
+        concentrations = checks.for_each("concentration", self.concentration, k)
         return {"log_concentration": [math.log(concentration) for concentration in concentrations]}
 
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:

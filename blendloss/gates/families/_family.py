@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from blendloss._serialization import Configured
+from blendloss._internal.serialization import Configured
 
 #: The parameters of a distribution by name, each `[K]`, float64.
 Parameters = Mapping[str, tf.Tensor]

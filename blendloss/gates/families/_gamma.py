@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._custom_gradient import custom_gradient
+from blendloss._internal.custom_gradient import custom_gradient
 
 #: The step, relative to a, of the difference that is the second derivative of the incomplete gamma function in a.
 _STEP = 2e-3

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates.families._family import Family, Parameters
 
 
@@ -51,12 +51,12 @@ class LogisticNormal(Family):
     uniforms = 1
 
     def __init__(self, mean: Any = 0.0, scale: Any = 1.0) -> None:
-        self.mean = _checks.number_or_numbers("mean", mean, _checks.finite)
-        self.scale = _checks.number_or_numbers("scale", scale, _checks.positive)
+        self.mean = checks.number_or_numbers("mean", mean, checks.finite)
+        self.scale = checks.number_or_numbers("scale", scale, checks.positive)
 
     def prior(self, k: int) -> dict[str, list[float]]:
-        scales = _checks.for_each("scale", self.scale, k)
-        return {"mean": _checks.for_each("mean", self.mean, k), "log_scale": [math.log(scale) for scale in scales]}
+        scales = checks.for_each("scale", self.scale, k)
+        return {"mean": checks.for_each("mean", self.mean, k), "log_scale": [math.log(scale) for scale in scales]}
 
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:
         return parameters["mean"] + tf.exp(parameters["log_scale"]) * tf.math.ndtri(uniform[0])

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gating
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gating
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible, sizes
 
 

@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._partition import log_partition_alone
-from blendloss._reduction import accurate_sum
-from blendloss._replicas import sum_over_replicas
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gating
+from blendloss._internal import checks
+from blendloss._internal.reductions import accurate_sum
+from blendloss._internal.replicas import sum_over_replicas
+from blendloss._internal.serialization import register
+from blendloss._likelihood.partition import log_partition_alone
+from blendloss.gates._base.gate import Context, Gating
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible
 from blendloss.gates.statistics._statistic import count
 
@@ -63,11 +63,11 @@ class Likelihood(Normalizer):
     meaning = "it was chosen by likelihood, and says that the residuals do not follow that loss's law"
 
     def __init__(self, scale: Any = None) -> None:
-        self.scale = None if scale is None else _checks.number_or_numbers("scale", scale, _checks.positive)
+        self.scale = None if scale is None else checks.number_or_numbers("scale", scale, checks.positive)
         self.updates = self.scale is None
 
     def create_state(self, gate: Any, k: int) -> None:
-        scales = _checks.for_each("scale", 1.0 if self.scale is None else self.scale, k)
+        scales = checks.for_each("scale", 1.0 if self.scale is None else self.scale, k)
         gate.log_partitions = tuple(map(log_partition_alone, gate.names, gate.penalties))
         gate.log_scales = gate.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
         gate.log_scales.assign(np.log(scales))

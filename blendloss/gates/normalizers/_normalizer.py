@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._replicas import mean_over_replicas
-from blendloss._serialization import Configured
-from blendloss.gates._gate import Context, Gating
+from blendloss._internal.replicas import mean_over_replicas
+from blendloss._internal.serialization import Configured
+from blendloss.gates._base.gate import Context, Gating
 
 
 class Normalizer(Configured, abc.ABC):

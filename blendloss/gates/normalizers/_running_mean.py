@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
-from blendloss.gates._gate import Context, Gating
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
+from blendloss.gates._base.gate import Context, Gating
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible, sizes
 
 
@@ -47,7 +47,7 @@ class RunningMean(Normalizer):
     updates = True
 
     def __init__(self, memory: float = 100.0) -> None:
-        self.memory = _checks.finite("memory", memory, minimum=1)
+        self.memory = checks.finite("memory", memory, minimum=1)
 
     def create_state(self, gate: Any, k: int) -> None:
         gate.means = gate.state("means", (k,))

@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_examples, positive_part
 
 
@@ -65,7 +65,7 @@ class KL(Regularizer):
 
 def _on_simplex(name: str, values: Any) -> list[float]:
     """`values`, positive numbers that sum to 1, as a list of floats."""
-    given = _checks.finites(name, values)
+    given = checks.finites(name, values)
     for k, value in enumerate(given):
         if value <= 0:
             raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from blendloss._serialization import register
+from blendloss._internal.serialization import register
 from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_batch
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from blendloss import _inputs
-from blendloss._reduction import accurate_sum
-from blendloss._replicas import sum_over_replicas
-from blendloss._serialization import Configured, deserialize, serialize
+from blendloss._internal import conversion
+from blendloss._internal.reductions import accurate_sum
+from blendloss._internal.replicas import sum_over_replicas
+from blendloss._internal.serialization import Configured, deserialize, serialize
 from blendloss.schedules import as_schedule
 
 
@@ -67,7 +67,7 @@ class Regularizer(Configured, abc.ABC):
             shares: on the simplex along the last axis: `[K]`, `[batch, K]` or `[..., K]`.
             step: the training step; needed where `needs_step`.
         """
-        shares = _inputs.floating("shares", shares, axes="[..., K] with K known")
+        shares = conversion.floating("shares", shares, axes="[..., K] with K known")
         if shares.shape[-1] is None:
             raise ValueError(f"`shares` must have shape [..., K] with K known. Received: shape {shares.shape}")
         self.check(shares.shape[-1])

@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._serialization import register
+from blendloss._internal.serialization import register
 from blendloss.gates.statistics._statistic import Statistic, mean
 
 

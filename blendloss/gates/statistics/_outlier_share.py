@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates.statistics._statistic import Statistic, mean, quantile
 
 # MAD * this estimates the standard deviation of a normal: 1 / Phi^{-1}(3/4).
@@ -43,7 +43,7 @@ class OutlierShare(Statistic):
     """
 
     def __init__(self, cutoff: float = 3.0) -> None:
-        self.cutoff = _checks.positive("cutoff", cutoff)
+        self.cutoff = checks.positive("cutoff", cutoff)
 
     def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         distance = tf.abs(residual - quantile(residual, counted, 0.5))

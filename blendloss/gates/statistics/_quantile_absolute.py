@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import register
+from blendloss._internal import checks
+from blendloss._internal.serialization import register
 from blendloss.gates.statistics._statistic import Statistic, quantile
 
 
@@ -37,7 +37,7 @@ class QuantileAbsolute(Statistic):
     """
 
     def __init__(self, level: float = 0.9) -> None:
-        self.level = _checks.between("level", level, 0, 1)
+        self.level = checks.between("level", level, 0, 1)
 
     def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return quantile(tf.abs(residual), counted, self.level)

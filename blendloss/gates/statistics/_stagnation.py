@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _checks
-from blendloss._serialization import deserialize, register, serialize
+from blendloss._internal import checks
+from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.gates.statistics._mean_absolute import MeanAbsolute
 from blendloss.gates.statistics._statistic import Statistic
 
@@ -49,7 +49,7 @@ class Stagnation(Statistic):
         if not isinstance(statistic, Statistic):
             raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
         self.statistic = statistic
-        self.ratio = _checks.between("ratio", ratio, 1, float("inf"))
+        self.ratio = checks.between("ratio", ratio, 1, float("inf"))
 
     def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return self.statistic.of_batch(residual, counted)

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss import _inputs
-from blendloss._reduction import accurate_sum
-from blendloss._serialization import Configured
+from blendloss._internal import conversion
+from blendloss._internal.reductions import accurate_sum
+from blendloss._internal.serialization import Configured
 
 
 class Statistic(Configured, abc.ABC):
@@ -54,10 +54,10 @@ class Statistic(Configured, abc.ABC):
 
     def __call__(self, residual: Any, counted: Any = None) -> tf.Tensor:
         """The statistic of a batch: `residual` of any shape, `counted` of the same shape or None for all."""
-        residual = _inputs.floating("residual", residual)
+        residual = conversion.floating("residual", residual)
         if counted is None:
             counted = tf.ones_like(residual, tf.bool)
-        counted = tf.cast(_inputs.numbers("counted", counted), tf.bool)
+        counted = tf.cast(conversion.numbers("counted", counted), tf.bool)
         if not counted.shape.is_compatible_with(residual.shape):
             raise ValueError(
                 f"`counted` must have the shape of `residual`, {residual.shape}. Received: shape {counted.shape}"

@@ -1,0 +1,89 @@
+"""The score of the noise, -p'/p, estimated from the residuals, and how near to it the slopes are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss._advice.bootstrap import interval
+from blendloss._advice.data import Data
+from blendloss._advice.sums import Moments, solved
+from blendloss.losses import Penalty
+
+_REACH, _POINTS = 5.0, 401
+_WIDEST, _CELLS = 7.0, 700  # kernels at the ends reach further than what is drawn
+_ENOUGH = 20.0  # residuals within a kernel's width, for a score to be drawn
+
+
+class ScoreCurve(NamedTuple):
+    """What the picture draws, over residuals in units of their scale.
+
+    Args:
+        u: (r - location) / scale, `[M]`.
+        score: -p'/p there; NaN where there are too few residuals.
+        low: the lower end of its pointwise interval.
+        high: the upper end.
+        blend: the slope of the best blend, which is the projection of the score on the losses' cone.
+        slopes: of each loss, scaled to be nearest to the score.
+    """
+
+    u: np.ndarray
+    score: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    blend: np.ndarray
+    slopes: dict[str, np.ndarray]
+
+
+def score_curve(
+    losses: Mapping[str, Penalty], u: np.ndarray, data: Data, counts: np.ndarray, found: Moments, level: float
+) -> ScoreCurve:
+    """The score by a Gaussian kernel of width 0.9 n^(-1/7), its band by the resamples `counts`, and all slopes."""
+    points = np.linspace(-_REACH, _REACH, _POINTS)
+    number = data.weight.sum() ** 2 / (data.weight**2).sum()
+    cells = _histograms(u, data)
+    density, derivative = _kernels(points, 0.9 * number ** (-1 / 7))
+    enough = number * (cells.sum(axis=0) @ density) / data.weight.sum() >= _ENOUGH
+    score, again = (-_ratio(one @ derivative, one @ density) for one in (cells.sum(axis=0), counts @ cells))
+    low, high = interval(again, level)
+    blank = np.where(enough, 0.0, np.nan)
+    psi = np.stack([loss.slope(tf.constant(points)).numpy() for loss in losses.values()])
+    square = np.diagonal(found.second[0])
+    factors = np.where(square > 0, found.curvature[0] / np.where(square > 0, square, 1), 0)
+    return ScoreCurve(
+        points,
+        score + blank,
+        low + blank,
+        high + blank,
+        _blend(found) @ psi,
+        {name: factor * slope for name, factor, slope in zip(losses, factors, psi, strict=True)},
+    )
+
+
+def _blend(found: Moments) -> np.ndarray:
+    """g* itself, with V = 1 / (b'g), `[K]`."""
+    blend = solved(found)
+    return np.asarray(blend.weights[0] / blend.variance[0])
+
+
+def _histograms(u: np.ndarray, data: Data) -> np.ndarray:
+    """The weight in each cell of [-7, 7], by group, `[groups, cells]`: kernels then cost the same for any N."""
+    inside = np.abs(u) < _WIDEST
+    cell = ((u[inside] + _WIDEST) * (_CELLS / (2 * _WIDEST))).astype(int)
+    place = data.group[inside] * _CELLS + np.minimum(cell, _CELLS - 1)
+    return np.bincount(place, data.weight[inside], data.groups * _CELLS).reshape(data.groups, _CELLS)
+
+
+def _kernels(points: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """K((x - u) / h) and its derivative in x, from cells to points, `[cells, points]`; up to one factor."""
+    middles = (np.arange(_CELLS) + 0.5) * (2 * _WIDEST / _CELLS) - _WIDEST
+    distance = (points[np.newaxis, :] - middles[:, np.newaxis]) / width
+    kernel = np.exp(-(distance**2) / 2)
+    return kernel, -distance / width * kernel
+
+
+def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    return above / np.where(below > 0, below, 1)

@@ -1,0 +1,1 @@
+"""Losses, gate and mode put together: the blend, and what is asked of it."""

@@ -1,0 +1,142 @@
+"""What can be said, in words, about a gate that trains: whether it has collapsed, why, and what to use instead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss.losses import Penalty
+from blendloss.losses._math.quadrature import tail
+from blendloss.modes import softmax
+
+if TYPE_CHECKING:
+    from blendloss._blend.blend import Blend
+    from blendloss._blend.output import Reading
+
+
+class Diagnosis(NamedTuple):
+    """What `Blend.diagnose` found; its `str()` is the sentence.
+
+    Args:
+        collapsed: whether the weights of a trained gate have moved to one loss for no better reason than its numbers.
+        shares: what each loss has of the weight, by name, summing to 1; None where that depends on the batch or the
+            step, and neither was given.
+        sentence: what to tell a person.
+
+    Returns:
+        The record itself.
+
+    Example:
+        >>> import blendloss as bl
+        >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([1.0, 3.0], name="fixed"))
+        >>> diagnosis = blend.diagnose()
+        >>> print(diagnosis)
+        Nothing to diagnose: the gate 'fixed' (Fixed) does not train.
+        >>> diagnosis.collapsed, diagnosis.shares
+        (False, {'mse': 0.25, 'mae': 0.75})
+    """
+
+    collapsed: bool
+    shares: dict[str, float] | None
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+def diagnosis_of(blend: Blend, reading: Reading | None, step: Any, held_out: bool, threshold: float) -> Diagnosis:
+    """The diagnosis of `blend`; arguments as of `Blend.diagnose`."""
+    gate, names = blend.gate, blend.names
+    resting = gate.resting(step)
+    found = _shares(blend, resting, reading, step)
+    shares = None if found is None else dict(zip(names, found.tolist(), strict=True))
+    who = f"gate {gate.name!r} ({type(gate).__name__})"
+    excuse = "the weights follow the loss on data that was held out" if held_out else gate.meaning
+    if len(names) == 1:
+        return Diagnosis(False, shares, "Nothing to diagnose: there is one loss.")
+    report = gate.report()
+    if report is not None:
+        return Diagnosis(False, shares, report)
+    if not gate.trainable_variables:
+        return Diagnosis(False, shares, f"Nothing to diagnose: the {who} does not train.")
+    if excuse is not None:
+        return Diagnosis(False, shares, f"A small weight of the {who} is no sign of collapse: {excuse}.")
+    if found is None:
+        raise ValueError(
+            f"The weights of the {who} depend on the batch or the step: pass `reading=blend.read(...)`, or `step=`. "
+            "Received: reading=None"
+        )
+    largest = int(np.argmax(found))
+    how_much = f"{100 * found[largest]:.4g} % of the weight is on {names[largest]!r}"
+    if not np.isfinite(found).all():
+        return Diagnosis(False, shares, f"The {who} cannot be judged: its weights are {shares}.")
+    if found[largest] < threshold:
+        return Diagnosis(False, shares, f"The {who} has not collapsed: {how_much}.")
+    because = _because(names, largest, None if reading is None else _numbers(resting, reading))
+    return Diagnosis(True, shares, f"The {who} has collapsed: {how_much}, {because}. {_remedies(blend)}")
+
+
+def _shares(blend: Blend, resting: Any, reading: Reading | None, step: Any) -> np.ndarray | None:
+    """The share of each loss, `[K]`, float64, its mean where each example has its own; None where nothing tells."""
+    if resting is not None and (step is not None or not blend.mode.needs_step):
+        return _of_logits(blend.mode, tf.convert_to_tensor(resting.logits), step)
+    if reading is None:
+        return None
+    weights = np.asarray(reading.weights, np.float64)
+    if resting is not None:
+        weights = weights / np.asarray(resting.total, np.float64)
+    with np.errstate(invalid="ignore"):
+        return weights / weights.sum()
+
+
+def _of_logits(mode: Any, logits: tf.Tensor, step: Any) -> np.ndarray:
+    """The shares of `logits` under `mode`, or of its relaxation alone, whichever are flatter.
+
+    A mode that sharpens (a low temperature, a hard choice) is no collapse: the logits can still turn.
+    """
+    relaxation = getattr(getattr(mode, "estimator", mode), "relaxation", softmax)
+    both = [mode(logits, step, training=False), relaxation(logits)]
+    k = logits.shape[-1]
+    means = [np.asarray(tf.cast(shares, tf.float64)).reshape(-1, k).mean(axis=0) for shares in both]
+    return means[0] if np.isnan(means[0]).any() else min(means, key=max)
+
+
+def _numbers(resting: Any, reading: Reading) -> np.ndarray:
+    """What each unit of share costs, `[K]`: the losses, in the gate's own units."""
+    return np.asarray(reading.losses, np.float64) * (1.0 if resting is None else np.asarray(resting.total, np.float64))
+
+
+def _because(names: tuple[str, ...], largest: int, numbers: np.ndarray | None) -> str:
+    generally = "and minimising the blended loss over its weights moves them to the smallest numbers, whatever the data"
+    if numbers is None or np.isnan(numbers).any():
+        return generally
+    rival = int(np.argmin(np.where(np.arange(len(names)) == largest, np.inf, numbers)))
+    if numbers[largest] == numbers[rival]:
+        return generally
+    if numbers[largest] < numbers[rival]:
+        return (
+            f"whose numbers are the smallest ({numbers[largest]:.3g}; {names[rival]!r} {numbers[rival]:.3g}): "
+            "minimising the blended loss over its weights chooses those, whatever the data"
+        )
+    return (
+        f"though {names[rival]!r} has smaller numbers now ({numbers[rival]:.3g}; {names[largest]!r} "
+        f"{numbers[largest]:.3g}): it had the smallest before, or started there, and a small weight hardly learns"
+    )
+
+
+def _remedies(blend: Blend) -> str:
+    given = blend._given.values()
+    tails = [tail(loss) for loss in given if isinstance(loss, Penalty)]
+    ways = []
+    if len(tails) == len(blend.names) and min(tails) > 1:  # each is a density by itself
+        ways.append('`Learned(normalize="likelihood")`')
+    if len(tails) == len(blend.names) and max(tails) > 0:  # together they can be one
+        ways.append("`gates.ExponentialFamily()`")
+    if None not in given:
+        ways.append("`BlendedModel(..., held_out=...)`")
+    choosing = f"To choose by evidence, use {' or '.join(ways)}" if ways else "Choose the weights by hand (`Fixed`)"
+    if hasattr(blend.gate, "regularizers"):
+        return f"{choosing}; to keep the weights spread, a regulariser such as `gates.regularizers.Entropy(0.1)`."
+    return f"{choosing}."

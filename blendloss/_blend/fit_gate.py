@@ -1,0 +1,178 @@
+"""Fitting a gate to given predictions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from blendloss._blend.blend import Blend
+from blendloss._internal import checks, conversion
+
+_NUDGE = 0.03  # relative, and absolute, to a parameter
+
+
+class GateFit(NamedTuple):
+    """How a fit of a gate ended.
+
+    Args:
+        value: the blend's value at the end, a scalar.
+        converged: whether the gradient came below the tolerance, or the value stopped falling.
+        iterations: how many there were.
+
+    Returns:
+        The record itself.
+
+    Example:
+        >>> import blendloss as bl
+        >>> bl.GateFit(value=0.5, converged=True, iterations=3).converged
+        True
+    """
+
+    value: Any
+    converged: Any
+    iterations: Any
+
+
+def fit_gate(
+    blend: Blend,
+    y_true: Any,
+    y_pred: Any,
+    sample_weight: Any = None,
+    *,
+    features: Any = None,
+    variables: Sequence[Any] | None = None,
+    tolerance: float = 1e-6,
+    max_iterations: int = 200,
+) -> GateFit:
+    """Fits what trains in a blend to given predictions, all at once, by L-BFGS, twice: the second time from a nudge.
+
+        theta <- argmin_theta L(y_true, y_pred; theta)
+
+    For gates whose minimum means something: the maximum-likelihood law of a trained network's residuals, say, from
+    examples that the network has not seen (`ExponentialFamily`, `Mixture`, `Uncertainty`). Nothing is sampled and no
+    running state moves. Start with scales of about the residuals' size, or give the residuals in such units: from far
+    off, above all in float32, the descent may stop early.
+
+    Args:
+        blend: the blend; its trainable variables are assigned. The descent starts from their values, so that a second
+            fit goes on from the first; `blend.fresh()` starts anew. In float64 where these and the predictions are.
+        y_true: targets, as of a call of the blend.
+        y_pred: predictions, fixed.
+        sample_weight: as of a call of the blend.
+        features: as of a call of the blend.
+        variables: which of the blend's variables to fit; None is all that train. Where the whole has false minima, a
+            part may have none: `ExponentialFamily` is convex in `gate.parameters` at its present scale.
+        tolerance: the largest component of the gradient at which the fit has converged, > 0.
+        max_iterations: at most so many in each of the two descents, at least 1.
+
+    Returns:
+        A `GateFit`.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if nothing in the blend trains, or it does not reduce to a scalar, or a variable is not the blend's,
+            or the gate is one of gradients.
+
+    Example:
+        >>> import numpy as np, blendloss as bl
+        >>> gate = bl.gates.ExponentialFamily()
+        >>> blend = bl.Blend({"squared": bl.losses.SquaredError()}, gate)
+        >>> residuals = np.array([[-3.0], [-1.0], [1.0], [3.0]], "float32")
+        >>> fit = bl.fit_gate(blend, np.zeros_like(residuals), residuals)
+        >>> round(float(gate.weights_and_scale()[0][0]), 4)  # 1 / (2 variance) = 1 / 10
+        0.1
+
+    References:
+        Nocedal and Wright, Numerical Optimization (2006), algorithm 7.5; TensorFlow Probability's implementation.
+    """
+    if not isinstance(blend, Blend):
+        raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
+    if variables is None:
+        variables = blend.trainable_variables
+    variables = conversion.variables("variables", variables)
+    strangers = [
+        getattr(variable, "name", "a tensor")
+        for variable in variables
+        if all(variable is not own for own in blend.variables)
+    ]
+    if strangers or not variables:
+        raise ValueError(
+            "`variables` must be variables of the blend, and there must be one that trains. "
+            f"Received: {strangers or 'none'} of the gate {blend.gate.name!r}"
+        )
+    if blend.reduction in ("none", None):
+        raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
+    if blend.gate.needs_gradients:
+        raise ValueError(
+            f"The gate {blend.gate.name!r} trains by the gradients of the losses in a network's variables, which "
+            "predictions do not have. Received: a gate of gradients"
+        )
+    minimise = minimiser(
+        blend,
+        variables,
+        checks.positive("tolerance", tolerance),
+        checks.integer("max_iterations", max_iterations, minimum=1),
+    )
+    blend._batches(y_true, y_pred, sample_weight)  # which says what is wrong before a graph is traced
+    # Called as a concrete function: TensorFlow would warn of a function that is traced for each new blend.
+    arguments = (y_true, y_pred, sample_weight, features)
+    return GateFit(*minimise.get_concrete_function(*arguments)(*arguments))
+
+
+def minimiser(blend: Blend, variables: Sequence[Any], tolerance: float, max_iterations: int) -> Any:
+    """A function `(y_true, y_pred, sample_weight, features)` that moves `variables` to the blend's minimum there."""
+    variables = [variable.value for variable in variables]
+    dtype = tf.float64 if all(variable.dtype == tf.float64 for variable in variables) else tf.float32
+    sizes = [variable.shape.num_elements() for variable in variables]
+
+    def assign(position: tf.Tensor) -> None:
+        for variable, part in zip(variables, tf.split(position, sizes), strict=True):
+            variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
+
+    # Compiled, a step into the impossible gives NaN, from which the line search turns back, and not an error.
+    @tf.function(jit_compile=True, autograph=False)
+    def value_and_gradient(position: tf.Tensor, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        assign(position)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(variables)
+            value = blend(*data[:3], step=0, training=False, features=data[3])
+        gradients = tape.gradient(value, variables, unconnected_gradients="zero")
+        return tf.cast(value, dtype), tf.concat([tf.reshape(tf.cast(g, dtype), [-1]) for g in gradients], 0)
+
+    @tf.function(autograph=False)
+    def minimise(*data: Any) -> tuple[tf.Tensor, ...]:
+        start = tf.concat([tf.reshape(tf.cast(variable, dtype), [-1]) for variable in variables], 0)
+        of_data = functools.partial(value_and_gradient, data=data)
+        descend = tf.function(lambda start: _descend(of_data, start, tolerance, max_iterations), autograph=False)
+        first = descend(start)  # traced once for both
+        # Where the gradient vanishes may be a saddle (a weight at 0 that should grow): a nudge leaves it for good, and
+        # a minimum for the moment.
+        nudge = _NUDGE * tf.random.stateless_normal(start.shape, [0, 0], dtype=dtype)
+        second = descend(first.position * (1 + nudge) + nudge)
+        values = [of_data(found.position)[0] for found in (first, second)]
+        better = values[1] < values[0]
+        position = tf.where(better, second.position, first.position)
+        value, _ = of_data(position)
+        converged = tf.where(better, second.converged, first.converged)
+        return value, converged, first.num_iterations + second.num_iterations
+
+    return minimise
+
+
+def _descend(value_and_gradient: Callable[..., Any], start: tf.Tensor, tolerance: float, max_iterations: int) -> Any:
+    """L-BFGS from `start`; what TensorFlow Probability's gives."""
+    import tensorflow_probability as tfp
+
+    # In units in which the first gradient is at most 1, so is the first step: later steps do not depend on units.
+    unit = tf.maximum(tf.norm(value_and_gradient(start)[1]), 1)
+    return tfp.optimizer.lbfgs_minimize(
+        lambda position: [part / unit for part in value_and_gradient(position)],
+        start,
+        tolerance=tolerance / unit,
+        f_relative_tolerance=8 * np.finfo(start.dtype.as_numpy_dtype).eps,
+        max_iterations=max_iterations,
+    )

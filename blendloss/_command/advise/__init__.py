@@ -1,0 +1,1 @@
+"""`blendloss advise`: which loss fits the residuals of a file."""

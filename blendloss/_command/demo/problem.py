@@ -1,0 +1,146 @@
+"""A table made ready for a network: split, standardised and indexed by what its training part says."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from blendloss.console.errors import UserError
+
+TRAIN, VALIDATION, TEST = range(3)
+# The median absolute deviation times this estimates the standard deviation of a normal: 1 / Phi^{-1}(3/4).
+_CONSISTENCY = 1.482602218505602
+# Of standardised numbers: their squares, and sums of a batch of those, are within float32.
+_FARTHEST = 1e15
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Columns as they were read.
+
+    `numbers` and `texts` are `[rows]` by name, `target` `[rows]`, `part` `[rows]` of TRAIN, VALIDATION and TEST.
+    `story` says in a sentence or two what the table is and how it was split; `digest` is the file's.
+    """
+
+    numbers: dict[str, np.ndarray]
+    texts: dict[str, np.ndarray]
+    target: np.ndarray
+    part: np.ndarray
+    predicts: str
+    unit: str
+    story: str
+    digest: str
+
+
+class Part(NamedTuple):
+    """One part of the split: `numbers` `[rows, n]`, `categories` `[rows, c]`, `target` `[rows, 1]`, standardised."""
+
+    numbers: np.ndarray
+    categories: np.ndarray
+    target: np.ndarray
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the arms are trained on.
+
+    `vocabulary` is how many categories all text columns have together, each with one more for "unknown". Targets are
+    (target - `centre`) / `scale`: the training part's median and robust standard deviation.
+    """
+
+    parts: tuple[Part, Part, Part]
+    vocabulary: int
+    centre: float
+    scale: float
+    table: RawTable
+
+    def in_units(self, standardised: np.ndarray) -> np.ndarray:
+        """Predictions `[rows, 1]` in the target's own units, `[rows]`, float64."""
+        return standardised[:, 0].astype(np.float64) * self.scale + self.centre
+
+    def target(self, part: int) -> np.ndarray:
+        """The target in its own units, `[rows]`."""
+        return self.table.target[self.table.part == part]
+
+
+def prepare(table: RawTable) -> Problem:
+    """The problem that `table` poses."""
+    train = table.part == TRAIN
+    numbers = [_in_reach(name, _standardised(column, train)) for name, column in table.numbers.items()]
+    indexed, vocabulary = _indexed(table.texts, train)
+    centre, scale = _robust(table.target[train])
+    with np.errstate(over="ignore"):
+        target = _in_reach(table.predicts, (table.target - centre) / scale).astype(np.float32)[:, np.newaxis]
+    stacked = _stacked(numbers, len(train), np.float32)
+    parts = [Part(stacked[rows], indexed[rows], target[rows]) for rows in (table.part == part for part in range(3))]
+    return Problem((parts[0], parts[1], parts[2]), vocabulary, centre, scale, table)
+
+
+def errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """The three test errors of predictions `[rows]`, in the target's units."""
+    size = np.abs(predicted - target)
+    return {
+        "mae": float(np.mean(size)),
+        "rmse": float(np.sqrt(np.mean(np.square(size)))),
+        "median": float(np.median(size)),
+    }
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, by which a run that is continued knows its data again."""
+    hashed = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
+    # A power of 2 changes no digit, and keeps sums and squares of the largest numbers from overflowing.
+    _, exponent = np.frexp(np.abs(column[train]).max())
+    with np.errstate(over="ignore"):
+        column = np.ldexp(column.astype(np.float64), -exponent)
+    known = column[train]
+    # A column that is constant in training says nothing there: it becomes 0 everywhere.
+    if np.ptp(known) == 0:
+        return np.zeros_like(column)
+    with np.errstate(over="ignore"):
+        return (column - known.mean()) / known.std()
+
+
+def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
+    """Raises for a number so far from those of the training part that float32 has no room for its square."""
+    row = int(np.argmax(np.abs(standardised)))
+    if not abs(standardised[row]) <= _FARTHEST:
+        raise UserError(
+            f"the column {name!r} is {abs(standardised[row]):.2g} standard deviations of the training rows from their "
+            f"centre in row {row + 1}, and at most {_FARTHEST:g} can be computed with: mend the row or leave it out"
+        )
+    return standardised
+
+
+def _indexed(texts: dict[str, np.ndarray], train: np.ndarray) -> tuple[np.ndarray, int]:
+    """Categories as indices into one vocabulary; of each column the first index is what training has not seen."""
+    columns, start = [], 0
+    for values in texts.values():
+        known, inverse = np.unique(values, return_inverse=True)
+        seen = np.zeros(len(known), bool)
+        seen[inverse[train]] = True
+        columns.append(start + np.where(seen, np.cumsum(seen), 0)[inverse])
+        start += 1 + int(seen.sum())
+    return _stacked(columns, len(train), np.int32), start
+
+
+def _stacked(columns: list[np.ndarray], rows: int, dtype: type) -> np.ndarray:
+    return np.stack(columns, axis=1).astype(dtype) if columns else np.zeros((rows, 0), dtype)
+
+
+def _robust(target: np.ndarray) -> tuple[float, float]:
+    """Median and scaled median absolute deviation; the standard deviation where more than half are equal."""
+    centre = float(np.median(target))
+    scale = _CONSISTENCY * float(np.median(np.abs(target - centre)))
+    return centre, scale or float(np.std(target))

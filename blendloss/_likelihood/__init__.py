@@ -1,0 +1,1 @@
+"""Densities that penalties stand for: their partition functions and laws."""

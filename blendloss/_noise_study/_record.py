@@ -1,7 +1,0 @@
-"""The record of a study, and its picture."""
-
-from __future__ import annotations
-
-from blendloss._cli._results import Results
-
-RESULTS = Results("noise", format=1)

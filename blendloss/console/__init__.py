@@ -1,0 +1,1 @@
+"""What the commands of this project share: arguments, errors, records, screens."""

@@ -1,0 +1,102 @@
+"""How a command ends: a mistake, a signal or an output that cannot be written is one line and a status.
+
+Like the other files of this folder that `benchmarks` uses, it imports nothing that would import TensorFlow.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .errors import UserError
+
+_MISTAKE = 2
+# Conventions of shells: 128 + the signal's number.
+_BROKEN_PIPE = 141
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+
+def guarded(program: str, run: Callable[[], int | None]) -> int:
+    """The exit status of `run`, which does what `program` was asked for.
+
+    2 is a mistake in what was asked for, or an output that cannot be written; 128 + n is signal n, which `run` meets as
+    a `KeyboardInterrupt`. Each is told in one line on stderr; a reader that has gone (`| head -1`) is no mistake.
+    """
+    _fill_descriptors()
+    if sys.stdout is None:
+        return _failed(program, "the output is closed: nothing can be written to it")
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of files and columns may hold what the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    with _signals() as received:
+        try:
+            try:
+                return run() or 0
+            finally:
+                sys.stdout.flush()
+        except UserError as error:
+            return _failed(program, str(error))
+        except KeyboardInterrupt as interruption:
+            _failed(program, str(interruption) or "interrupted")
+            return 128 + (received or [signal.SIGINT])[0]
+        except OSError as error:
+            if error.filename is not None:
+                return _failed(program, f"{error.filename}: {error.strerror}")
+            _abandon_output()
+            if isinstance(error, BrokenPipeError):
+                return _BROKEN_PIPE
+            return _failed(program, f"cannot write the output: {error.strerror or error}")
+        except MemoryError as error:
+            return _failed(program, f"there is not enough memory for this{error and f': {error}'}")
+
+
+def _failed(program: str, text: str) -> int:
+    # One line, whatever names and messages hold, and nothing that a terminal would act on.
+    line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in f"{program}: {text}")
+    with contextlib.suppress(OSError, ValueError):
+        print(line, file=sys.stderr, flush=True)
+    return _MISTAKE
+
+
+def _fill_descriptors() -> None:
+    """Puts /dev/null in place of closed standard streams, whose numbers the next files to be opened would get."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
+
+
+def _abandon_output() -> None:
+    """Sends what is left for stdout to /dev/null: Python would fail to write it once more as it ends."""
+    with contextlib.suppress(OSError):  # what stands in for stdout may have no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Within, SIGTERM and SIGHUP do what Ctrl-C does, once, so that results are kept; gives those that came."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: Any) -> None:
+        if not received:
+            received.append(number)
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # where Python handles no signals
+        yield received
+        return
+    # What is ignored, as SIGHUP is under nohup, stays ignored.
+    mine = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in mine:
+        signal.signal(number, interrupt)
+    try:
+        yield received
+    finally:
+        for number in mine:
+            signal.signal(number, signal.SIG_DFL)

@@ -1,0 +1,1 @@
+"""What gates are built from: their bases, their context, and what they measure."""
