@@ -76,7 +76,7 @@ def _waiting() -> type:
     class Waiting(bl.gates.Gate):
         """Weights of 1 that are known only after the losses, as those of a gate from values are."""
 
-        needs_values = True
+        needs = bl.gates.Needs.VALUES
 
         def gating(self, context: Any) -> Any:
             return bl.gates.Gating(0 * context.values, total=float(len(self.names)))
@@ -167,7 +167,7 @@ def build(case: dict[str, Any], arm: str) -> Subject:
         model = _network(k)
         model.compile("adam", loss=dict.fromkeys(y, "mse"))
     else:
-        heads = {name: bl.losses.Head(name, bl.losses.SquaredError()) for name in y}
+        heads = {name: bl.losses.OutputLoss(name, bl.losses.SquaredError()) for name in y}
         model = bl.BlendedModel(_network(k), bl.Blend(heads, _gates()[arm](k)))
         model.compile("adam")
     model.optimizer.build(model.trainable_variables)

@@ -15,7 +15,7 @@ if TYPE_CHECKING or not IS_COMMAND:
     from blendloss._blend.diagnosis import Diagnosis
     from blendloss._blend.fit_gate import GateFit, fit_gate
     from blendloss._blend.look_ahead import look_ahead_gradient
-    from blendloss._blend.output import BlendedGradients, Reading
+    from blendloss._blend.output import BlendedGradients, BlendOutput
     from blendloss.keras import BlendedModel
 
 __version__ = metadata.version("blendloss")
@@ -27,7 +27,7 @@ __all__ = [
     "Diagnosis",
     "GateFit",
     "LossComparison",
-    "Reading",
+    "BlendOutput",
     "compare_losses",
     "fit_gate",
     "gates",
@@ -51,7 +51,7 @@ if not TYPE_CHECKING:
             "Diagnosis": "blendloss._blend.diagnosis",
             "GateFit": "blendloss._blend.fit_gate",
             "LossComparison": "blendloss._advice.comparison",
-            "Reading": "blendloss._blend.output",
+            "BlendOutput": "blendloss._blend.output",
             "compare_losses": "blendloss._advice.compare",
             "fit_gate": "blendloss._blend.fit_gate",
             "look_ahead_gradient": "blendloss._blend.look_ahead",

@@ -11,19 +11,19 @@ BLEND = bl.Blend(
     {"huber": bl.losses.Huber(), "mse": bl.losses.SquaredError()}, bl.gates.Learned(), bl.modes.Annealed(1.0)
 )
 COLUMN = bl.losses.Columns(bl.losses.Huber(), [0])
-HEAD = bl.losses.Head("a", "mse")
+HEAD = bl.losses.OutputLoss("a", "mse")
 PENALTY, ADAPTIVE, SOFT = bl.losses.Huber(), bl.losses.AdaptiveBarron(), bl.modes.Soft()
 LINEAR = bl.schedules.linear(0.0, 1.0, steps=10)
 FIXED = bl.Blend({"huber": PENALTY, "mse": "mse"}, bl.gates.Fixed([1.0, 2.0]))
-FIXED_AT = FIXED.at(1)
+FIXED_AT = FIXED.as_keras_loss(1)
 
 CALLS = {
     "blend": lambda: BLEND(Y, P, step=1),
-    "read": lambda: BLEND.read(Y, P, step=1),
+    "read": lambda: BLEND.compute(Y, P, step=1),
     "values": lambda: BLEND.values(Y, P),
     "residuals": lambda: BLEND.residuals(Y, P),
     "combine": lambda: BLEND.combine({"huber": 1.0, "mse": 2.0}, step=1),
-    "read_values": lambda: BLEND.read_values({"huber": 1.0, "mse": 2.0}, step=1),
+    "compute_from_values": lambda: BLEND.compute_from_values({"huber": 1.0, "mse": 2.0}, step=1),
     "at": lambda: FIXED_AT(Y, P),
     "penalty": lambda: PENALTY(Y, P),
     "adaptive": lambda: ADAPTIVE(Y, P),

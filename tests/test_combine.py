@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from blendloss._blend.weighted_sum import switched, switched_product, weighted_sum
+from blendloss._blend.weighted_sum import block_nonfinite_gradient, masked_product, weighted_sum
 
 BROKEN = [np.inf, -np.inf, np.nan]
 
@@ -86,7 +86,7 @@ def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
     x = tf.constant([0.0, 4.0])
     with tf.GradientTape() as tape:
         tape.watch(x)
-        value = tf.reduce_sum(0.0 * tf.exp(-1 / switched(x, tf.constant(off))))
+        value = tf.reduce_sum(0.0 * tf.exp(-1 / block_nonfinite_gradient(x, tf.constant(off))))
     gradient = tape.gradient(value, x).numpy()
     assert float(value) == 0.0
     np.testing.assert_array_equal(gradient, [0.0, 0.0] if off else [np.nan, 0.0])
@@ -96,7 +96,7 @@ def product_and_gradients(factor, slope, off):
     factor, slope = tf.constant(factor), tf.constant(slope)
     with tf.GradientTape() as tape:
         tape.watch([factor, slope])
-        product = switched_product(factor, slope, tf.constant(off))
+        product = masked_product(factor, slope, tf.constant(off))
     return [product.numpy().tolist(), *(g.numpy().tolist() for g in tape.gradient(product, [factor, slope]))]
 
 

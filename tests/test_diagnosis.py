@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 
 PENALTIES = {"mse": bl.losses.SquaredError(), "mae": bl.losses.AbsoluteError(), "huber": bl.losses.Huber()}
 ZERO, TWO = np.zeros((4, 1), "float32"), np.full((4, 1), 2.0, "float32")  # mse 4, mae 2, huber 1.5
@@ -35,7 +36,7 @@ def trained(normalize, steps=400):
 
     for _ in range(steps):
         step()
-    return blend, blend.read(np.zeros_like(residual), residual, step=steps, training=False)
+    return blend, blend.compute(np.zeros_like(residual), residual, step=steps, training=False)
 
 
 # A gate that has collapsed
@@ -43,7 +44,7 @@ def trained(normalize, steps=400):
 
 def test_the_sentence_says_who_how_much_where_why_and_what_instead():
     blend = learned(INTO["huber"])
-    diagnosis = blend.diagnose(blend.read(ZERO, TWO, step=0))
+    diagnosis = blend.diagnose(blend.compute(ZERO, TWO, step=0))
     assert diagnosis.collapsed
     assert str(diagnosis) == (
         "The gate 'gate' (Learned) has collapsed: 99.93 % of the weight is on 'huber', whose numbers are the smallest "
@@ -66,7 +67,7 @@ def test_it_names_the_loss_that_has_the_weight(name):
 
 def test_it_does_not_say_smallest_where_the_numbers_are_not():
     blend = learned(INTO["mae"])
-    sentence = str(blend.diagnose(blend.read(ZERO, HALF, step=0)))
+    sentence = str(blend.diagnose(blend.compute(ZERO, HALF, step=0)))
     assert "is on 'mae', though 'huber' has smaller numbers now (0.125; 'mae' 0.5)" in sentence
     assert "are the smallest" not in sentence
 
@@ -74,29 +75,29 @@ def test_it_does_not_say_smallest_where_the_numbers_are_not():
 @pytest.mark.parametrize("values", [{"mse": 1.0, "mae": 1.0, "huber": 1.0}, {"mse": 1.0, "mae": math.nan, "huber": 2}])
 def test_equal_numbers_and_such_that_are_none_explain_nothing(values):
     blend = learned(INTO["mse"])
-    sentence = str(blend.diagnose(blend.read_values(values, step=0)))
+    sentence = str(blend.diagnose(blend.compute_from_values(values, step=0)))
     assert "is on 'mse', and minimising the blended loss over its weights moves them to the smallest" in sentence
 
 
 @pytest.mark.parametrize("normalize", [None, "initial"])
 def test_a_naive_gate_that_was_trained_has_collapsed_onto_the_smallest(normalize):
-    blend, reading = trained(normalize)
+    blend, output = trained(normalize)
     if normalize is None:
-        diagnosis = blend.diagnose(reading)
+        diagnosis = blend.diagnose(output)
         assert diagnosis.collapsed
-        assert f"is on {list(PENALTIES)[int(np.argmin(reading.losses))]!r}, whose numbers are the smallest" in str(
+        assert f"is on {list(PENALTIES)[int(np.argmin(output.losses))]!r}, whose numbers are the smallest" in str(
             diagnosis
         )
     else:  # losses that stand still, each divided by itself: nothing draws it anywhere
-        assert not blend.diagnose(reading).collapsed
+        assert not blend.diagnose(output).collapsed
 
 
 def test_numbers_are_those_after_division():
     """After division 'mse' is the smaller, before it 'mae' is: the gate goes by the former."""
     blend = learned([8.0, 0.0], {name: PENALTIES[name] for name in ("mse", "mae")}, normalize="initial")
-    blend.read(ZERO, 2 * TWO, step=0)  # mse 16, mae 4
-    reading = blend.read(ZERO, TWO, step=1)  # mse 4, mae 2
-    diagnosis = blend.diagnose(reading)
+    blend.compute(ZERO, 2 * TWO, step=0)  # mse 16, mae 4
+    output = blend.compute(ZERO, TWO, step=1)  # mse 4, mae 2
+    diagnosis = blend.diagnose(output)
     np.testing.assert_allclose(list(diagnosis.shares.values()), [1 / (1 + math.exp(-8)), 1 / (1 + math.exp(8))], 1e-5)
     assert "whose numbers are the smallest (0.25; 'mae' 0.5)" in str(diagnosis)
 
@@ -131,10 +132,10 @@ def test_what_is_offered_fits(offer):
 # A gate that has not
 
 
-@pytest.mark.parametrize("reading", [False, True], ids=["alone", "reading"])
-def test_spread_weights_have_not_collapsed(reading):
+@pytest.mark.parametrize("output", [False, True], ids=["alone", "output"])
+def test_spread_weights_have_not_collapsed(output):
     blend = learned([0.0, 1.0, 0.0])
-    diagnosis = blend.diagnose(blend.read(ZERO, TWO, step=0) if reading else None)
+    diagnosis = blend.diagnose(blend.compute(ZERO, TWO, step=0) if output else None)
     assert not diagnosis.collapsed
     assert str(diagnosis) == "The gate 'gate' (Learned) has not collapsed: 57.61 % of the weight is on 'mae'."
 
@@ -156,9 +157,9 @@ def test_the_threshold_is_a_share():
 )
 def test_a_mode_that_sharpens_is_no_collapse(mode):
     blend = learned([0.5, 0.0, 0.0], mode=mode)
-    reading = blend.read(ZERO, TWO, step=0, training=False)
-    assert float(np.max(reading.weights)) > 0.999
-    for given in (None, reading):
+    output = blend.compute(ZERO, TWO, step=0, training=False)
+    assert float(np.max(output.weights)) > 0.999
+    for given in (None, output):
         assert not blend.diagnose(given, step=0).collapsed
     assert learned(INTO["mae"], mode=mode).diagnose(step=0).collapsed
 
@@ -186,8 +187,8 @@ def test_weights_chosen_by_likelihood_are_evidence(normalize):
 @pytest.mark.parametrize("make", [bl.gates.ExponentialFamily, lambda **n: bl.gates.Mixture([1.0, 2.0, 3.0], **n)])
 def test_so_are_those_of_the_likelihood_gates(make):
     blend = bl.Blend(PENALTIES, make(name="gate"))
-    for reading in (None, blend.read(ZERO, TWO, step=0)):
-        diagnosis = blend.diagnose(reading)
+    for output in (None, blend.compute(ZERO, TWO, step=0)):
+        diagnosis = blend.diagnose(output)
         assert not diagnosis.collapsed
         assert "is no sign of collapse: it " in str(diagnosis)
 
@@ -215,8 +216,8 @@ def test_gates_that_do_not_train(make):
     blend = bl.Blend(PENALTIES, make())
     if isinstance(blend.gate, bl.gates.MetricGate):
         blend.gate.observe(1.0)
-    for reading in (None, blend.read(ZERO, HALF, step=0)):
-        diagnosis = blend.diagnose(reading)
+    for output in (None, blend.compute(ZERO, HALF, step=0)):
+        diagnosis = blend.diagnose(output)
         assert not diagnosis.collapsed
         assert str(diagnosis).startswith("Nothing to diagnose: the gate ")
     assert diagnosis.shares == pytest.approx({"mse": 1.0, "mae": 0.0, "huber": 0.0}, abs=1e-15)
@@ -241,7 +242,7 @@ def test_one_loss():
 class ByFeature(bl.gates.Gate):
     """Logits theta * x for each example: trained, and different for each batch."""
 
-    needs_features = True
+    needs = Needs.FEATURES
 
     def create_state(self, k):
         self.theta = self.add_weight(name="theta", shape=(k,), initializer="ones")
@@ -262,9 +263,9 @@ FEATURES = {  # the first four of [4, 3] logits; the mean share is what counts
 def test_of_a_gate_per_example_the_mean_share_counts(case, mode):
     features, collapsed = FEATURES[case]
     blend = bl.Blend(PENALTIES, ByFeature(name="gate"), mode)
-    reading = blend.read(ZERO, TWO, step=0, features=features.astype("float32"))
+    output = blend.compute(ZERO, TWO, step=0, features=features.astype("float32"))
     if (case, type(mode)) != ("spread", bl.modes.Hard):  # which takes the first of equals, for every example
-        assert blend.diagnose(reading).collapsed == collapsed
+        assert blend.diagnose(output).collapsed == collapsed
     with pytest.raises(ValueError, match=r"depend on the batch or the step: pass `reading=.*Received: reading=None"):
         blend.diagnose()
 
@@ -274,15 +275,15 @@ def test_a_scheduled_temperature_needs_the_step_or_a_reading():
     with pytest.raises(ValueError, match="pass `reading=.*or `step=`"):
         blend.diagnose()
     assert [blend.diagnose(step=step).collapsed for step in (0, 10)] == [False, True]
-    readings = [blend.read_values({"a": 1.0, "b": 2.0}, step=step) for step in (0, 10)]
-    assert [blend.diagnose(reading).collapsed for reading in readings] == [False, True]
+    readings = [blend.compute_from_values({"a": 1.0, "b": 2.0}, step=step) for step in (0, 10)]
+    assert [blend.diagnose(output).collapsed for output in readings] == [False, True]
 
 
 def test_shares_come_from_a_readings_weights_by_the_divisors():
     mode = bl.modes.Annealed(bl.schedules.linear(1.0, 0.5, steps=10))
     blend = learned([1.0, 0.0], {name: PENALTIES[name] for name in ("mse", "mae")}, mode, normalize="initial")
-    reading = blend.read(ZERO, 2 * TWO, step=0)
-    np.testing.assert_allclose(list(blend.diagnose(reading).shares.values()), tf.nn.softmax([1.0, 0.0]), rtol=1e-5)
+    output = blend.compute(ZERO, 2 * TWO, step=0)
+    np.testing.assert_allclose(list(blend.diagnose(output).shares.values()), tf.nn.softmax([1.0, 0.0]), rtol=1e-5)
 
 
 def test_weights_that_are_not_numbers_are_not_called_a_collapse():
@@ -299,7 +300,7 @@ def test_weights_that_are_not_numbers_are_not_called_a_collapse():
 @pytest.mark.parametrize(
     ("named", "error", "message"),
     [
-        ({"reading": 3.0}, TypeError, "`reading` must be a Reading"),
+        ({"output": 3.0}, TypeError, "`output` must be a BlendOutput"),
         ({"threshold": 0.5}, ValueError, "`threshold` must lie strictly between 0.5 and 1"),
         ({"threshold": "all"}, TypeError, "`threshold` must be a real number"),
         ({"held_out": 1}, TypeError, "`held_out` must be True or False"),
@@ -317,8 +318,8 @@ def test_it_is_not_for_graphs():
 
 def test_it_changes_nothing():
     blend = learned(normalize="running")
-    reading = blend.read(ZERO, TWO, step=0)
+    output = blend.compute(ZERO, TWO, step=0)
     before = [variable.numpy() for variable in blend.gate.variables]
-    blend.diagnose(reading)
+    blend.diagnose(output)
     for variable, value in zip(blend.gate.variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)

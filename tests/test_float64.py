@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.keras.models import GATES, MODES
 
 Y = np.random.default_rng(0).normal(size=(6, 2))
@@ -98,9 +99,9 @@ def test_nothing_is_float32(double, gate, mode):
     blend = bl.Blend(LOSSES, made, MODES[mode]())
     assert made.dtype == blend.dtype == "float64"
     assert not [variable.path for variable in blend.variables if variable.dtype == "float32"]
-    if made.needs_gradients:
+    if Needs.GRADIENTS in made.needs:
         return
-    features = tf.constant(np.ones([6, 4])) if made.needs_features else None
+    features = tf.constant(np.ones([6, 4])) if Needs.FEATURES in made.needs else None
 
     @tf.function
     def step(y, p):

@@ -40,7 +40,7 @@ STEP, H = 4, 1e-6
 def test_the_list_of_losses_is_whole():
     # AdaptiveBarron has two parameters of its own, and m_estimators is a function. The others read a loss of
     # theirs. All have files in tests/losses.
-    elsewhere = {"Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "Head", "m_estimators"}
+    elsewhere = {"Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "OutputLoss", "m_estimators"}
     assert set(bl.losses.__all__) - elsewhere <= {type(loss).__name__ for loss in LOSSES.values()}
 
 
@@ -95,14 +95,14 @@ def test_hard_gradients(loss, mode):
     blend = blend_of(loss, bl.modes.Hard(HARD[mode]))
     prediction, logits = tf.Variable(Y_PRED), blend.gate.logits.value
     with tf.GradientTape() as tape:
-        reading = blend.read(Y_TRUE, prediction, step=STEP)
-    in_y, in_z = tape.gradient(reading.value, [prediction, logits])
+        output = blend.compute(Y_TRUE, prediction, step=STEP)
+    in_y, in_z = tape.gradient(output.value, [prediction, logits])
     with tf.GradientTape() as tape:
-        chosen = blend.read(Y_TRUE, prediction, step=STEP).weights.numpy().argmax()
+        chosen = blend.compute(Y_TRUE, prediction, step=STEP).weights.numpy().argmax()
         alone = bl.Blend({"alone": list(blend._given.values())[chosen]}, bl.gates.Fixed([1.0]))(Y_TRUE, prediction)
     np.testing.assert_allclose(in_y, tape.gradient(alone, prediction), rtol=1e-12, atol=1e-15)
     with tf.GradientTape() as tape:
-        linear = tf.reduce_sum(HARD[mode](logits, STEP) * reading.losses)
+        linear = tf.reduce_sum(HARD[mode](logits, STEP) * output.losses)
     np.testing.assert_allclose(in_z, tape.gradient(linear, logits), rtol=1e-12, atol=1e-15)
     assert np.any(in_z != 0)
 

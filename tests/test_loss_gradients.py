@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.gates import LossGradients
+from blendloss.gates import LossGradients, Needs
 from tests.gates.instances import GATES
 from tests.loss_gradients import MODES, PLACES, Layers
 
@@ -178,14 +178,8 @@ def test_gradients_of_residuals():
     np.testing.assert_array_equal(found, [3.0, 4.0])
 
 
-FOR_COMBINE = [
-    (name, k, make)
-    for name, k, make in GATES
-    if not any(
-        getattr(make(), need)
-        for need in ("needs_residual", "needs_penalties", "needs_features", "needs_gradients", "elementwise")
-    )
-]
+OF_BATCH = Needs.RESIDUAL | Needs.PENALTIES | Needs.FEATURES | Needs.GRADIENTS
+FOR_COMBINE = [row for row in GATES if not (row[2]().needs & OF_BATCH or row[2]().elementwise)]
 
 
 # `Blend.gradients` with gates that look at no gradient
@@ -209,10 +203,10 @@ def test_any_other_gate_has_the_gradient_of_combine(name, k, make, mode, persist
             values = three(w, k)
         found = one.gradients(tape, values, w + one.trainable_variables, step=step)
         with tf.GradientTape() as tape:
-            reading = other.read_values(three(w, k), step=step)
-        expected = tape.gradient(reading.value, w + other.trainable_variables, unconnected_gradients="zero")
-        np.testing.assert_array_equal(found.reading.value, reading.value)
-        np.testing.assert_array_equal(found.reading.weights, reading.weights)
+            output = other.compute_from_values(three(w, k), step=step)
+        expected = tape.gradient(output.value, w + other.trainable_variables, unconnected_gradients="zero")
+        np.testing.assert_array_equal(found.output.value, output.value)
+        np.testing.assert_array_equal(found.output.weights, output.weights)
         for a, b in zip(found.gradients, expected, strict=True):
             # The weights are applied where the losses are, not after: other products, of numbers below 8.
             np.testing.assert_allclose(0 if a is None else a, b, rtol=1e-6, atol=1e-6)

@@ -48,8 +48,8 @@ LOSSES = [
     "make",
     [
         lambda loss: bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])),
-        lambda loss: bl.losses.Head("output", loss),
-        lambda loss: bl.losses.Head(("a", "b"), loss),
+        lambda loss: bl.losses.OutputLoss("output", loss),
+        lambda loss: bl.losses.OutputLoss(("a", "b"), loss),
         lambda loss: bl.losses.Columns(loss, 0),
         bl.keras.HeldOut,
     ],
@@ -63,7 +63,7 @@ def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_what_is_a_loss_is_taken(loss):
     assert bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])).names == ("loss",)
-    assert bl.losses.Head("output", loss).output == "output"
+    assert bl.losses.OutputLoss("output", loss).output == "output"
 
 
 @pytest.mark.parametrize("wrong", [SCHEDULE, int, bl.gates.Learned(), lambda: 1.0, lambda y, p: p, "softmax", 1.0])

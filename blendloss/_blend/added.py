@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from blendloss._blend.batch import Batch, computable
+from blendloss._blend.batch import Batch, to_compute_dtype
 from blendloss.losses import AddedLoss
 
 
@@ -29,7 +29,7 @@ def with_added(
 
 
 def _batch(name: str, value: Any) -> Batch:
-    value = computable(value, f"added[{name!r}]")
+    value = to_compute_dtype(value, f"added[{name!r}]")
     if value.shape.rank != 0:
         raise ValueError(f"`added[{name!r}]` must be a scalar. Received: shape {value.shape}")
     return Batch(value, value, None, None)

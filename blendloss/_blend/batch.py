@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from blendloss._blend.missing import without_missing
 from blendloss._internal import conversion
-from blendloss.losses import AddedLoss, Columns, Head
+from blendloss.losses import AddedLoss, Columns, OutputLoss
 from blendloss.losses._keys import several
 from blendloss.losses._penalty import of_rank
 from blendloss.losses._several import mask_of_several, targets_of_several
@@ -44,13 +44,13 @@ class Batch(NamedTuple):
         return first if first.shape.rank < 2 else first[..., 0]
 
 
-NOTHING = Batch(None, None, None, None)
+NO_BATCH = Batch(None, None, None, None)
 """The batch of `combine`: the values are all there is."""
 
 
 def batches_of(losses: Mapping[str, Any], y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Batch, ...]:
     """The batch that each of `losses` reads: one for all, or that of its head, its columns or weights of its own."""
-    if not any(isinstance(loss, Head) for loss in losses.values()):
+    if not any(isinstance(loss, OutputLoss) for loss in losses.values()):
         if _only(y_pred) is not y_pred:  # a network with a dict or list of one output
             by_output = isinstance(y_pred, Mapping) and isinstance(sample_weight, Mapping)
             of_output = not isinstance(sample_weight, Mapping) or (by_output and set(sample_weight) == set(y_pred))
@@ -141,17 +141,17 @@ def _listed(structure: Any) -> bool:
     return isinstance(structure, (list, tuple))
 
 
-def common(batches: tuple[Batch, ...], losses: Mapping[str, Any], sample_weight: Any, y_pred: Any) -> Batch:
+def shared_batch(batches: tuple[Batch, ...], losses: Mapping[str, Any], sample_weight: Any, y_pred: Any) -> Batch:
     """The batch by which a cost of all examples alike is weighted and reduced: of heads, the first's examples."""
     first = batches[0]
     if all(batch.mask is first.mask and batch.sample_weight is first.sample_weight for batch in batches):
         return first
     by_key = isinstance(sample_weight, Mapping) or (_listed(sample_weight) and _listed(y_pred))
-    heads = any(isinstance(loss, Head) for loss in losses.values())
+    heads = any(isinstance(loss, OutputLoss) for loss in losses.values())
     return first._replace(mask=None if heads else first.mask, sample_weight=None if by_key else first.sample_weight)
 
 
-def named(losses: Any) -> dict[str, Any]:
+def validate_losses(losses: Any) -> dict[str, Any]:
     """The losses by name; None for those that are names alone."""
     if isinstance(losses, Mapping):
         given = dict(losses)
@@ -167,7 +167,7 @@ def named(losses: Any) -> dict[str, Any]:
         raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
     if not given:
         raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
-    heads = {isinstance(loss, Head) for loss in given.values() if not isinstance(loss, AddedLoss)}
+    heads = {isinstance(loss, OutputLoss) for loss in given.values() if not isinstance(loss, AddedLoss)}
     if len(heads) > 1:
         raise ValueError(f"`losses` must all be heads, or none of them. Received: losses={losses!r}")
     for name in given:
@@ -183,11 +183,11 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
         raise TypeError(
             "`y_pred` must be one tensor where the losses are no heads: let each name the output it reads, as in "
-            "losses.Head('depth', 'mae'), or reduce the outputs to values and give them to `combine`. "
+            "losses.OutputLoss('depth', 'mae'), or reduce the outputs to values and give them to `combine`. "
             f"Received: y_pred of type {type(y_pred).__name__}"
         )
     mask = getattr(y_pred, "_keras_mask", None)
-    y_pred = computable(y_pred, "y_pred")
+    y_pred = to_compute_dtype(y_pred, "y_pred")
     y_true = given = conversion.tensor("y_true", y_true)
     if y_true.dtype != tf.string:  # which a function of one's own may take
         y_true = tf.cast(
@@ -204,7 +204,7 @@ def _of_several(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     """The batch of a loss that reads several outputs: targets and predictions are structures of tensors."""
     outputs = tf.nest.flatten(y_pred)
     mask = mask_of_several(outputs)
-    made = [computable(output, "y_pred") for output in outputs]
+    made = [to_compute_dtype(output, "y_pred") for output in outputs]
     dtype = tf.float64 if any(output.dtype == tf.float64 for output in made) else tf.float32
     y_pred = tf.nest.pack_sequence_as(y_pred, [tf.cast(output, dtype) for output in made])
     if sample_weight is not None:
@@ -212,7 +212,7 @@ def _of_several(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     return Batch(targets_of_several(y_true, y_pred, dtype), y_pred, sample_weight, mask)
 
 
-def computable(values: Any, name: str = "values") -> tf.Tensor:
+def to_compute_dtype(values: Any, name: str = "values") -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
     values = conversion.real(name, values)
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)

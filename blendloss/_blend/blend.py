@@ -9,14 +9,14 @@ import keras
 import tensorflow as tf
 
 from blendloss._blend.added import added_names, with_added
-from blendloss._blend.batch import NOTHING, Batch, batches_of, common, computable, named
+from blendloss._blend.batch import NO_BATCH, Batch, batches_of, shared_batch, to_compute_dtype, validate_losses
 from blendloss._blend.context import context_of
 from blendloss._blend.diagnosis import Diagnosis, diagnosis_of
 from blendloss._blend.evaluation import Evaluation, common_dtype
 from blendloss._blend.fresh import fresh
 from blendloss._blend.gradients import gradients_of
-from blendloss._blend.keras_loss import _At
-from blendloss._blend.output import BlendedGradients, Reading, reading_of
+from blendloss._blend.keras_loss import KerasBlendLoss
+from blendloss._blend.output import BlendedGradients, BlendOutput, output_of
 from blendloss._blend.weighted_sum import weighted_sum
 from blendloss._internal import checks, conversion
 from blendloss._internal.autograph import traced_as_written
@@ -24,10 +24,10 @@ from blendloss._internal.dtypes import cast, state_dtype
 from blendloss._internal.reductions import REDUCTIONS, accurate_mean
 from blendloss._internal.seeds import SavesSeeds
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates import Context, Gate, Gating
-from blendloss.losses import Columns, Head, Penalty
+from blendloss.gates import Context, Gate, Gating, Needs
+from blendloss.losses import Columns, OutputLoss, Penalty
 from blendloss.losses._columns import innermost
-from blendloss.losses._penalty import aligned
+from blendloss.losses._penalty import align
 from blendloss.modes import Mode, Soft
 
 
@@ -81,7 +81,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name, dtype=state_dtype(None), autocast=False)
-        given = named(losses)
+        given = validate_losses(losses)
         for loss_name, loss in given.items():
             if isinstance(loss, Blend):
                 raise TypeError(f"`losses` must not contain a blend: blend its losses. Received: {loss_name!r}")
@@ -95,13 +95,13 @@ class Blend(SavesSeeds, keras.losses.Loss):
         self.gate = gate
         self.mode = mode
         self._given = given
-        self._heads = [loss for loss in given.values() if isinstance(loss, Head)]
-        parts = [loss for loss in given.values() if isinstance(loss, (Head, Columns))]
+        self._heads = [loss for loss in given.values() if isinstance(loss, OutputLoss)]
+        parts = [loss for loss in given.values() if isinstance(loss, (OutputLoss, Columns))]
         self._of_heads = [innermost(part) for part in parts]  # what trains in these is tracked, saved and resumed here
         self._evaluation = Evaluation(given, gate.elementwise, self.reduction)
         self._of_losses = [variable for held in self._evaluation.held for variable in held]
         self._added = added_names(given)
-        if (parts or self._added) and gate.needs_residual:
+        if (parts or self._added) and Needs.RESIDUAL in gate.needs:
             raise ValueError(
                 f"The gate {gate.name!r} needs one residual that all losses share, which heads, columns and "
                 f"layers have not. Received: losses={losses!r}"
@@ -110,7 +110,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
             raise ValueError(
                 f"Losses of several heads, or of layers, must be reduced. Received: reduction={reduction!r}"
             )
-        if gate.needs_residual and not self._evaluation.losses:
+        if Needs.RESIDUAL in gate.needs and not self._evaluation.losses:
             raise ValueError(
                 f"The gate {gate.name!r} needs residuals, which losses that are names alone have not. "
                 f"Received: losses={losses!r}"
@@ -148,10 +148,10 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Returns:
             L, a scalar; `[batch, ...]` with reduction "none".
         """
-        return self._read(y_true, y_pred, sample_weight, step, training, features, added)[0].value
+        return self._compute(y_true, y_pred, sample_weight, step, training, features, added)[0].value
 
     @traced_as_written
-    def read(
+    def compute(
         self,
         y_true: Any,
         y_pred: Any,
@@ -161,28 +161,28 @@ class Blend(SavesSeeds, keras.losses.Loss):
         training: bool = True,
         features: Any = None,
         added: Mapping[str, Any] | None = None,
-    ) -> Reading:
+    ) -> BlendOutput:
         """The blended loss with every loss and weight; arguments as of a call."""
-        return self._read(y_true, y_pred, sample_weight, step, training, features, added)[0]
+        return self._compute(y_true, y_pred, sample_weight, step, training, features, added)[0]
 
-    def _read(
+    def _compute(
         self, y_true: Any, y_pred: Any, sample_weight: Any, step: Any, training: bool, features: Any, added: Any = None
-    ) -> tuple[Reading, tf.Tensor]:
+    ) -> tuple[BlendOutput, tf.Tensor]:
         """The reading, and what of its cost is added once (regularisers of the gate), differentiable."""
         batches, weighing = self._batches(y_true, y_pred, sample_weight, added)
         context = context_of(self, step, training, batches[0], features)
-        if self.gate.needs_gradients and training:
+        if Needs.GRADIENTS in self.gate.needs and training:
             raise ValueError(
                 f"The gate {self.gate.name!r} weighs losses by their gradients: use `BlendedModel`, or in a loop of "
                 "your own `blend.gradients(tape, blend.values(y_true, y_pred), variables, step=step)`. "
                 "Received: a call without a tape"
             )
-        if self.gate.needs_values:
+        if Needs.VALUES in self.gate.needs:
             context = context._replace(values=tf.stop_gradient(tf.stack(self._evaluation.means(batches))))
         gating, shares, weights = self._gated(context, common_dtype([batch.y_pred for batch in batches]))
         cost = self.gate.cost(shares, gating, context)
         if self._lazy and weights.shape.rank == 1:
-            return self._read_chosen(batches, gating, weights, cost, weighing)
+            return self._compute_chosen(batches, gating, weights, cost, weighing)
         if self._added and weights.shape.rank > 1:
             raise ValueError(
                 f"The gate {self.gate.name!r} weighs each example by itself, which the losses of layers, "
@@ -206,15 +206,15 @@ class Blend(SavesSeeds, keras.losses.Loss):
                 f"The losses {list(self.names)} have names alone: give their values to `combine`. "
                 "Received: targets and predictions"
             )
-        of_one_residual = not self._heads and (self.gate.needs_residual or self.gate.needs_penalties)
+        of_one_residual = not self._heads and (Needs.RESIDUAL in self.gate.needs or Needs.PENALTIES in self.gate.needs)
         if of_one_residual and isinstance(sample_weight, Mapping) and not isinstance(y_pred, Mapping):
             raise ValueError(
                 f"The gate {self.gate.name!r} looks at residuals that all losses share: `sample_weight` must be one "
                 f"for all losses. Received: weights of {list(sample_weight)}"
             )
-        reading = {name: loss for name, loss in self._given.items() if name not in self._added}
-        batches = batches_of(reading, y_true, y_pred, sample_weight) if reading else ()
-        weighing = common(batches, reading, sample_weight, y_pred) if reading else NOTHING
+        output = {name: loss for name, loss in self._given.items() if name not in self._added}
+        batches = batches_of(output, y_true, y_pred, sample_weight) if output else ()
+        weighing = shared_batch(batches, output, sample_weight, y_pred) if output else NO_BATCH
         return with_added(self._given, batches, added), weighing
 
     @traced_as_written
@@ -252,7 +252,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
                     f"A residual is known of penalties alone, such as blendloss.losses.SquaredError(). "
                     f"Received: {name}={self._given[name]!r}"
                 )
-            target, prediction = aligned(batch.y_true, batch.y_pred)
+            target, prediction = align(batch.y_true, batch.y_pred)
             found[name] = prediction - target
         return found
 
@@ -310,20 +310,20 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Returns:
             L, a scalar; `[batch, ...]` with reduction "none".
         """
-        return self.read_values(values, step=step, training=training, features=features).value
+        return self.compute_from_values(values, step=step, training=training, features=features).value
 
     @traced_as_written
-    def read_values(
+    def compute_from_values(
         self, values: Mapping[str, Any], *, step: Any = None, training: bool = True, features: Any = None
-    ) -> Reading:
+    ) -> BlendOutput:
         """The blend of given values with every loss and weight; arguments as of `combine`."""
-        if self.gate.needs_gradients and training:
+        if Needs.GRADIENTS in self.gate.needs and training:
             raise ValueError(
                 f"The gate {self.gate.name!r} weighs losses by their gradients: use "
                 "`blend.gradients(tape, values, variables, step=step)`. Received: values without a tape"
             )
-        given = [computable(value) for value in self._by_name("values", values)]
-        return self._read_given(given, context_of(self, step, training, NOTHING, features))
+        given = [to_compute_dtype(value) for value in self._by_name("values", values)]
+        return self._compute_from(given, context_of(self, step, training, NO_BATCH, features))
 
     def _by_name(self, argument: str, values: Mapping[str, Any]) -> list[Any]:
         """`values` in the order of the losses."""
@@ -336,23 +336,23 @@ class Blend(SavesSeeds, keras.losses.Loss):
             raise ValueError(f"`{argument}` must have exactly the names {list(self.names)}. Received: {list(values)}")
         return [values[name] for name in self.names]
 
-    def _read_given(self, given: list[tf.Tensor], context: Context) -> Reading:
+    def _compute_from(self, given: list[tf.Tensor], context: Context) -> BlendOutput:
         """The blend of values that were computed elsewhere."""
-        if self.gate.needs_penalties:
+        if Needs.PENALTIES in self.gate.needs:
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
         dtype = common_dtype(given)
         given = [tf.cast(value, dtype) for value in given]
-        nothing = (NOTHING,) * len(given)
-        if self.gate.needs_values:
+        nothing = (NO_BATCH,) * len(given)
+        if Needs.VALUES in self.gate.needs:
             context = context._replace(values=tf.stop_gradient(tf.stack(self._evaluation.means_of(given, nothing))))
         gating, shares, weights = self._gated(context, dtype)
         cost = self.gate.cost(shares, gating, context)
         if self._sums(weights):
-            return self._summed(self._evaluation.means_of(given, nothing), weights, cost, NOTHING)[0]
-        return self._blended(given, weights, cost, nothing, NOTHING)[0]
+            return self._summed(self._evaluation.means_of(given, nothing), weights, cost, NO_BATCH)[0]
+        return self._blended(given, weights, cost, nothing, NO_BATCH)[0]
 
-    def at(self, step: Any) -> keras.losses.Loss:
-        """This blend as a loss for plain `compile(loss=blend.at(optimizer.iterations))`.
+    def as_keras_loss(self, step: Any) -> keras.losses.Loss:
+        """This blend as a loss for plain `compile(loss=blend.as_keras_loss(optimizer.iterations))`.
 
         Args:
             step: a variable that the training advances.
@@ -364,10 +364,10 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Raises:
             ValueError: if something in the blend trains or keeps state in the step; `BlendedModel` is the way then.
         """
-        return _At(self, step)
+        return KerasBlendLoss(self, step)
 
     def diagnose(
-        self, reading: Reading | None = None, *, step: Any = None, held_out: bool = False, threshold: float = 0.99
+        self, output: BlendOutput | None = None, *, step: Any = None, held_out: bool = False, threshold: float = 0.99
     ) -> Diagnosis:
         """Says, in words, whether a gate that trains has collapsed onto one loss; for people, outside of any graph.
 
@@ -375,8 +375,8 @@ class Blend(SavesSeeds, keras.losses.Loss):
         does not train, or its weights are evidence (a likelihood, held-out data), a small weight is no collapse.
 
         Args:
-            reading: what `read` gave; tells the losses, and the weights where they depend on the batch. Where they do
-                not, they are the gate's own, as it is now.
+            output: what `compute` gave. It tells the losses, and the weights where they depend on the batch. Where they
+                do not, they are the gate's own, as it is now.
             step: the training step, where the weights depend on it.
             held_out: whether the gate is trained on data that the network is not trained on.
             threshold: the share, above 0.5, from which on one loss has all. A mode that sharpens, by temperature or by
@@ -388,12 +388,12 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Raises:
             ValueError: if the weights of a gate that trains depend on a batch or a step that is not given.
         """
-        if reading is not None and not isinstance(reading, Reading):
-            raise TypeError(f"`reading` must be a Reading, such as blend.read(...) gives. Received: {reading!r}")
+        if output is not None and not isinstance(output, BlendOutput):
+            raise TypeError(f"`output` must be a BlendOutput, such as blend.compute(...) gives. Received: {output!r}")
         if not tf.executing_eagerly():
             raise ValueError("`diagnose` must be called outside of any graph. Received: a call in a traced function")
         threshold = checks.between("threshold", threshold, 0.5, 1)
-        return diagnosis_of(self, reading, step, checks.boolean("held_out", held_out), threshold)
+        return diagnosis_of(self, output, step, checks.boolean("held_out", held_out), threshold)
 
     def fresh(self) -> Blend:
         """A new blend of the same losses, gate and mode, in its initial state: for another fold, seed or network.
@@ -435,7 +435,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
             return False
         # XLA cannot differentiate the chosen branch when the choice itself was computed from a batch whose size it
         # learns only at run time (TensorFlow 2.21: an error, or a hang).
-        return not (self.gate.needs_residual or self.gate.needs_values)
+        return not (Needs.RESIDUAL in self.gate.needs or Needs.VALUES in self.gate.needs)
 
     def _sums(self, weights: tf.Tensor) -> bool:
         """Whether reduced losses are all that is weighed."""
@@ -443,14 +443,14 @@ class Blend(SavesSeeds, keras.losses.Loss):
 
     def _summed(
         self, losses: list[tf.Tensor], weights: tf.Tensor, cost: Any, weighing: Batch
-    ) -> tuple[Reading, tf.Tensor]:
+    ) -> tuple[BlendOutput, tf.Tensor]:
         """The blend of reduced losses."""
         stacked = tf.cast(tf.stack(losses), weights.dtype)
-        return reading_of(weighted_sum(stacked, weights), stacked, weights, cost, weighing, self.reduction)
+        return output_of(weighted_sum(stacked, weights), stacked, weights, cost, weighing, self.reduction)
 
     def _blended(
         self, values: list[tf.Tensor], weights: tf.Tensor, cost: Any, batches: Sequence[Batch], weighing: Batch
-    ) -> tuple[Reading, tf.Tensor]:
+    ) -> tuple[BlendOutput, tf.Tensor]:
         """The blend of losses by example."""
         losses = tf.stack(self._evaluation.means_of(values, batches))
         value = self._evaluation.blended(values, weights, batches)
@@ -458,23 +458,23 @@ class Blend(SavesSeeds, keras.losses.Loss):
 
     def _weighed(
         self, value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, weighing: Batch
-    ) -> tuple[Reading, tf.Tensor]:
+    ) -> tuple[BlendOutput, tf.Tensor]:
         """The reading of a blend by example, of which weights are told by their mean."""
         losses = tf.cast(losses, weights.dtype)
         mean_weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, len(self.names)])))
         mean_weights = mean_weights if weights.shape.rank > 1 else weights
-        return reading_of(value, losses, mean_weights, cost, weighing, self.reduction)
+        return output_of(value, losses, mean_weights, cost, weighing, self.reduction)
 
-    def _read_chosen(
+    def _compute_chosen(
         self, batches: Sequence[Batch], gating: Gating, weights: tf.Tensor, cost: Any, weighing: Batch
-    ) -> tuple[Reading, tf.Tensor]:
+    ) -> tuple[BlendOutput, tf.Tensor]:
         chosen = tf.argmax(weights, output_type=tf.int32)
         loss = tf.cast(self._evaluation.chosen_mean(chosen, batches, gating.scale), weights.dtype)
         # The chosen weight is all there is: one-hot shares times the total. NaN weights stay NaN.
         value = loss * tf.reduce_sum(weights)
         unread = tf.constant(float("nan"), weights.dtype)
         losses = tf.where(tf.range(len(self.names)) == chosen, tf.stop_gradient(loss), unread)
-        return reading_of(value, losses, weights, cost, weighing, self.reduction)
+        return output_of(value, losses, weights, cost, weighing, self.reduction)
 
     # Saving it
 

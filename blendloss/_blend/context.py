@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from blendloss._blend.batch import NOTHING, Batch
+from blendloss._blend.batch import NO_BATCH, Batch
 from blendloss._internal import checks, conversion
 from blendloss._internal.reductions import weights_of_elements
-from blendloss._internal.step import as_step
-from blendloss.gates import Context
-from blendloss.losses._penalty import aligned
+from blendloss._internal.step import integer_step
+from blendloss.gates import Context, MetricGate, Needs
+from blendloss.losses._penalty import align
 
 if TYPE_CHECKING:
     from blendloss._blend.blend import Blend
@@ -27,18 +27,18 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
             "own, and apply gradients to `blend.trainable_variables` there; or use `BlendedModel(network, blend)`. "
             "A plain `compile(loss=blend)` does neither. Received: step=None"
         )
-    context = Context(None if step is None else as_step(step), checks.boolean("training", training))
+    context = Context(None if step is None else integer_step(step), checks.boolean("training", training))
     context = context._replace(one_hot=blend.mode.one_hot)
-    if gate.needs_features:
+    if Needs.FEATURES in gate.needs:
         if features is None:
             raise ValueError(f"The gate {gate.name!r} chooses by features: pass `features=`. Received: None")
         context = context._replace(features=tf.nest.map_structure(tf.stop_gradient, features))
-    if not gate.needs_residual:
+    if Needs.RESIDUAL not in gate.needs:
         return context
-    if batch is NOTHING:
+    if batch is NO_BATCH:
         raise ValueError(f"The gate {gate.name!r} needs residuals, which `combine` has not: call the blend.")
-    y_true, y_pred = aligned(tf.cast(conversion.numbers("y_true", batch.y_true), batch.y_pred.dtype), batch.y_pred)
-    residual = y_pred - y_true if gate.through_residual else tf.stop_gradient(y_pred - y_true)
+    y_true, y_pred = align(tf.cast(conversion.numbers("y_true", batch.y_true), batch.y_pred.dtype), batch.y_pred)
+    residual = y_pred - y_true if Needs.RESIDUAL_SLOPE in gate.needs else tf.stop_gradient(y_pred - y_true)
     weights = weights_of_elements(residual, batch.sample_weight, batch.mask, "sum")
     counted = None
     if weights is not None:
@@ -52,12 +52,13 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
 def reasons_for_step(blend: Blend) -> list[str]:
     """Why a call of `blend` must be given the step; empty where it need not."""
     gate, mode = blend.gate, blend.mode
+    unobserved = isinstance(gate, MetricGate) and not gate.metric_observed
     reasons = (
         (bool(gate.trainable_variables), f"the gate {gate.name!r} trains"),
         (len(blend.trainable_variables) > len(gate.trainable_variables), "a loss trains"),
-        (not gate.observed, f"the gate {gate.name!r} watches a metric that nothing shows it"),
-        (gate.updates, f"the gate {gate.name!r} keeps a running state"),
-        (gate.needs_step, f"the gate {gate.name!r} follows the step"),
+        (unobserved, f"the gate {gate.name!r} watches a metric that nothing shows it"),
+        (gate.stateful, f"the gate {gate.name!r} keeps a running state"),
+        (Needs.STEP in gate.needs, f"the gate {gate.name!r} follows the step"),
         (mode.needs_step, f"the mode {type(mode).__name__} follows the step"),
     )
     return [reason for applies, reason in reasons if applies]

@@ -13,7 +13,7 @@ from blendloss.modes import softmax
 
 if TYPE_CHECKING:
     from blendloss._blend.blend import Blend
-    from blendloss._blend.output import Reading
+    from blendloss._blend.output import BlendOutput
 
 
 class Diagnosis(NamedTuple):
@@ -46,14 +46,14 @@ class Diagnosis(NamedTuple):
         return self.sentence
 
 
-def diagnosis_of(blend: Blend, reading: Reading | None, step: Any, held_out: bool, threshold: float) -> Diagnosis:
+def diagnosis_of(blend: Blend, output: BlendOutput | None, step: Any, held_out: bool, threshold: float) -> Diagnosis:
     """The diagnosis of `blend`; arguments as of `Blend.diagnose`."""
     gate, names = blend.gate, blend.names
-    resting = gate.resting(step)
-    found = _shares(blend, resting, reading, step)
+    resting = gate.batch_independent_gating(step)
+    found = _shares(blend, resting, output, step)
     shares = None if found is None else dict(zip(names, found.tolist(), strict=True))
     who = f"gate {gate.name!r} ({type(gate).__name__})"
-    excuse = "the weights follow the loss on data that was held out" if held_out else gate.meaning
+    excuse = "the weights follow the loss on data that was held out" if held_out else gate.why_small_weights_are_fine
     if len(names) == 1:
         return Diagnosis(False, shares, "Nothing to diagnose: there is one loss.")
     report = gate.report()
@@ -65,8 +65,8 @@ def diagnosis_of(blend: Blend, reading: Reading | None, step: Any, held_out: boo
         return Diagnosis(False, shares, f"A small weight of the {who} is no sign of collapse: {excuse}.")
     if found is None:
         raise ValueError(
-            f"The weights of the {who} depend on the batch or the step: pass `reading=blend.read(...)`, or `step=`. "
-            "Received: reading=None"
+            f"The weights of the {who} depend on the batch or the step: pass `output=blend.compute(...)`, or `step=`. "
+            "Received: output=None"
         )
     largest = int(np.argmax(found))
     how_much = f"{100 * found[largest]:.4g} % of the weight is on {names[largest]!r}"
@@ -74,17 +74,17 @@ def diagnosis_of(blend: Blend, reading: Reading | None, step: Any, held_out: boo
         return Diagnosis(False, shares, f"The {who} cannot be judged: its weights are {shares}.")
     if found[largest] < threshold:
         return Diagnosis(False, shares, f"The {who} has not collapsed: {how_much}.")
-    because = _because(names, largest, None if reading is None else _numbers(resting, reading))
+    because = _because(names, largest, None if output is None else _numbers(resting, output))
     return Diagnosis(True, shares, f"The {who} has collapsed: {how_much}, {because}. {_remedies(blend)}")
 
 
-def _shares(blend: Blend, resting: Any, reading: Reading | None, step: Any) -> np.ndarray | None:
+def _shares(blend: Blend, resting: Any, output: BlendOutput | None, step: Any) -> np.ndarray | None:
     """The share of each loss, `[K]`, float64, its mean where each example has its own; None where nothing tells."""
     if resting is not None and (step is not None or not blend.mode.needs_step):
         return _of_logits(blend.mode, tf.convert_to_tensor(resting.logits), step)
-    if reading is None:
+    if output is None:
         return None
-    weights = np.asarray(reading.weights, np.float64)
+    weights = np.asarray(output.weights, np.float64)
     if resting is not None:
         weights = weights / np.asarray(resting.total, np.float64)
     with np.errstate(invalid="ignore"):
@@ -103,9 +103,9 @@ def _of_logits(mode: Any, logits: tf.Tensor, step: Any) -> np.ndarray:
     return means[0] if np.isnan(means[0]).any() else min(means, key=max)
 
 
-def _numbers(resting: Any, reading: Reading) -> np.ndarray:
+def _numbers(resting: Any, output: BlendOutput) -> np.ndarray:
     """What each unit of share costs, `[K]`: the losses, in the gate's own units."""
-    return np.asarray(reading.losses, np.float64) * (1.0 if resting is None else np.asarray(resting.total, np.float64))
+    return np.asarray(output.losses, np.float64) * (1.0 if resting is None else np.asarray(resting.total, np.float64))
 
 
 def _because(names: tuple[str, ...], largest: int, numbers: np.ndarray | None) -> str:

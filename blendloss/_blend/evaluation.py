@@ -8,11 +8,11 @@ from typing import Any, TypeGuard
 
 import tensorflow as tf
 
-from blendloss._blend.batch import Batch, computable
+from blendloss._blend.batch import Batch, to_compute_dtype
 from blendloss._blend.fused import chosen_penalty_mean, penalty_means, penalty_sums_by_example
-from blendloss._blend.loss_variables import held_variables, variables_switched
+from blendloss._blend.loss_variables import block_variable_gradients, held_variables
 from blendloss._blend.missing import zeroed
-from blendloss._blend.weighted_sum import switched, weighted_sum
+from blendloss._blend.weighted_sum import block_nonfinite_gradient, weighted_sum
 from blendloss._internal.reductions import (
     accurate_mean,
     accurate_sum,
@@ -22,10 +22,10 @@ from blendloss._internal.reductions import (
     reduce_weighed,
     weights_of_elements,
 )
-from blendloss.losses import AddedLoss, Columns, Head, Penalty
+from blendloss.losses import AddedLoss, Columns, OutputLoss, Penalty
 from blendloss.losses._adapter import AdaptedLoss, as_loss
 from blendloss.losses._columns import innermost
-from blendloss.losses._penalty import aligned
+from blendloss.losses._penalty import align
 
 
 class Evaluation:
@@ -44,7 +44,7 @@ class Evaluation:
         #: The variables that each loss holds and that nobody but a blend would track.
         self.held = [held_variables(*pair) for pair in zip(losses, self._parts, strict=True)]
         # Whether each loss reads a batch of its own.
-        self._heads = any(isinstance(loss, (AddedLoss, Head, Columns)) for loss in losses.values())
+        self._heads = any(isinstance(loss, (AddedLoss, OutputLoss, Columns)) for loss in losses.values())
         self._elementwise = elementwise
         self._blend_reduction = reduction
         self._loss_reduction = "mean" if reduction in ("none", None) else reduction
@@ -65,14 +65,14 @@ class Evaluation:
                     f"The loss {self._names[index]!r} reduces its own values: neither a gate that weighs each example "
                     f"by itself nor a blend that does not reduce can take it. Received: a {kind}"
                 )
-            values = self._value(index, off_switched(batch, off[index]), scale, off[index])
-            found.append((zeroed(computable(values), batch.missing), _masked(batch, values)))
+            values = self._value(index, block_batch_gradients(batch, off[index]), scale, off[index])
+            found.append((zeroed(to_compute_dtype(values), batch.missing), _masked(batch, values)))
         return [values for values, _ in found], [batch for _, batch in found]
 
     def _value(self, index: int, batch: Batch, scale: tf.Tensor | None, off: tf.Tensor | None) -> tf.Tensor:
         loss = self.losses[index]
         if scale is None and not self._elementwise:
-            with variables_switched(self._parts[index], self.held[index], off):
+            with block_variable_gradients(self._parts[index], self.held[index], off):
                 return tf.convert_to_tensor(loss(batch.y_true, batch.y_pred))
         residual = _residual(index, batch, scale)
         return loss.value(residual) if self._elementwise else loss(tf.zeros_like(residual), residual)
@@ -124,16 +124,16 @@ class Evaluation:
         if _fusible(loss):
             some = None if off is None else [off]
             return penalty_means([loss], [_residual(index, batch, scale)], batch, self._loss_reduction, some)[0]
-        batch = batch if off is None else off_switched(batch, off)
+        batch = batch if off is None else block_batch_gradients(batch, off)
         if self._reduces_itself(index, batch):
-            with variables_switched(self._parts[index], self.held[index], off):
+            with block_variable_gradients(self._parts[index], self.held[index], off):
                 return self._reduced_by_itself(loss, batch)
         values = self._value(index, batch, scale, off)
-        return self._mean_of(zeroed(computable(values), batch.missing), _masked(batch, values))
+        return self._mean_of(zeroed(to_compute_dtype(values), batch.missing), _masked(batch, values))
 
     def _reduced_by_itself(self, loss: AdaptedLoss, batch: Batch) -> tf.Tensor:
         y_true = batch.own_targets if loss.has_own_call else batch.y_true
-        value = computable(loss.reduced(y_true, batch.y_pred, batch.sample_weight, batch.mask))
+        value = to_compute_dtype(loss.reduced(y_true, batch.y_pred, batch.sample_weight, batch.mask))
         if value.shape.rank:  # which Keras, too, has not divided by the number of replicas
             return reduce_weighed(value, batch.sample_weight, batch.mask, self._loss_reduction)
         return of_all_replicas(value, self._loss_reduction)
@@ -205,20 +205,20 @@ def evaluator(name: str, loss: Any) -> Any:
     """What gives the values of `loss`, of the part of the batch that it reads."""
     if isinstance(loss, AddedLoss):
         return lambda _, value: value  # given, and not computed here
-    if isinstance(loss, Head) and not isinstance(loss.loss, Columns):
+    if isinstance(loss, OutputLoss) and not isinstance(loss.loss, Columns):
         return loss.evaluate
     return as_loss(name, innermost(loss))
 
 
-def off_switched(batch: Batch, off: tf.Tensor) -> Batch:
+def block_batch_gradients(batch: Batch, off: tf.Tensor) -> Batch:
     """`batch`, through which no gradient flows back from a loss that is off."""
 
     def gated(tensor: tf.Tensor) -> tf.Tensor:
         if not tensor.dtype.is_floating:
             return tensor
         if 0 < off.shape.rank < tensor.shape.rank:
-            return switched(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
-        return switched(tensor, off)
+            return block_nonfinite_gradient(tensor, tf.reshape(off, [-1] + [1] * (tensor.shape.rank - 1)))
+        return block_nonfinite_gradient(tensor, off)
 
     y_true, y_pred = (tf.nest.map_structure(gated, structure) for structure in (batch.y_true, batch.y_pred))
     batch = batch._replace(y_true=y_true, y_pred=y_pred)
@@ -262,7 +262,7 @@ def _fusible(loss: Any) -> TypeGuard[Penalty]:
 
 def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
     """y_pred - y_true, in units of `scale`, of all losses or of each."""
-    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+    y_true, y_pred = align(batch.y_true, batch.y_pred)
     if scale is None:
         return y_pred - y_true
     return (y_pred - y_true) / (scale[index] if scale.shape.rank else scale)
@@ -271,5 +271,5 @@ def _residual(index: Any, batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
 def _terms(batch: Batch) -> list[tf.Tensor]:
     """What the residual is the difference of; or the residual, where one of them has to be converted first."""
     converted = [getattr(getattr(of, "op", None), "type", None) == "Cast" for of in (batch.y_true, batch.y_pred)]
-    y_true, y_pred = aligned(batch.y_true, batch.y_pred)
+    y_true, y_pred = align(batch.y_true, batch.y_pred)
     return [y_pred - y_true] if any(converted) or batch.missing else [y_pred, y_true]

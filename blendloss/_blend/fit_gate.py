@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from blendloss._blend.blend import Blend
 from blendloss._internal import checks, conversion
+from blendloss.gates import Needs
 
 _NUDGE = 0.03  # relative, and absolute, to a parameter
 
@@ -106,7 +107,7 @@ def fit_gate(
         )
     if blend.reduction in ("none", None):
         raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
-    if blend.gate.needs_gradients:
+    if Needs.GRADIENTS in blend.gate.needs:
         raise ValueError(
             f"The gate {blend.gate.name!r} trains by the gradients of the losses in a network's variables, which "
             "predictions do not have. Received: a gate of gradients"

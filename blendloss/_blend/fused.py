@@ -14,8 +14,8 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._blend.batch import Batch
-from blendloss._blend.row_reduction import one_row, summed_as_they_are, way_to_sum
-from blendloss._blend.weighted_sum import switched, switched_product
+from blendloss._blend.row_reduction import one_row, row_reducer_for, sum_rows
+from blendloss._blend.weighted_sum import block_nonfinite_gradient, masked_product
 from blendloss._internal.custom_gradient import custom_gradient
 from blendloss._internal.reductions import number_of, weights_of_elements
 from blendloss.losses import Penalty
@@ -41,7 +41,7 @@ def penalty_means(
         batch: whose sample weights and mask count.
         reduction: any but "none".
         off: whether each penalty's weight is 0, K bool scalars: then what is not finite does not flow back from it, as
-            of `switched`. None is none.
+            of `block_nonfinite_gradient`. None is none.
 
     Returns:
         l, `[K]`; 0 for an empty batch.
@@ -49,7 +49,7 @@ def penalty_means(
     weights, number = _weighing(residuals[0], batch, reduction)
     sums = _sums(penalties, residuals, weights, off, by_row=False)[0]
     if off is not None and weights and reduction == "mean_with_sample_weight":  # the number is of the weights, too
-        number = tf.stack([switched(number, one) for one in off])
+        number = tf.stack([block_nonfinite_gradient(number, one) for one in off])
     return tf.math.divide_no_nan(sums, number)
 
 
@@ -114,8 +114,8 @@ def chosen_penalty_mean(
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
-        return tf.math.divide_no_nan(summed_as_they_are([values], by_row=True)[0, 0], number)
-    summed = way_to_sum(1, arrays[0], by_row=True)
+        return tf.math.divide_no_nan(sum_rows([values], by_row=True)[0, 0], number)
+    summed = row_reducer_for(1, arrays[0], by_row=True)
 
     @custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
@@ -176,14 +176,17 @@ def _sums_together(
     def each(of_it: str, *given: tf.Tensor) -> list[tf.Tensor]:
         found = [getattr(penalty, of_it)(r) for penalty, r in zip(penalties, given[:count], strict=True)]
         for weight in given[count:]:
-            found = [(weight if off is None else switched(weight, off[k])) * one for k, one in enumerate(found)]
+            found = [
+                (weight if off is None else block_nonfinite_gradient(weight, off[k])) * one
+                for k, one in enumerate(found)
+            ]
         return found
 
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         if off is not None:
-            arrays = [*map(switched, arrays[:count], off), *arrays[count:]]
-        return summed_as_they_are(each("value", *arrays), by_row)
-    summed = way_to_sum(count, arrays[0], by_row)
+            arrays = [*map(block_nonfinite_gradient, arrays[:count], off), *arrays[count:]]
+        return sum_rows(each("value", *arrays), by_row)
+    summed = row_reducer_for(count, arrays[0], by_row)
 
     @custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
@@ -194,12 +197,12 @@ def _sums_together(
             def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
                 if off is None:
                     return [column * one for column, one in zip(columns, found, strict=True)]
-                return [*map(switched_product, columns, found, off)]
+                return [*map(masked_product, columns, found, off)]
 
             slopes = scaled(each("slope", *arrays))
             if len(arrays) == count:
                 return slopes
-            residuals = arrays[:count] if off is None else map(switched, arrays[:count], off)
+            residuals = arrays[:count] if off is None else map(block_nonfinite_gradient, arrays[:count], off)
             return [*slopes, tf.add_n(scaled(each("value", *residuals)))]
 
         return summed(partial(each, "value"), arrays), gradient

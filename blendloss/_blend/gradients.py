@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from blendloss._blend.batch import NOTHING, computable
+from blendloss._blend.batch import NO_BATCH, to_compute_dtype
 from blendloss._blend.context import context_of
 from blendloss._blend.output import BlendedGradients
 from blendloss._internal import checks, conversion
 from blendloss._internal.assertions import require
 from blendloss._internal.reductions import per_replica
-from blendloss.gates import Context, GradientGate, LossGradients
+from blendloss.gates import Context, GradientGate, LossGradients, Needs
 
 if TYPE_CHECKING:
     from blendloss._blend.blend import Blend
@@ -45,15 +45,15 @@ def gradients_of(
     of_network = [variable for variable in variables if id(variable) not in own]
     losses = LossGradients(tape, values, of_network, measured, share=share, scale=scale, residuals=residuals)
 
-    context = context_of(blend, step, True, NOTHING, features)
-    if gate.needs_gradients:
+    context = context_of(blend, step, True, NO_BATCH, features)
+    if Needs.GRADIENTS in gate.needs:
         context = context._replace(gradients=losses)
     # What the gate computes from the network's variables, such as a pass for each residual, need not be recorded.
     with tf.GradientTape(watch_accessed_variables=False) as inner:
         inner.watch([*values, *(variable.value for variable in of_gate)])
-        reading = blend._read_given([computable(value) for value in values], context)
+        output = blend._compute_from([to_compute_dtype(value) for value in values], context)
     sources = values, [variable.value for variable in of_gate]
-    slopes, of_own = inner.gradient(reading.value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    slopes, of_own = inner.gradient(output.value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
     if isinstance(gate, GradientGate):
         found = gate.combined(weights, losses, context)
@@ -63,7 +63,7 @@ def gradients_of(
     if scale is not None:
         of_own = [tf.cast(scale, gradient.dtype) * gradient for gradient in of_own]
     by_id = dict(zip(map(id, of_network + of_gate), [*found, *of_own], strict=True))
-    return BlendedGradients([by_id[id(variable)] for variable in variables], reading)
+    return BlendedGradients([by_id[id(variable)] for variable in variables], output)
 
 
 def checked_scale(scale: Any) -> Any:
@@ -85,7 +85,7 @@ def _check(blend: Blend, tape: tf.GradientTape, values: list[tf.Tensor]) -> None
     for name, value in zip(blend.names, values, strict=True):
         if value.shape.rank != 0:
             raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
-    if blend.gate.needs_gradients and not getattr(tape, "_persistent", True):
+    if Needs.GRADIENTS in blend.gate.needs and not getattr(tape, "_persistent", True):
         raise ValueError(
             "`tape` must be persistent, as each loss is differentiated by itself: tf.GradientTape(persistent=True). "
             "Received: one that is not"

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 
 @register
-class _At(keras.losses.Loss):
+class KerasBlendLoss(keras.losses.Loss):
     """A blend whose step is read from a variable."""
 
     def __init__(self, blend: Blend, step: Any = None, name: str | None = None, reduction: str | None = None) -> None:
-        if blend.trainable_variables or blend.gate.updates:
+        if blend.trainable_variables or blend.gate.stateful:
             raise ValueError(
                 f"{'; '.join(reasons_for_step(blend))}, which a plain `compile(loss=...)` never does: no optimizer "
                 "sees the blend. Use `BlendedModel(network, blend)`."
@@ -37,5 +37,5 @@ class _At(keras.losses.Loss):
         return {"blend": serialize(self.blend), "name": self.name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> _At:
+    def from_config(cls, config: dict[str, Any]) -> KerasBlendLoss:
         return cls(deserialize(config["blend"]), name=config["name"])

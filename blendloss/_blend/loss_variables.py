@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from blendloss._blend.given_values import current_place, values_given
-from blendloss._blend.weighted_sum import switched
+from blendloss._blend.weighted_sum import block_nonfinite_gradient
 from blendloss._internal.checks import shown
 
 _FORM = "_blendloss_keras_variable"  # the attribute of a `tf.Variable` that holds its form for Keras
@@ -83,8 +83,8 @@ def _defaults(function: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Iterator[None]:
-    """Within, `loss` reads its variables through `switched`: a loss that is off sends them neither NaN nor inf.
+def block_variable_gradients(loss: Any, held: list[Any], off: tf.Tensor | None) -> Iterator[None]:
+    """Within, a loss that is off sends its variables neither NaN nor inf: it reads them by `block_nonfinite_gradient`.
 
     A variable belongs to all examples: with weights by example, the gradient is cut where all weights are 0. A
     `tf.function` that the loss calls reads the variable itself: there, nothing is cut.
@@ -95,9 +95,9 @@ def variables_switched(loss: Any, held: list[Any], off: tf.Tensor | None) -> Ite
         return
     everywhere = tf.reduce_all(off)
     plain = [_on_this_replica(each) for each in trained if isinstance(each, tf.Variable)]
-    with values_given([(each, switched(tf.convert_to_tensor(each), everywhere)) for each in plain]):
+    with values_given([(each, block_nonfinite_gradient(tf.convert_to_tensor(each), everywhere)) for each in plain]):
         keras_variables = [each for each in trained if isinstance(each, keras.Variable)]
-        values = [switched(tf.convert_to_tensor(each.value), everywhere) for each in keras_variables]
+        values = [block_nonfinite_gradient(tf.convert_to_tensor(each.value), everywhere) for each in keras_variables]
         with _Reads(list(zip(keras_variables, values, strict=True)), collect_losses=True) as scope:
             yield
     for variable, value in scope.updates.values():

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from blendloss._blend.batch import NOTHING, Batch
+from blendloss._blend.batch import NO_BATCH, Batch
 from blendloss._internal.reductions import accurate_mean, per_replica, reduce, weights_of_elements
 
 
-class Reading(NamedTuple):
+class BlendOutput(NamedTuple):
     """What a blend computed: its value, and every loss and weight for logging.
 
     Args:
@@ -25,10 +25,10 @@ class Reading(NamedTuple):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Fixed([0.5, 0.5]))
-        >>> reading = blend.read([[0.0]], [[2.0]])
-        >>> float(reading.value), reading.losses.numpy().tolist(), reading.weights.numpy().tolist()
+        >>> output = blend.compute([[0.0]], [[2.0]])
+        >>> float(output.value), output.losses.numpy().tolist(), output.weights.numpy().tolist()
         (3.0, [4.0, 2.0], [0.5, 0.5])
-        >>> float(reading.cost)
+        >>> float(output.cost)
         0.0
     """
 
@@ -44,7 +44,7 @@ class BlendedGradients(NamedTuple):
     Args:
         gradients: one for each of the variables, in their order, for `optimizer.apply_gradients`; None where the blend
             does not depend on one.
-        reading: the `Reading` of the same losses.
+        output: the `BlendOutput` of the same losses.
 
     Returns:
         The record itself.
@@ -56,17 +56,17 @@ class BlendedGradients(NamedTuple):
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": w**2, "b": w * 1.0}
         >>> found = blend.gradients(tape, values, [w])
-        >>> [round(float(gradient), 4) for gradient in found.gradients], round(float(found.reading.value), 4)
+        >>> [round(float(gradient), 4) for gradient in found.gradients], round(float(found.output.value), 4)
         ([8.0], 15.0)
     """
 
     gradients: list[tf.Tensor | None]
-    reading: Reading
+    output: BlendOutput
 
 
-def reading_of(
+def output_of(
     value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, batch: Batch, reduction: str | None
-) -> tuple[Reading, tf.Tensor]:
+) -> tuple[BlendOutput, tf.Tensor]:
     """The record of a call, with the gate's cost added to the blended losses; and what of it is added once.
 
     Args:
@@ -88,7 +88,7 @@ def reading_of(
         (part for whole, part in zip(given, costs, strict=True) if not tf.convert_to_tensor(whole).shape.rank),
         nothing,
     )
-    return Reading(sum(costs, value), *map(tf.stop_gradient, (losses, weights, mean_cost))), once
+    return BlendOutput(sum(costs, value), *map(tf.stop_gradient, (losses, weights, mean_cost))), once
 
 
 def _cost(cost: tf.Tensor, value: tf.Tensor, batch: Batch, reduction: str | None) -> tuple[tf.Tensor, str | None]:
@@ -96,7 +96,7 @@ def _cost(cost: tf.Tensor, value: tf.Tensor, batch: Batch, reduction: str | None
     cost = tf.cast(cost, value.dtype)
     if not cost.shape.rank:  # the gate's alone, not of the examples
         return cost, "mean" if value.shape.rank == 0 else "none"
-    if batch is NOTHING:
+    if batch is NO_BATCH:
         return tf.reduce_mean(cost), "mean"
     by_example = cost if cost.shape.rank == 1 else accurate_mean(cost)  # of each residual, as penalties are averaged
     by_example = tf.broadcast_to(by_example, tf.shape(batch.by_example))

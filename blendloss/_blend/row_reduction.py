@@ -28,7 +28,9 @@ def one_row(array: tf.Tensor) -> tf.Tensor:
     return tf.reshape(array, [1, -1])
 
 
-def way_to_sum(count: int, array: tf.Tensor, by_row: bool) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
+def row_reducer_for(
+    count: int, array: tf.Tensor, by_row: bool
+) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
     """How `count` penalties are summed where `array` is: a function of what makes them of arrays, and of the arrays.
 
     Args:
@@ -46,8 +48,8 @@ def way_to_sum(count: int, array: tf.Tensor, by_row: bool) -> Callable[[_Functio
     return partial(_summed_together, by_row=by_row, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
 
 
-def summed_as_they_are(values: Sequence[tf.Tensor], by_row: bool) -> tf.Tensor:
-    """The sums `[rows, K]` of K arrays that are there already; arguments as of `way_to_sum`."""
+def sum_rows(values: Sequence[tf.Tensor], by_row: bool) -> tf.Tensor:
+    """The sums `[rows, K]` of K arrays that are there already; arguments as of `row_reducer_for`."""
     return _summed_together(lambda *arrays: list(arrays), values, by_row, 1)
 
 

@@ -41,7 +41,7 @@ def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> Any:
 
 
 @custom_gradient
-def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
+def block_nonfinite_gradient(values: tf.Tensor, off: tf.Tensor) -> Any:
     """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
 
     A finite gradient is 0 there by itself. It is left alone: what it would be at another weight, its derivative in the
@@ -63,21 +63,23 @@ def switched(values: tf.Tensor, off: tf.Tensor) -> Any:
 
 
 @custom_gradient
-def switched_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any:
-    """factor * slope, for a factor that is 0 where `off`: 0 there, infinite slope or not; as `switched`, once derived.
+def masked_product(factor: tf.Tensor, slope: tf.Tensor, off: tf.Tensor) -> Any:
+    """factor * slope, for a factor that is 0 where `off`: 0 there, even if the slope is infinite.
+
+    Its gradients are those of a product through `block_nonfinite_gradient`, derived once.
 
     Args:
         factor: scalar, or `[rows, 1]`, floating; 0 where `off`.
         slope: any shape, or `[rows, M]`, floating.
         off: bool, of the factor's shape.
     """
-    factor, slope, off = tf.identity(factor), tf.identity(slope), tf.identity(off)  # as in `switched`
+    factor, slope, off = tf.identity(factor), tf.identity(slope), tf.identity(off)  # as in `block_nonfinite_gradient`
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(slope)
         alive = tf.where(lost, tf.zeros_like(slope), slope)
         axis = 1 if factor.shape.rank else None
         moved = tf.reduce_sum(upstream * alive, axis, keepdims=axis is not None)
-        return moved, switched_product(factor, upstream, off), None
+        return moved, masked_product(factor, upstream, off), None
 
     return tf.where(off, tf.zeros_like(slope), factor * slope), gradient

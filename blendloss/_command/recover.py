@@ -145,7 +145,7 @@ def matched(residuals: np.ndarray) -> Matched:
     Blend(penalties, gate)
     for _ in range(_OBSERVATIONS):
         gate.observe(residuals)
-    logits, totals, scale = (np.asarray(part) for part in gate.resting())
+    logits, totals, scale = (np.asarray(part) for part in gate.batch_independent_gating())
     weights = dict(zip(penalties, np.exp(logits) * totals, strict=True))
     found = gate.efficiencies()
     best = max(found, key=lambda name: found[name].value)

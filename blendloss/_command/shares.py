@@ -13,7 +13,7 @@ from blendloss.keras import GateHistory
 def shares(blend: Blend) -> dict[str, float]:
     """What each loss has of the blend's mean curvature, by name; they sum to 1."""
     gate: Any = blend.gate
-    found = np.asarray(blend.mode(gate.resting().logits, None), np.float64)
+    found = np.asarray(blend.mode(gate.batch_independent_gating().logits, None), np.float64)
     return dict(zip(blend.names, found.tolist(), strict=True))
 
 

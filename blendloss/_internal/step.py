@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._internal import checks, conversion
 
 
-def as_step(step: Any) -> tf.Tensor:
+def integer_step(step: Any) -> tf.Tensor:
     """`step`, an integer, an integer scalar tensor or a variable, as an int64 tensor."""
     if isinstance(step, int):  # of which TensorFlow itself would make an int32
         return tf.constant(checks.integer("step", step), tf.int64)

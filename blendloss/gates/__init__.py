@@ -1,10 +1,13 @@
 """Gates: where the gating logits come from. A gate composes with every mode and every set of losses."""
 
 from blendloss.gates import families, normalizers, regularizers, statistics
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import LossGradients
 from blendloss.gates._base.metric_gate import MetricGate
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._bayesian import Bayesian
 from blendloss.gates._by_residual import ByResidual
 from blendloss.gates._exponential_family import ExponentialFamily
@@ -87,6 +90,7 @@ __all__ = [
     "MetricGate",
     "Mixture",
     "NashMTL",
+    "Needs",
     "Network",
     "Normalized",
     "PCGrad",

@@ -11,7 +11,10 @@ from blendloss._internal.assertions import require
 from blendloss._internal.dtypes import initial
 from blendloss._internal.random import POSTERIOR, checked_seed, uniform
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.families import Family
 from blendloss.schedules import as_schedule
 
@@ -49,9 +52,9 @@ class Bayesian(Gate):
         >>> import blendloss as bl
         >>> gate = bl.gates.Bayesian(bl.gates.families.Dirichlet(1.0), examples=1000, seed=0)
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate)
-        >>> blend.read([[0.0]], [[2.0]], step=0, training=False).weights.numpy().tolist()
+        >>> blend.compute([[0.0]], [[2.0]], step=0, training=False).weights.numpy().tolist()
         [0.5, 0.5]
-        >>> float(blend.read([[0.0]], [[2.0]], step=0).cost)  # q is the prior
+        >>> float(blend.compute([[0.0]], [[2.0]], step=0).cost)  # q is the prior
         0.0
         >>> gate.posterior().concentration.numpy().tolist()
         [1.0, 1.0]
@@ -65,7 +68,7 @@ class Bayesian(Gate):
         One sample a step for the whole batch.
     """
 
-    needs_step = True
+    needs = Needs.STEP
 
     def __init__(
         self,

@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 
 
 @register
@@ -59,7 +62,7 @@ class ByResidual(Gate):
         A 6 (1977).
     """
 
-    needs_residual = True
+    needs = Needs.RESIDUAL
     elementwise = True
 
     def __init__(

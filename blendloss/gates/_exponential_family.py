@@ -14,7 +14,10 @@ from blendloss._internal.dtypes import initial
 from blendloss._internal.serialization import register
 from blendloss._likelihood.partition import Partition, why_not
 from blendloss._likelihood.predictive import interval
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.positive import log_square, root
 
 
@@ -67,8 +70,8 @@ class ExponentialFamily(Gate):
         Brown, Fundamentals of Statistical Exponential Families (1986), theorems 1.13 and 2.2.
     """
 
-    needs_penalties = True
-    meaning = "it is a natural parameter fitted by likelihood, in the units of its own loss"
+    needs = Needs.PENALTIES
+    why_small_weights_are_fine = "it is a natural parameter fitted by likelihood, in the units of its own loss"
 
     def __init__(
         self,

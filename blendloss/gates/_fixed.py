@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, gating_from_weights
 
 
 @register
@@ -46,7 +48,7 @@ class Fixed(Gate):
             raise ValueError(f"`weights` must have one weight for each of the {k} losses. Received: {self.fixed}")
 
     def gating(self, context: Context) -> Gating:
-        return of_weights(tf.constant(self.fixed, self.compute_dtype))
+        return gating_from_weights(tf.constant(self.fixed, self.compute_dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "weights": self.fixed}

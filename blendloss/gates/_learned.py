@@ -9,7 +9,10 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.normalizers._as_normalizer import as_normalizer
 from blendloss.gates.regularizers._regularizer import checked_regularizers
 
@@ -50,8 +53,8 @@ class Learned(Gate):
         >>> [tuple(variable.shape) for variable in blend.trainable_variables]
         [(2,)]
         >>> gate = bl.gates.Learned(normalize="initial", regularizers=[bl.gates.regularizers.Entropy(0.1)])
-        >>> reading = bl.Blend(losses, gate=gate).read([[0.0]], [[4.0]], step=0)
-        >>> reading.losses.numpy().tolist(), reading.weights.numpy().tolist(), round(float(reading.cost), 3)
+        >>> output = bl.Blend(losses, gate=gate).compute([[0.0]], [[4.0]], step=0)
+        >>> output.losses.numpy().tolist(), output.weights.numpy().tolist(), round(float(output.cost), 3)
         ([16.0, 4.0], [0.03125, 0.125], -0.069)
     """
 
@@ -68,13 +71,12 @@ class Learned(Gate):
         self.initial = None if initial is None else checks.finites("initial", initial, dtype=self.compute_dtype)
         self.normalize = as_normalizer(normalize)
         self.regularizers = checked_regularizers(regularizers)
-        self.needs_step = any(regularizer.needs_step for regularizer in self.regularizers)
+        if any(regularizer.needs_step for regularizer in self.regularizers):
+            self.needs |= Needs.STEP
         if self.normalize is not None:
-            self.needs_values = self.normalize.needs_values
-            self.needs_residual = self.normalize.needs_residual
-            self.needs_penalties = self.normalize.needs_penalties
-            self.updates = self.normalize.updates
-            self.meaning = self.normalize.meaning
+            self.needs |= self.normalize.needs
+            self.stateful = self.normalize.stateful
+            self.why_small_weights_are_fine = self.normalize.why_small_weights_are_fine
 
     @property
     def has_cost(self) -> bool:
@@ -95,7 +97,7 @@ class Learned(Gate):
         logits = tf.convert_to_tensor(self.logits)
         return Gating(logits) if self.normalize is None else self.normalize.gating(self, logits, context)
 
-    def resting(self, step: Any = None) -> Gating:
+    def batch_independent_gating(self, step: Any = None) -> Gating:
         return self.gating(Context(step, training=False))  # which looks at no values
 
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tuple[tf.Tensor, ...]:

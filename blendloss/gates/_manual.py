@@ -13,7 +13,9 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.assertions import require
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, gating_from_weights
 from blendloss.gates._fixed import checked_weights
 
 _TENSORS = (tf.Tensor, tf.Variable, keras.Variable)
@@ -44,7 +46,7 @@ class Manual(Gate):
         >>> gate = bl.gates.Manual([1.0, 0.0])
         >>> blend = bl.Blend({"mse": "mse", "kl": "kl_divergence"}, gate=gate)
         >>> gate.assign({"kl": 0.5})
-        >>> blend.read([[1.0]], [[1.0]]).weights.numpy().tolist()
+        >>> blend.compute([[1.0]], [[1.0]]).weights.numpy().tolist()
         [1.0, 0.5]
         >>> warm_up = keras.callbacks.LambdaCallback(
         ...     on_epoch_begin=lambda epoch, logs: gate.assign({"kl": min(1.0, epoch / 10)})
@@ -62,7 +64,7 @@ class Manual(Gate):
         initial = [1.0] * k if self.initial is None else self.initial
         if len(initial) != k:
             raise ValueError(f"`initial` must have one weight for each of the {k} losses. Received: {initial}")
-        self.assigned = self.state("assigned", (k,), initial)
+        self.assigned = self.add_state("assigned", (k,), initial)
 
     def assign(self, weights: Any) -> None:
         """Sets the weights from now on; in graphs too.
@@ -118,7 +120,7 @@ class Manual(Gate):
         return tf.ensure_shape(tf.cast(tensor, self.variable_dtype), [])
 
     def gating(self, context: Context) -> Gating:
-        return of_weights(tf.cast(tf.convert_to_tensor(self.assigned), self.compute_dtype))
+        return gating_from_weights(tf.cast(tf.convert_to_tensor(self.assigned), self.compute_dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "initial": self.initial}

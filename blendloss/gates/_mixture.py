@@ -12,7 +12,10 @@ from blendloss._internal import checks, conversion
 from blendloss._internal.serialization import register
 from blendloss._likelihood.partition import Partition, log_partition_alone
 from blendloss._likelihood.predictive import interval
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.losses._math.quadrature import values_at
 
 
@@ -65,11 +68,9 @@ class Mixture(Gate):
         Trained by gradients, not by alternating steps.
     """
 
-    needs_residual = True
-    needs_penalties = True
+    needs = Needs.RESIDUAL | Needs.PENALTIES | Needs.RESIDUAL_SLOPE
     elementwise = True
-    through_residual = True
-    meaning = "it was chosen by likelihood, and says that few residuals follow that loss's law"
+    why_small_weights_are_fine = "it was chosen by likelihood, and says that few residuals follow that loss's law"
 
     def __init__(
         self, scales: Any = None, *, learn_scales: bool = True, name: str | None = None, dtype: Any = None

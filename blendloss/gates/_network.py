@@ -8,7 +8,10 @@ import keras
 import tensorflow as tf
 
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.regularizers._regularizer import checked_regularizers
 
 
@@ -51,7 +54,7 @@ class Network(Gate):
         Jacobs, Jordan, Nowlan and Hinton, "Adaptive mixtures of local experts", Neural Computation 3 (1991), eq. 1.1.
     """
 
-    needs_features = True
+    needs = Needs.FEATURES
 
     def __init__(
         self, network: keras.Layer, *, regularizers: Any = (), name: str | None = None, dtype: Any = None
@@ -61,7 +64,8 @@ class Network(Gate):
             raise TypeError(f"`network` must be a Keras model or layer. Received: network={network!r}")
         self.network = network
         self.regularizers = checked_regularizers(regularizers)
-        self.needs_step = any(regularizer.needs_step for regularizer in self.regularizers)
+        if any(regularizer.needs_step for regularizer in self.regularizers):
+            self.needs |= Needs.STEP
 
     @property
     def has_cost(self) -> bool:

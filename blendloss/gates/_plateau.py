@@ -42,7 +42,7 @@ class Plateau(MetricGate):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
         >>> for val_mae in (3.0, 2.0, 2.1, 2.0):
         ...     gate.observe(val_mae)
-        >>> blend.read([[0.0]], [[2.0]]).weights.numpy().tolist()
+        >>> blend.compute([[0.0]], [[2.0]]).weights.numpy().tolist()
         [0.0, 1.0]
 
     References:
@@ -72,7 +72,7 @@ class Plateau(MetricGate):
     def create_state(self, k: int) -> None:
         super().create_state(k)
         # The metric with its sign turned so that smaller is better.
-        self.best = self.state("best", value=float("inf"))
+        self.best = self.add_state("best", value=float("inf"))
 
     def observe(self, metric: Any) -> None:
         k = len(self.names)

@@ -9,7 +9,10 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.replicas import rows_of_all_replicas
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, of_stage
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import one_hot_logits
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.statistics import Statistic
 
 
@@ -45,15 +48,15 @@ class ResidualState(Gate):
         >>> import blendloss as bl
         >>> gate = bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1.0], width=0.5)
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
-        >>> [round(float(g), 3) for g in blend.read([[0.0]], [[2.0]], step=0).weights]  # odds e^((2 - 1) / 0.5)
+        >>> [round(float(g), 3) for g in blend.compute([[0.0]], [[2.0]], step=0).weights]  # odds e^((2 - 1) / 0.5)
         [0.119, 0.881]
 
     References:
         The logits are those of Masters, "A Rasch model for partial credit scoring", Psychometrika 47 (1982).
     """
 
-    needs_residual = True
-    updates = True
+    needs = Needs.RESIDUAL
+    stateful = True
 
     def __init__(
         self,
@@ -79,32 +82,32 @@ class ResidualState(Gate):
         if len(self.thresholds) != k - 1:
             raise ValueError(f"`thresholds` must have {k - 1} numbers for {k} losses. Received: {self.thresholds}")
         self.rates = [1 / memory for memory in self.statistic.memories(self.memory)]
-        self.means = self.state("means", (len(self.rates),))
-        self.weight = self.state("weight", (len(self.rates),))
-        self.skipped = self.state("skipped", dtype="int64")
+        self.means = self.add_state("means", (len(self.rates),))
+        self.weight = self.add_state("weight", (len(self.rates),))
+        self.skipped = self.add_state("skipped", dtype="int64")
 
     def gating(self, context: Context) -> tf.Tensor:
         if context.training:
             self._update(context)
         filled = tf.convert_to_tensor(self.weight)
-        reading = self.statistic.reading(tf.convert_to_tensor(self.means), filled)
+        value = self.statistic.from_means(tf.convert_to_tensor(self.means), filled)
         sign = 1.0 if self.direction == "rising" else -1.0
-        passed = sign * (reading - tf.constant(self.thresholds, reading.dtype)) / self.width
-        logits = tf.concat([tf.zeros([1], reading.dtype), tf.cumsum(passed)], 0)
-        seen = (filled[0] > 0) & ~tf.math.is_nan(reading)
-        return tf.where(seen, logits, of_stage(tf.constant(0), len(self.names), self.compute_dtype))
+        passed = sign * (value - tf.constant(self.thresholds, value.dtype)) / self.width
+        logits = tf.concat([tf.zeros([1], value.dtype), tf.cumsum(passed)], 0)
+        seen = (filled[0] > 0) & ~tf.math.is_nan(value)
+        return tf.where(seen, logits, one_hot_logits(tf.constant(0), len(self.names), self.compute_dtype))
 
     def _update(self, context: Context) -> None:
         residual = rows_of_all_replicas(tf.cast(context.residual, self.compute_dtype))
         counted = tf.ones_like(residual, tf.bool)
         if context.counted is not None:
             counted = rows_of_all_replicas(context.counted)
-        observed = self.statistic.of_batch(residual, counted)
-        valid = tf.math.is_finite(observed) & tf.reduce_all(tf.math.is_finite(residual) | ~counted)
+        value = self.statistic.compute(residual, counted)
+        valid = tf.math.is_finite(value) & tf.reduce_all(tf.math.is_finite(residual) | ~counted)
         rate = tf.constant(self.rates, self.compute_dtype)
         means, old_weight = tf.convert_to_tensor(self.means), tf.convert_to_tensor(self.weight)
         weight = old_weight + rate * (1 - old_weight)
-        self.means.assign(tf.where(valid, means + rate / weight * (observed - means), means))
+        self.means.assign(tf.where(valid, means + rate / weight * (value - means), means))
         self.weight.assign(tf.where(valid, weight, old_weight))
         self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(~valid, tf.int64))
 

@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from blendloss._internal.assertions import require
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, Gating, of_weights
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, gating_from_weights
+from blendloss.gates._base.needs import Needs
 from blendloss.schedules import as_schedule
 
 
@@ -38,11 +41,11 @@ class Scheduled(Gate):
         >>> import blendloss as bl
         >>> gate = bl.gates.Scheduled(bl.schedules.linear(0.0, 1.0, steps=100))
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
-        >>> [[round(float(g), 3) for g in blend.read([[0.0]], [[2.0]], step=step).weights] for step in (0, 25, 100)]
+        >>> [[round(float(g), 3) for g in blend.compute([[0.0]], [[2.0]], step=step).weights] for step in (0, 25, 100)]
         [[1.0, 0.0], [0.75, 0.25], [0.0, 1.0]]
     """
 
-    needs_step = True
+    needs = Needs.STEP
 
     def __init__(self, schedule: Any, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -63,7 +66,7 @@ class Scheduled(Gate):
         else:
             valid = tf.reduce_all((value >= 0) & tf.math.is_finite(value)) & tf.reduce_any(value > 0)
             value = require(valid, "Scheduled weights must be finite, not negative and not all 0.", value)
-        return of_weights(value)
+        return gating_from_weights(value)
 
     def _at_position(self, position: tf.Tensor) -> tf.Tensor:
         k = len(self.names)

@@ -12,7 +12,10 @@ from blendloss._internal import checks, conversion
 from blendloss._internal.replicas import is_replicated
 from blendloss._internal.serialization import register
 from blendloss._solvers.least_variance import least_variance
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.score_moments import (
     Observed,
     Slopes,
@@ -114,10 +117,9 @@ class ScoreMatching(Gate):
         is that of the given losses. The running sums, the shrinkage and the units are this library's.
     """
 
-    needs_residual = True
-    needs_penalties = True
-    updates = True
-    meaning = "the weights give the least variance, and are not moved by the losses' sizes"
+    needs = Needs.RESIDUAL | Needs.PENALTIES
+    stateful = True
+    why_small_weights_are_fine = "the weights give the least variance, and are not moved by the losses' sizes"
 
     def __init__(
         self,
@@ -147,21 +149,21 @@ class ScoreMatching(Gate):
                 "One loss at least must have a positive mean curvature E psi' at normal noise of scale 1. "
                 f"Received: {dict(zip(self.names, self._normal[1].tolist(), strict=True))}"
             )
-        self.calls = self.state("calls", dtype="int64")
-        self.batch = self.state("batch")
-        self.log_scale = self.state("log_scale")
+        self.calls = self.add_state("calls", dtype="int64")
+        self.batch = self.add_state("batch")
+        self.log_scale = self.add_state("log_scale")
         self.sums = Sums(
-            self.state("weight"),
-            self.state("weight_squared"),
-            self.state("slope", (k,)),
-            self.state("curvature", (k,)),
-            self.state("second", (k, k)),
+            self.add_state("weight"),
+            self.add_state("weight_squared"),
+            self.add_state("slope", (k,)),
+            self.add_state("curvature", (k,)),
+            self.add_state("second", (k, k)),
         )
-        self.evidence = self.state("evidence")
-        self.influence = self.state("influence", (k,))
+        self.evidence = self.add_state("evidence")
+        self.influence = self.add_state("influence", (k,))
         named = zip(("shares", "mean_curvature", "precisions"), start, strict=True)
-        self.solution = _Solution(*(self.state(name, (k,), np.asarray(part).tolist()) for name, part in named))
-        self.skipped = self.state("skipped", dtype="int64")
+        self.solution = _Solution(*(self.add_state(name, (k,), np.asarray(part).tolist()) for name, part in named))
+        self.skipped = self.add_state("skipped", dtype="int64")
         self._traced: Any = None
 
     def gating(self, context: Context) -> Gating:
@@ -177,7 +179,7 @@ class ScoreMatching(Gate):
         total = scale**2 / tf.where(curvatures > 0, curvatures, tf.ones_like(curvatures))
         return Gating(tf.math.log(precisions if context.one_hot else shares), total, scale)
 
-    def resting(self, step: Any = None) -> Gating:
+    def batch_independent_gating(self, step: Any = None) -> Gating:
         return self.gating(Context(step, training=False))
 
     def observe(self, residuals: Any, sample_weight: Any = None) -> None:

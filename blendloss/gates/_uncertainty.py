@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
 
 
 class Form(NamedTuple):
@@ -66,7 +68,7 @@ class Uncertainty(Gate):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["depth", "labels"], bl.gates.Uncertainty(["regression", "classification"]))
-        >>> blend.read_values({"depth": 4.0, "labels": 2.0}, step=0).weights.numpy().tolist()
+        >>> blend.compute_from_values({"depth": 4.0, "labels": 2.0}, step=0).weights.numpy().tolist()
         [0.5, 1.0]
 
     References:
@@ -81,7 +83,7 @@ class Uncertainty(Gate):
         itself, here it is s. Where the paper sums squared errors over outputs, `SquaredError` takes their mean.
     """
 
-    meaning = "it is the precision of its loss's noise, fitted by likelihood"
+    why_small_weights_are_fine = "it is the precision of its loss's noise, fitted by likelihood"
 
     def __init__(
         self, form: Any = "regression", initial: Any = 0.0, *, name: str | None = None, dtype: Any = None

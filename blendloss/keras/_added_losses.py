@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss._blend.batch import computable
+from blendloss._blend.batch import to_compute_dtype
 from blendloss._internal.reductions import per_replica
 from blendloss.losses import AddedLoss
 
@@ -23,7 +23,7 @@ def added_values(model: Any) -> dict[str, tf.Tensor]:
                 f"The layer {model.blend._given[name].layer!r} must add a loss with `add_loss` in each call, which the "
                 f"blend weighs as {name!r}. Received: none"
             )
-        value = tf.add_n([tf.reduce_sum(computable(tensor)) for tensor in tensors])
+        value = tf.add_n([tf.reduce_sum(to_compute_dtype(tensor)) for tensor in tensors])
         found[name] = per_replica(value, "mean") if model.blend.reduction == "sum" else value
     return found
 

@@ -9,13 +9,14 @@ import keras
 import tensorflow as tf
 
 from blendloss._blend.blend import Blend
-from blendloss._blend.output import Reading
+from blendloss._blend.output import BlendOutput
 from blendloss._internal.custom_gradient import gradients_freed_with_graph
 from blendloss._internal.reductions import per_replica
 from blendloss._internal.seeds import SavesSeeds
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates import MetricGate
+from blendloss.gates import MetricGate, Needs
 from blendloss.keras._added_losses import added_values, without_added
+from blendloss.keras._blend_metrics import BlendMetrics
 from blendloss.keras._build import build_before_tracing, build_by_call
 from blendloss.keras._gate_optimizer import assign_optimizers
 from blendloss.keras._gradient_step import gradient_step
@@ -25,7 +26,6 @@ from blendloss.keras._held_out_step import held_out_step
 from blendloss.keras._metric_monitor import monitored
 from blendloss.keras._of_network import OfNetwork, check_network, input_shape_of
 from blendloss.keras._ownership import take
-from blendloss.keras._readings import Readings
 from blendloss.keras._rules import nothing_trains, require_held_out_data, require_own_step, require_progress
 from blendloss.keras._saveable import require_saveable
 from blendloss.keras._step_count import checked_train_step, count_updates, require_advance
@@ -44,7 +44,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
     where it was not evaluated); `cost` what the gate itself adds, if it adds something. Gates that watch a metric
     observe it after every epoch by themselves; gates that choose by features are given the network's inputs, gates that
     look at the gradient of each loss their gradients, and gates that look at progress the losses after each update, by
-    one more forward pass over the batch. A network of several outputs goes with losses that are `Head`s.
+    one more forward pass over the batch. A network of several outputs goes with losses that are `OutputLoss`s.
 
     What trains in the blend trains on the same loss as the network, or with `held_out` on a loss of data that the
     network does not see; by the same optimizer, or by `compile(optimizer, gate_optimizer=...)`, one of its own (it
@@ -88,7 +88,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
             raise TypeError(f"`blend` must be a Blend. Received: blend={blend!r}")
         if blend.reduction in ("none", None):
             raise ValueError(f"`blend` must reduce to a scalar. Received: reduction={blend.reduction!r}")
-        if blend.gate.needs_gradients and type(self).compute_loss is not BlendedModel.compute_loss:
+        if Needs.GRADIENTS in blend.gate.needs and type(self).compute_loss is not BlendedModel.compute_loss:
             raise TypeError(
                 f"The gate {blend.gate.name!r} differentiates the blend's losses: `compute_loss` is not used."
             )
@@ -100,9 +100,9 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         self.held_out_data: HeldOutData | None = None
         self.gate_optimizer: Any = None  # of what trains in the blend, where it has one of its own
         self.step = self._count("step")
-        self.read_at = self._count("read_at")  # the step of the last reading in training
+        self.logged_at = self._count("logged_at")  # the step of the last reading in training
         self._advances = 0  # how often `advance` was called, in Python: while tracing
-        self._readings = Readings(blend.names, blend.gate.has_cost)
+        self._blend_metrics = BlendMetrics(blend.names, blend.gate.has_cost)
         if network.built:
             shape = input_shape_of(network)
             if shape is not None:  # converters look it up; `build` would forbid a subclass state of its own
@@ -118,7 +118,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
     def _check_held_out(self, held_out: Any, blend: Blend) -> None:
         if not isinstance(held_out, HeldOut):
             raise TypeError(f"`held_out` must be a HeldOut, such as HeldOut('mae'). Received: held_out={held_out!r}")
-        if blend.gate.needs_gradients or blend.gate.needs_progress:
+        if Needs.GRADIENTS in blend.gate.needs or Needs.PROGRESS in blend.gate.needs:
             raise ValueError(f"`held_out` trains the gate; {blend.gate.name!r} has a rule of its own. Received: both")
         if type(self).compute_loss is not BlendedModel.compute_loss:
             raise TypeError("`held_out` trains on the blend's own loss: override `blended_loss`, not `compute_loss`.")
@@ -266,11 +266,11 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
     def _train_step(self, data: Any) -> Any:
         if self.held_out is not None:
             logs = held_out_step(self, data)
-        elif self.blend.gate.needs_gradients:
+        elif Needs.GRADIENTS in self.blend.gate.needs:
             logs = gradient_step(self, data)
         else:
             logs = super().train_step(data)
-        if self.blend.gate.needs_progress:
+        if Needs.PROGRESS in self.blend.gate.needs:
             x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
             # The batch has moved running statistics, such as batch normalisation's, once.
             with keras.StatelessScope(collect_losses=True):
@@ -298,22 +298,22 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
         """The blended loss plus regularisation losses, and what of it concerns the blend alone (its regularisers)."""
         if training:
             require_progress(self)
-        features = x if self.blend.gate.needs_features else None
+        features = x if Needs.FEATURES in self.blend.gate.needs else None
         y, y_pred, sample_weight = self.by_name(y, y_pred, sample_weight)
-        reading, own = self.blend._read(y, y_pred, sample_weight, self.step, training, features, added_values(self))
+        output, own = self.blend._compute(y, y_pred, sample_weight, self.step, training, features, added_values(self))
         if training:
-            self.read_at.assign(self.step)
-        self.log_reading(reading, y_pred)
-        return self.with_losses(reading.value, self.losses), self.with_losses(own, self.blend.losses)
+            self.logged_at.assign(self.step)
+        self.log_output(output, y_pred)
+        return self.with_losses(output.value, self.losses), self.with_losses(own, self.blend.losses)
 
     def by_name(self, y: Any, y_pred: Any, sample_weight: Any, losses: Any = None) -> tuple[Any, Any, Any]:
         """The batch as `losses`, the blend's if None, read it, where the network's outputs are a list with names."""
         losses = self.blend._given if losses is None else losses
         return by_name(losses.values(), getattr(self, "output_names", None), y, y_pred, sample_weight)
 
-    def log_reading(self, reading: Reading, y_pred: Any) -> None:
+    def log_output(self, output: BlendOutput, y_pred: Any) -> None:
         """Counts a reading of a batch of predictions in `history`."""
-        self._readings.count_reading(reading, tf.shape(tf.nest.flatten(y_pred)[0])[0])
+        self._blend_metrics.count_output(output, tf.shape(tf.nest.flatten(y_pred)[0])[0])
 
     @property
     def losses(self) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend.output import Reading
+from blendloss._blend.output import BlendOutput
 from blendloss._internal import checks
 
 
@@ -67,14 +67,14 @@ class CollapseMonitor(keras.callbacks.Callback):
         if "loss" not in logs:  # an epoch without a batch, of which Keras warns
             return
         names = self.model.blend.names
-        reading = Reading(
+        output = BlendOutput(
             value=logs["loss"],
             losses=tf.constant([float(logs[f"loss/{name}"]) for name in names]),
             weights=tf.constant([float(logs[f"gate/{name}"]) for name in names]),
             cost=logs.get("cost", 0.0),
         )
         self.diagnosis = self.model.blend.diagnose(
-            reading,
+            output,
             step=int(tf.convert_to_tensor(self.model.step)),
             held_out=self.model.held_out is not None,
             threshold=self.threshold,

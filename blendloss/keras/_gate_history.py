@@ -13,7 +13,7 @@ from blendloss._internal import checks
 class GateHistory(keras.callbacks.Callback):
     """Keeps the gating vector of the training steps of a `BlendedModel`, and plots its way.
 
-    Readings stay on the device until the epoch ends, so that keeping them does not stop the training.
+    BlendMetrics stay on the device until the epoch ends, so that keeping them does not stop the training.
 
     Args:
         every: keep one step in so many, at least 1; with `steps_per_execution`, the last step of one execution in so
@@ -58,7 +58,7 @@ class GateHistory(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keeps the weights of this step."""
         if self._executions % self.every == 0:
-            step = tf.identity(self.model.read_at)
+            step = tf.identity(self.model.logged_at)
             self._waiting.append((step, [logs[f"gate/{name}"] for name in self.weights]))
         self._executions += 1
 

@@ -12,7 +12,7 @@ from blendloss._blend.batch import batches_of
 from blendloss._blend.look_ahead import dense, pulled_back, step_along
 from blendloss._internal.half_precision import within_range
 from blendloss._internal.replicas import sum_over_replicas
-from blendloss._internal.step import as_step
+from blendloss._internal.step import integer_step
 from blendloss.keras._log_loss import log_loss
 
 
@@ -71,7 +71,9 @@ def _held_out_direction(
     if model.held_out.order == 2:
         total = _times(_summed_over_replicas(slopes), 1.0 if scale is None else 1 / scale)
         at = [w if s is None else step_along(w, s, rate) for w, s in zip(at, total, strict=True)]
-    x, y, sample_weight = model.held_out_data.batch(as_step(model.step), model.held_out.batch_size, model.held_out.seed)
+    x, y, sample_weight = model.held_out_data.batch(
+        integer_step(model.step), model.held_out.batch_size, model.held_out.seed
+    )
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as probe:
         probe.watch(at)
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):

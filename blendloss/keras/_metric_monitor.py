@@ -42,7 +42,7 @@ class MetricMonitor(keras.callbacks.Callback):
         if not isinstance(gate, MetricGate):
             raise TypeError(f"`gate` must watch a metric, as Plateau and Threshold do. Received: gate={gate!r}")
         self.gate = gate
-        gate.observed = True
+        gate.metric_observed = True
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Counts from 0: nothing was seen in this training."""

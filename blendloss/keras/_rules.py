@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blendloss._blend.loss_variables import captured_variables
-from blendloss.gates import MetricGate
+from blendloss.gates import MetricGate, Needs
 from blendloss.keras._step_count import follows_step
 from blendloss.losses._columns import innermost
 
@@ -13,10 +13,10 @@ from blendloss.losses._columns import innermost
 def require_progress(model: Any) -> None:
     """Raises for a blend that training would leave as it is."""
     gate = model.blend.gate
-    if isinstance(gate, MetricGate) and not gate.observed:
+    if isinstance(gate, MetricGate) and not gate.metric_observed:
         raise ValueError(
             f"The gate {gate.name!r} watches {gate.monitor!r}, which `fit` shows it after every epoch. In a loop "
-            "of your own, show it by `gate.observe(value)`, and before the first value set `gate.observed = True`. "
+            "of your own, call `gate.observe(value)`; until the first value, set `gate.metric_observed = True`. "
             "Received: a training step of a gate that nothing shows its metric"
         )
     if not model.compiled and follows_step(model.blend):
@@ -55,7 +55,7 @@ def require_own_step(model: Any) -> None:
             "The gate follows the held-out loss: let `train_step` call `super().train_step(data)`. By "
             "`compute_loss` it would follow the training loss. Received: held_out, and a call of `compute_loss`"
         )
-    if gate.needs_gradients:
+    if Needs.GRADIENTS in gate.needs:
         raise ValueError(
             f"The gate {gate.name!r} weighs losses by their gradients: let `train_step` call "
             "`super().train_step(data)`, or apply `self.blend.gradients(tape, values, variables, step=self.step)`. "

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._internal.step import as_step
+from blendloss._internal.step import integer_step
+from blendloss.gates import Needs
 
 
 def count_updates(model: Any) -> None:
@@ -80,7 +81,7 @@ def _updates_each_call(optimizer: Any) -> bool:
 
 def _updates(optimizer: Any) -> tf.Tensor:
     """How often the optimizer has updated the weights; one that scales the loss wraps the one that counts."""
-    return as_step(getattr(optimizer, "inner_optimizer", optimizer).iterations)
+    return integer_step(getattr(optimizer, "inner_optimizer", optimizer).iterations)
 
 
 def checked_train_step(train_step: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
@@ -112,4 +113,4 @@ def require_advance(model: Any) -> None:
 
 def follows_step(blend: Any) -> bool:
     """Whether a step that stands still would freeze something in `blend`."""
-    return blend.gate.needs_step or blend.mode.needs_step or blend.gate.updates
+    return Needs.STEP in blend.gate.needs or blend.mode.needs_step or blend.gate.stateful

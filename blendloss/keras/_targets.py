@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from blendloss.losses import AddedLoss, Head
+from blendloss.losses import AddedLoss, OutputLoss
 
 
 def check_targets(losses: Any, x: Any, y: Any) -> None:
@@ -15,12 +15,13 @@ def check_targets(losses: Any, x: Any, y: Any) -> None:
     if not all(hasattr(array, "shape") for array in tf.nest.flatten(x)):
         return
     needed = not all(
-        isinstance(loss, AddedLoss) or (isinstance(loss, Head) and isinstance(loss.target, float)) for loss in losses
+        isinstance(loss, AddedLoss) or (isinstance(loss, OutputLoss) and isinstance(loss.target, float))
+        for loss in losses
     )
     if y is None and needed:
         raise ValueError(
-            "`y` must be given: the losses compare predictions with it. Only a `Head` with a float as `target` and "
-            "an `AddedLoss` need none. Received: y=None"
+            "`y` must be given: the losses compare predictions with it. Only an `OutputLoss` with a float as `target` "
+            "and an `AddedLoss` need none. Received: y=None"
         )
     if any(isinstance(part, tf.RaggedTensor) for part in tf.nest.flatten(y)):
         raise TypeError(
@@ -42,7 +43,7 @@ def by_name(losses: Any, names: Any, y: Any, y_pred: Any, sample_weight: Any) ->
         y_pred: what the network gave.
         sample_weight: None, weights of all outputs, a list, or a dict by name.
     """
-    keys = tf.nest.flatten([loss.output for loss in losses if isinstance(loss, Head)])
+    keys = tf.nest.flatten([loss.output for loss in losses if isinstance(loss, OutputLoss)])
     if isinstance(y_pred, Mapping):
         return y, y_pred, sample_weight
     if not _listed(y_pred):

@@ -1,4 +1,4 @@
-"""Losses: penalties of the residual, each with its slope; and `Head` and `Columns`, losses of a part of the outputs."""
+"""Losses: penalties of the residual with their slopes; `OutputLoss` and `Columns` read a part of the outputs."""
 
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._adaptive_barron import AdaptiveBarron
@@ -9,10 +9,10 @@ from blendloss.losses._columns import Columns
 from blendloss.losses._epsilon_insensitive import EpsilonInsensitive
 from blendloss.losses._fair import Fair
 from blendloss.losses._geman_mcclure import GemanMcClure
-from blendloss.losses._head import Head
 from blendloss.losses._huber import Huber
 from blendloss.losses._log_cosh import LogCosh
 from blendloss.losses._m_estimators import m_estimators
+from blendloss.losses._output_loss import OutputLoss
 from blendloss.losses._penalty import Penalty
 from blendloss.losses._pseudo_huber import PseudoHuber
 from blendloss.losses._quantile import Quantile
@@ -30,7 +30,7 @@ __all__ = [
     "EpsilonInsensitive",
     "Fair",
     "GemanMcClure",
-    "Head",
+    "OutputLoss",
     "Huber",
     "LogCosh",
     "Penalty",

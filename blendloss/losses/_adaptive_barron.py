@@ -15,7 +15,7 @@ from blendloss._internal.dtypes import initial, state_dtype
 from blendloss._internal.reductions import accurate_mean, accurate_sum
 from blendloss._internal.serialization import register
 from blendloss.losses._barron_of_tensors import Shape, log_partition, values
-from blendloss.losses._penalty import aligned, as_floating
+from blendloss.losses._penalty import align, as_floating
 
 _HALF = (tf.float16, tf.bfloat16)
 _SOFTPLUS_IS_1 = math.log(math.e - 1.0)
@@ -124,7 +124,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
     def call(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """The values, `[batch, ...]`."""
         y_pred = as_floating("y_pred", y_pred)
-        y_true, y_pred = aligned(tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype), y_pred)
+        y_true, y_pred = align(tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype), y_pred)
         width = y_pred.shape[-1] if y_pred.shape.rank > 1 else 1
         if self.channels is not None and width not in (None, self.channels):
             raise ValueError(

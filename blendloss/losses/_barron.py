@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss.losses._math.gaussian import gaussian
-from blendloss.losses._math.numerics import expm1_over_self, log1p_over_self, over_self, reused, where
+from blendloss.losses._math.numerics import expm1_over_self, fusion_barrier, log1p_over_self, over_self, where
 from blendloss.losses._penalty import Penalty
 
 # Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
@@ -125,14 +125,14 @@ def _folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     infinite residuals.
     """
     far = magnitude > scale
-    return far, reused(where(far, scale, magnitude) / where(far, magnitude, scale))
+    return far, fusion_barrier(where(far, scale, magnitude) / where(far, magnitude, scale))
 
 
 def _log_of_ratio(far: tf.Tensor, b: tf.Tensor, magnitude: tf.Tensor, scale: float) -> tf.Tensor:
     """log a where `far`, 0 elsewhere, from `_folded`'s b; also where b is flushed to 0, and finite at infinity."""
     flushed = far & (b < 1e-30)
     log = tf.math.log(where(flushed, tf.minimum(magnitude, magnitude.dtype.max), where(far, b, 1.0)))
-    # One reader of the logarithm: see `reused`.
+    # One reader of the logarithm: see `fusion_barrier`.
     one = tf.constant(1.0, log.dtype)
     return where(flushed, one, -1.0) * log - where(flushed, one * math.log(scale), 0.0)
 

@@ -12,7 +12,7 @@ from blendloss._internal import checks, conversion
 from blendloss._internal.autograph import traced_as_written
 from blendloss._internal.serialization import Configured, deserialize, register, serialize
 from blendloss.losses._adapter import as_loss
-from blendloss.losses._head import Head
+from blendloss.losses._output_loss import OutputLoss
 
 
 @register
@@ -30,7 +30,7 @@ class Columns(Configured):
             has as many columns as the output, and else the whole target, which must have as many columns as are read.
 
     Returns:
-        The loss, to be named in a `Blend` or given to a `Head`; calling it with tensors gives per-example values.
+        The loss, to be named in a `Blend` or given to an `OutputLoss`. Calling it gives values by example.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -42,12 +42,12 @@ class Columns(Configured):
         >>> low, high = (bl.losses.Columns(bl.losses.Quantile(q), column) for q, column in ((0.1, 0), (0.9, -1)))
         >>> blend = bl.Blend({"q10": low, "q90": high}, bl.gates.Fixed([1.0, 1.0]))
         >>> y_true, y_pred = [[2.0]], [[0.0, 2.0, 3.0]]
-        >>> [round(float(loss), 3) for loss in blend.read(y_true, y_pred).losses]  # 0.1 * 2 and (1 - 0.9) * 1
+        >>> [round(float(loss), 3) for loss in blend.compute(y_true, y_pred).losses]  # 0.1 * 2 and (1 - 0.9) * 1
         [0.2, 0.1]
     """
 
     def __init__(self, loss: Any, columns: int | Sequence[int], targets: int | Sequence[int] | None = None) -> None:
-        if isinstance(loss, Head):
+        if isinstance(loss, OutputLoss):
             raise TypeError(f"`loss` must not be a head: give the columns to it. Received: loss={loss!r}")
         self.loss = loss
         self.columns = _indices("columns", columns)
@@ -87,7 +87,7 @@ class Columns(Configured):
 
 def innermost(loss: Any) -> Any:
     """The loss itself, without what says which outputs and columns it reads."""
-    while isinstance(loss, (Head, Columns)):
+    while isinstance(loss, (OutputLoss, Columns)):
         loss = loss.loss
     return loss
 

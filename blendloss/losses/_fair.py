@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from blendloss._internal.serialization import register
-from blendloss.losses._math.numerics import in_unit, polynomial, reused, where
+from blendloss.losses._math.numerics import fusion_barrier, in_unit, polynomial, where
 from blendloss.losses._penalty import ScaledPenalty, with_slope
 
 # Terms of the series in z^2 <= 1/9 until one is below a tenth of an ulp of the value.
@@ -49,7 +49,7 @@ class Fair(ScaledPenalty):
         a = tf.abs(r)
         # a - log1p(a) cancels near 0. With z = a / (2 + a), log1p(a) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ...,
         # and a - 2 z = a z, so that (a - log1p(a)) / a^2 = y - 2 z y^2 (1/3 + z^2 / 5 + ...) with y = 1 / (2 + a).
-        y = reused(1.0 / (2.0 * s + a))
+        y = fusion_barrier(1.0 / (2.0 * s + a))
         z, y = a * y, s * y
         terms = _TERMS[residual.dtype]
         series = polynomial([1.0 / (2 * n + 3) for n in range(terms)], z * z)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import register
 from blendloss.losses._math.elementary import expm1
-from blendloss.losses._math.numerics import artanh_over_self, reused, series, where
+from blendloss.losses._math.numerics import artanh_over_self, fusion_barrier, series, where
 from blendloss.losses._penalty import ScaledPenalty, with_slope
 
 # log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 6e-20.
@@ -60,7 +60,7 @@ class LogCosh(ScaledPenalty):
         near = residual * (residual * series(_COEFFICIENTS, t, 0.0, 1.0))
         # log cosh u = |u| - log 2 + log1p(d), d = exp(-2 |u|), and log1p(d) = 2 artanh(d / (2 + d)).
         decay = tf.exp(-2.0 * a)
-        z = decay * reused(1.0 / (2.0 + decay))
+        z = decay * fusion_barrier(1.0 / (2.0 + decay))
         log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
         value = where(far, self.scale * (magnitude + self.scale * (log1p - math.log(2.0))), near)
         # tanh |u| = e / (2 + e), e = exp(2 |u|) - 1; near 0 the scale and the quotient by it would cost digits.

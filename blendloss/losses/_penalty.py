@@ -96,7 +96,7 @@ class Penalty(Configured, abc.ABC):
         """
         y_pred = as_floating("y_pred", y_pred)
         y_true = tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype)
-        y_true, y_pred = aligned(y_true, y_pred)
+        y_true, y_pred = align(y_true, y_pred)
         values = self.value(y_pred - y_true)
         if values.shape.rank < 2:
             return values
@@ -148,7 +148,7 @@ def as_floating(name: str, value: Any) -> tf.Tensor:
     return tensor if tensor.dtype.is_floating else tf.cast(tensor, tf.float32)
 
 
-def aligned(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def align(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Both tensors at one rank, by Keras's rule; differing shapes raise instead of broadcasting."""
     conversion.numbers("y_true", y_true)  # of a blend, they may be strings
     y_true = of_rank(y_true, y_pred)

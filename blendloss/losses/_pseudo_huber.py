@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.losses._math.numerics import in_unit, reused, where
+from blendloss.losses._math.numerics import fusion_barrier, in_unit, where
 from blendloss.losses._penalty import Penalty, with_slope
 
 
@@ -54,7 +54,7 @@ class PseudoHuber(Penalty):
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
         far, r, delta = in_unit(residual, self.delta, order=2)
-        root = reused(tf.sqrt(delta * delta + r * r), 2.0**64)
+        root = fusion_barrier(tf.sqrt(delta * delta + r * r), 2.0**64)
         # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel.
         near = residual * (residual * (delta / (delta + root)))
         value = where(far, self.delta * (magnitude - self.delta), near)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._internal.random import checked_seed, gumbel
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
+from blendloss.modes._relaxation import Relaxation, checked_relaxation, temper
 from blendloss.modes._softmax import softmax
 from blendloss.modes._temperature import temperature_at, temperature_schedule
 
@@ -61,7 +61,7 @@ class Annealed(Mode):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if self.seed is not None and training:
             logits = logits + gumbel(logits, self.seed, step)
-        return self.relaxation(tempered(logits, temperature_at(self.temperature, step, logits.dtype)))
+        return self.relaxation(temper(logits, temperature_at(self.temperature, step, logits.dtype)))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._internal.random import checked_seed, gumbel
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._relaxation import tempered
+from blendloss.modes._relaxation import temper
 from blendloss.modes._softmax import softmax
 from blendloss.modes._temperature import temperature_at, temperature_schedule
 
@@ -54,7 +54,7 @@ class GumbelStraightThrough(Estimator):
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         if training:
             logits = logits + gumbel(logits, self.seed, step)
-        relaxed = softmax(tempered(logits, temperature_at(self.temperature, step, logits.dtype)))
+        relaxed = softmax(temper(logits, temperature_at(self.temperature, step, logits.dtype)))
         return straight_through(one_hot_of_largest(logits), relaxed)
 
     def get_config(self) -> dict[str, Any]:

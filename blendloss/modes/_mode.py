@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss._internal import checks, conversion
 from blendloss._internal.autograph import traced_as_written
 from blendloss._internal.serialization import Configured
-from blendloss._internal.step import as_step
+from blendloss._internal.step import integer_step
 
 
 class Mode(Configured, abc.ABC):
@@ -65,7 +65,7 @@ class Mode(Configured, abc.ABC):
         training = checks.boolean("training", training)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
-        step = None if step is None else as_step(step)
+        step = None if step is None else integer_step(step)
         if logits.dtype.size < 4:  # half-precision noise has ties, and half-precision temperatures vanish
             return tf.cast(self.weights(tf.cast(logits, tf.float32), step, training), logits.dtype)
         return self.weights(logits, step, training)

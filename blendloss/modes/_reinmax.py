@@ -11,7 +11,7 @@ from blendloss._internal.custom_gradient import custom_gradient
 from blendloss._internal.random import checked_seed, gumbel
 from blendloss._internal.serialization import register
 from blendloss.modes._estimator import Estimator, one_hot_of_largest
-from blendloss.modes._relaxation import tempered
+from blendloss.modes._relaxation import temper
 from blendloss.modes._softmax import softmax, softmax_vjp
 
 
@@ -59,7 +59,7 @@ class ReinMax(Estimator):
         noisy = logits + gumbel(logits, self.seed, step) if training else logits
         sample = one_hot_of_largest(noisy)
         shares = softmax(logits)
-        relaxed = shares if self.temperature == 1 else softmax(tempered(logits, self.temperature))
+        relaxed = shares if self.temperature == 1 else softmax(temper(logits, self.temperature))
         return _reinmax(logits, sample, shares, relaxed)
 
     def get_config(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def nan_where_broken(weights: tf.Tensor, shifted: tf.Tensor) -> tf.Tensor:
     return tf.where(broken, tf.constant(float("nan"), weights.dtype), weights)
 
 
-def tempered(logits: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
+def temper(logits: tf.Tensor, temperature: tf.Tensor | float) -> tf.Tensor:
     """(z - max z) / tau. Shifting first keeps tau -> 0 finite at the maximum; -inf stays -inf as tau -> inf."""
     shifted = logits - largest(logits)
     excluded = tf.math.is_inf(logits)

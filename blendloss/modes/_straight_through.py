@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._relaxation import Relaxation, checked_relaxation, tempered
+from blendloss.modes._relaxation import Relaxation, checked_relaxation, temper
 from blendloss.modes._softmax import softmax
 from blendloss.modes._temperature import checked_temperature
 
@@ -53,7 +53,7 @@ class StraightThrough(Estimator):
         self.temperature = checked_temperature(temperature)
 
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
-        return straight_through(one_hot_of_largest(logits), self.relaxation(tempered(logits, self.temperature)))
+        return straight_through(one_hot_of_largest(logits), self.relaxation(temper(logits, self.temperature)))
 
     def get_config(self) -> dict[str, Any]:
         return {"relaxation": serialize(self.relaxation), "temperature": self.temperature}

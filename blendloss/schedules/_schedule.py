@@ -69,7 +69,7 @@ class Schedule(Configured):
 
     def at(self, step: Any, dtype: Any) -> tf.Tensor:
         """The value at `step` in `dtype`; rules compute in float64."""
-        value = tf.cast(self.rule(as_step(step), **self.arguments), dtype)
+        value = tf.cast(self.rule(real_step(step), **self.arguments), dtype)
         if value.shape.rank is not None and value.shape.rank > 1:
             raise ValueError(f"A schedule's value must be a scalar or a vector. Received: {self!r} of {value.shape}")
         return value
@@ -106,7 +106,7 @@ class Schedule(Configured):
         return f"{self.name}({', '.join(shown)})"
 
 
-def as_step(step: Any) -> tf.Tensor:
+def real_step(step: Any) -> tf.Tensor:
     """`step` as a float64 scalar, which is exact up to 2^53."""
     if isinstance(step, numbers.Real) and not isinstance(step, bool):  # TensorFlow would make an int32 of a Python int
         return tf.constant(step if isinstance(step, float) else checks.real("step", step), tf.float64)

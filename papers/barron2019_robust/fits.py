@@ -29,7 +29,7 @@ def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def regression(config: Config, arm: str, seed: int) -> dict[str, Any]:
-    """Readings of loss, alpha and scale, and the line at the end."""
+    """BlendMetrics of loss, alpha and scale, and the line at the end."""
     fit = _regression(config, arm)
     random = np.random.default_rng(seed)
     if "PyTorch" in arm:
@@ -129,9 +129,9 @@ def compiled_fit(
     def advance() -> tf.Tensor:
         with tf.GradientTape() as tape:
             value = loss()
-        reading = read(value)
+        output = read(value)
         optimizer.apply_gradients(zip(tape.gradient(value, variables), variables, strict=True))
-        return reading
+        return output
 
     @tf.function(jit_compile=steps > 100)  # XLA takes longer to compile than a few steps take without
     def descend() -> tf.Tensor:

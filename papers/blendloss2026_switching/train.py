@@ -76,12 +76,12 @@ class Trainer:
         """An update; gives the weights of the losses."""
         variables, trained = self.network.trainable_variables, self.blend.trainable_variables
         with tf.GradientTape() as tape:
-            reading = self.blend.read(y, self.network(x), step=self.optimizer.iterations)
-        gradients = tape.gradient(reading.value, variables + trained)
+            output = self.blend.compute(y, self.network(x), step=self.optimizer.iterations)
+        gradients = tape.gradient(output.value, variables + trained)
         self.optimizer.apply(gradients[: len(variables)], variables)
         if trained:
             self.gate_optimizer.apply(gradients[len(variables) :], trained)
-        return reading.weights
+        return output.weights
 
 
 @cache

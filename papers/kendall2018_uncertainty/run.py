@@ -22,7 +22,7 @@ def run(config: Config, arm: str, seed: int, progress: Callable[[float], None]) 
     form, line = ARMS[arm]
     network = two_heads(0 if line else config.width)
     gate = bl.gates.Uncertainty(form)
-    losses = {task: bl.losses.Head(task, bl.losses.SquaredError()) for task in TASKS}
+    losses = {task: bl.losses.OutputLoss(task, bl.losses.SquaredError()) for task in TASKS}
     model = bl.BlendedModel(network, bl.Blend(losses, gate))
     if line:  # all data at once and a rate that vanishes: to the minimum itself
         steps, batch = config.line_steps, config.examples

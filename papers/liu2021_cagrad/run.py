@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from papers.liu2021_cagrad import late
 from papers.liu2021_cagrad.config import LATE, Config, starts
 from papers.liu2021_cagrad.problem import losses, reached, stationarity
@@ -80,7 +81,7 @@ class Descent:
             off = tf.math.divide_no_nan(tf.norm(found.gradients[0] - (first + second) / 2), longer)
             self.off.assign(tf.maximum(self.off, off))
             self.adam.apply_gradients([(tf.multiply(found.gradients[0], self.factor), self.x)])
-            if self.gate.needs_progress:
+            if Needs.PROGRESS in self.gate.needs:
                 self.gate.observe_progress(self.values())
 
 

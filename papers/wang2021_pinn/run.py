@@ -62,7 +62,7 @@ class Training:
                 now = losses(self.network, self.config.batch, [seed, tf.cast(step, tf.int32)])
             found = self.blend.gradients(tape, now, self.variables, step=step)
             self.optimizer.apply_gradients(zip(found.gradients, self.variables, strict=True))
-            weights, values = weights + found.reading.weights, values + found.reading.losses
+            weights, values = weights + found.output.weights, values + found.output.losses
         count = tf.cast(steps, tf.float32)
         return weights / count, values / count
 

@@ -47,11 +47,11 @@ def blended(losses, mode=None, reduction="sum_over_batch_size"):
             with tf.GradientTape() as inner:
                 inner.watch(sources)
                 gate.logits = logits
-                reading = blend.read(y_true, y_pred, sample_weight, step=0)
-            first = inner.gradient(reading.value, sources)
+                output = blend.compute(y_true, y_pred, sample_weight, step=0)
+            first = inner.gradient(output.value, sources)
             length = tf.reduce_sum(first[0] ** 2)
         second = outer.gradient(length, sources, unconnected_gradients="zero")
-        return reading.value, reading.losses, reading.weights, first, second
+        return output.value, output.losses, output.weights, first, second
 
     return run
 

@@ -59,7 +59,7 @@ def test_losses_that_cannot_be_saved_are_shared():
 @pytest.mark.parametrize("head", [False, True], ids=["alone", "in-a-head"])
 def test_losses_that_train_start_anew(head):
     loss = bl.losses.AdaptiveBarron(initial_alpha=1.5)
-    blend = bl.Blend({"a": bl.losses.Head("y", loss) if head else loss}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"a": bl.losses.OutputLoss("y", loss) if head else loss}, bl.gates.Fixed([1.0]))
     before = used(blend)
     fresh = blend.fresh()
     assert [float(variable) for variable in fresh.variables] == [float(value) for value in before]
@@ -75,7 +75,7 @@ class Unsaved(PerExample):
     """A gate with a variable, whose configuration lacks an argument."""
 
     def create_state(self, k):
-        self.kept = self.state("kept")
+        self.kept = self.add_state("kept")
 
     def get_config(self):
         return bl.gates.Gate.get_config(self)

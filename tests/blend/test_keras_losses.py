@@ -56,7 +56,7 @@ def blended(loss, head=False, **named):
     """A blend in which `loss` counts twice, beside a penalty."""
     losses = {"own": loss, "mae": bl.losses.AbsoluteError()}
     if head:
-        losses = {name: bl.losses.Head("out", each) for name, each in losses.items()}
+        losses = {name: bl.losses.OutputLoss("out", each) for name, each in losses.items()}
     return bl.Blend(losses, bl.gates.Fixed([2.0, 0.0]), **named)
 
 
@@ -170,7 +170,7 @@ def test_costs_of_a_loss_with_a_call_of_its_own():
     for mode in (bl.modes.Soft(), bl.modes.Hard()):
         np.testing.assert_allclose(bl.Blend(losses, bl.gates.Fixed([1.0, 0.0]), mode)(y, p), right, rtol=1e-6)
     both = bl.Blend(losses, bl.gates.Tchebycheff([0.5, 0.5]))  # reads the losses before it weighs them
-    np.testing.assert_allclose(both.read(y, p, step=0).losses[0], right, rtol=1e-6)
+    np.testing.assert_allclose(both.compute(y, p, step=0).losses[0], right, rtol=1e-6)
 
 
 def test_a_loss_that_has_nothing_but_a_call_reads_integers():

@@ -70,7 +70,7 @@ def test_trains_as_the_layer_does_to_the_mean_deviation(kind):
     "place",
     [
         pytest.param(lambda loss: (loss, lambda y, p: (y, p)), id="alone"),
-        pytest.param(lambda loss: (bl.losses.Head("a", loss), lambda y, p: ({"a": y}, {"a": p})), id="head"),
+        pytest.param(lambda loss: (bl.losses.OutputLoss("a", loss), lambda y, p: ({"a": y}, {"a": p})), id="head"),
         pytest.param(lambda loss: (bl.losses.Columns(loss, 0), lambda y, p: (y, p)), id="columns"),
     ],
 )
@@ -108,7 +108,7 @@ def test_saved_and_loaded(kind, tmp_path):
         pytest.param(lambda: bl.Blend({"a": Laplace("tf")}, bl.gates.Fixed([1.0])), id="tf"),
         pytest.param(lambda: bl.Blend({"a": LaplaceLayer()}, bl.gates.Fixed([1.0])), id="layer"),
         pytest.param(lambda: bl.Blend({"a": bl.losses.AdaptiveBarron()}, bl.gates.Fixed([1.0])), id="adaptive"),
-        pytest.param(lambda: bl.Blend({"a": bl.losses.Head("y", Laplace())}, bl.gates.Fixed([1.0])), id="head"),
+        pytest.param(lambda: bl.Blend({"a": bl.losses.OutputLoss("y", Laplace())}, bl.gates.Fixed([1.0])), id="head"),
         pytest.param(
             lambda: bl.Blend(["a", "b"], bl.gates.Bayesian(bl.gates.families.LogisticNormal(), examples=9, seed=0)),
             id="family-of-a-gate",

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.losses import OutputLoss
 from tests.blend.instances import PerExample
 from tests.executions import EXECUTIONS
 
@@ -135,7 +136,7 @@ def test_missing_labels_of_a_class():
 
 
 def test_heads_have_missing_targets_of_their_own():
-    blend = bl.Blend({"a": bl.losses.Head("a", "mse"), "b": bl.losses.Head("b", bl.losses.Huber())}, bl.gates.Learned())
+    blend = bl.Blend({"a": OutputLoss("a", "mse"), "b": OutputLoss("b", bl.losses.Huber())}, bl.gates.Learned())
     weights = {"a": W, "b": W[::-1].copy()}
 
     def run(y):

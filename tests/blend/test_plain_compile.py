@@ -30,7 +30,9 @@ def test_blend_in_plain_compile_trains_as_the_keras_losses_do():
 def test_scheduled_blend_follows_the_optimizer_in_plain_compile():
     optimizer = keras.optimizers.SGD()
     blend = bl.Blend({"zero": lambda y, p: 0 * p[:, 0], "mse": "mse"}, bl.gates.Scheduled(bl.schedules.switch_at(2)))
-    history = compiled(blend.at(optimizer.iterations), optimizer).fit(Y_TRUE, Y_PRED, batch_size=6, epochs=4, verbose=0)
+    history = compiled(blend.as_keras_loss(optimizer.iterations), optimizer).fit(
+        Y_TRUE, Y_PRED, batch_size=6, epochs=4, verbose=0
+    )
     assert [loss > 0 for loss in history.history["loss"]] == [False, False, True, True]
 
 
@@ -58,7 +60,7 @@ def test_gate_that_is_shown_its_metric_switches_in_plain_compile():
 
 def test_at_refuses_a_trainable_gate():
     with pytest.raises(ValueError, match=r"no optimizer sees the blend. Use `BlendedModel"):
-        bl.Blend(LOSSES, bl.gates.Learned()).at(0)
+        bl.Blend(LOSSES, bl.gates.Learned()).as_keras_loss(0)
 
 
 def test_mode_of_the_step_needs_it_too():

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.blend.instances import FROM_GRADIENTS, GATES, LOSSES, MODES, OF_VALUES, Y_PRED, Y_TRUE, fixed
 
 # Regimes
@@ -83,18 +84,18 @@ def test_one_trace_over_two_hundred_changes(gate, mode):
         with tf.GradientTape(persistent=True) as tape:
             values = blend.values(y_true, prediction)
             residuals = blend.residuals(y_true, prediction)
-            if not blend.gate.needs_gradients:
-                reading = blend.read(y_true, prediction, step=step)
-        if blend.gate.needs_gradients:
-            gradients, reading = blend.gradients(tape, values, variables, step=step, residuals=residuals)
+            if Needs.GRADIENTS not in blend.gate.needs:
+                output = blend.compute(y_true, prediction, step=step)
+        if Needs.GRADIENTS in blend.gate.needs:
+            gradients, output = blend.gradients(tape, values, variables, step=step, residuals=residuals)
         else:
-            gradients = tape.gradient(reading.value, variables)
+            gradients = tape.gradient(output.value, variables)
         for variable, gradient in zip(variables, gradients, strict=True):
             variable.assign_sub(tf.multiply(gradient, 0.05))
         if isinstance(blend.gate, bl.gates.MetricGate):
             falling = 1 - tf.cast(step, tf.float32) / 1000
             blend.gate.observe(falling if gate == "threshold" else 1.0)
-        return reading.weights
+        return output.weights
 
     steps = range(0, 1000, 5)
     seen = {tuple(step_of(tf.constant(Y_TRUE), tf.constant(step)).numpy().tolist()) for step in steps}
@@ -146,7 +147,7 @@ def test_lazy_hard_evaluates_the_chosen_loss_alone():
         return loss
 
     blend = bl.Blend({"a": spy("a"), "b": spy("b")}, bl.gates.Scheduled(bl.schedules.switch_at(1)), bl.modes.Hard())
-    read = tf.function(lambda step: blend.read(Y_TRUE, Y_PRED, step=step))
+    read = tf.function(lambda step: blend.compute(Y_TRUE, Y_PRED, step=step))
     first, second = read(tf.constant(0)), read(tf.constant(1))
     assert evaluated == ["a", "b"]
     assert np.isnan(first.losses).tolist() == [False, True]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.blend.instances import FROM_GRADIENTS, GATES, LOSSES, MODES, OF_VALUES, Y_PRED, Y_TRUE
 
 
@@ -13,7 +14,7 @@ from tests.blend.instances import FROM_GRADIENTS, GATES, LOSSES, MODES, OF_VALUE
 @pytest.mark.parametrize("gate", [*GATES, *OF_VALUES, *FROM_GRADIENTS])
 def test_config_round_trip(gate, mode):
     blend = bl.Blend(LOSSES, {**GATES, **OF_VALUES, **FROM_GRADIENTS}[gate](), MODES[mode], reduction="sum")
-    training = not blend.gate.needs_gradients
+    training = Needs.GRADIENTS not in blend.gate.needs
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
     assert copy.get_config() == blend.get_config()
     values = [one(Y_TRUE, Y_PRED, step=3, training=training) for one in (copy, blend)]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.blend.instances import LOSSES, MODES, WEIGHTS, Y_PRED, Y_TRUE, PerExample, fixed
 
 
@@ -18,7 +19,7 @@ def by_keras(reduction="sum_over_batch_size"):
 class Inverse(bl.gates.Gate):
     """Weights in proportion to 1 / loss: a gate that needs the losses' values."""
 
-    needs_values = True
+    needs = Needs.VALUES
 
     def gating(self, context):
         return -tf.math.log(context.values)
@@ -60,8 +61,8 @@ def test_keras_losses_by_object_and_name_and_functions_stand_in_the_same_place()
         bl.gates.Fixed([1.0, 1.0, 1.0]),
     )
     labels, probabilities = np.array([0, 2]), np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], "float32")
-    reading = blend.read(labels, probabilities)
-    np.testing.assert_allclose(reading.losses, np.full(3, -np.log([0.5, 0.8]).mean()), rtol=1e-5)
+    output = blend.compute(labels, probabilities)
+    np.testing.assert_allclose(output.losses, np.full(3, -np.log([0.5, 0.8]).mean()), rtol=1e-5)
 
 
 def test_rank_one_is_a_batch_of_scalars():
@@ -81,16 +82,16 @@ def test_empty_batch_is_zero():
 
 
 def test_reading_has_every_loss_and_weight():
-    reading = fixed().read(Y_TRUE, Y_PRED)
-    np.testing.assert_allclose(reading.losses, [loss(Y_TRUE, Y_PRED) for loss in by_keras()], rtol=1e-6)
-    np.testing.assert_allclose(reading.weights, WEIGHTS, rtol=1e-6)
+    output = fixed().compute(Y_TRUE, Y_PRED)
+    np.testing.assert_allclose(output.losses, [loss(Y_TRUE, Y_PRED) for loss in by_keras()], rtol=1e-6)
+    np.testing.assert_allclose(output.weights, WEIGHTS, rtol=1e-6)
 
 
 def test_gate_that_needs_values_gets_the_reduced_losses():
-    reading = bl.Blend(LOSSES, Inverse()).read(Y_TRUE, Y_PRED)
-    inverse = 1 / np.array(reading.losses)
-    np.testing.assert_allclose(reading.weights, inverse / inverse.sum(), rtol=1e-5)
-    np.testing.assert_allclose(reading.value, 3 / inverse.sum(), rtol=1e-5)
+    output = bl.Blend(LOSSES, Inverse()).compute(Y_TRUE, Y_PRED)
+    inverse = 1 / np.array(output.losses)
+    np.testing.assert_allclose(output.weights, inverse / inverse.sum(), rtol=1e-5)
+    np.testing.assert_allclose(output.value, 3 / inverse.sum(), rtol=1e-5)
 
 
 def test_functions_get_targets_of_the_predictions_rank():
@@ -100,15 +101,15 @@ def test_functions_get_targets_of_the_predictions_rank():
         return tf.reduce_mean(tf.square(y_true - y_pred), axis=-1)
 
     blend = bl.Blend({"own": own, "ours": bl.losses.SquaredError()}, bl.gates.Fixed([1, 1]))
-    reading = blend.read(Y_TRUE[:, 0], Y_PRED[:, :1])
-    np.testing.assert_allclose(reading.losses, np.full(2, np.mean((Y_TRUE[:, 0] - Y_PRED[:, 0]) ** 2)), rtol=1e-6)
+    output = blend.compute(Y_TRUE[:, 0], Y_PRED[:, :1])
+    np.testing.assert_allclose(output.losses, np.full(2, np.mean((Y_TRUE[:, 0] - Y_PRED[:, 0]) ** 2)), rtol=1e-6)
 
 
 def test_rank_one_is_a_batch_of_scalars_for_keras_losses_too():
     weight = np.array([1, 0, 0, 0, 0, 0], "float32")
     losses = {"ours": bl.losses.SquaredError(), "name": "mse", "object": keras.losses.MeanSquaredError()}
-    reading = bl.Blend(losses, bl.gates.Fixed([1, 1, 1])).read(Y_TRUE[:, 0], Y_PRED[:, 0], weight)
-    np.testing.assert_allclose(reading.losses, np.full(3, (Y_TRUE[0, 0] - Y_PRED[0, 0]) ** 2 / 6), rtol=1e-6)
+    output = bl.Blend(losses, bl.gates.Fixed([1, 1, 1])).compute(Y_TRUE[:, 0], Y_PRED[:, 0], weight)
+    np.testing.assert_allclose(output.losses, np.full(3, (Y_TRUE[0, 0] - Y_PRED[0, 0]) ** 2 / 6), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["sample_weight", "mask"])
@@ -128,9 +129,9 @@ def test_per_example_weights_blend_each_example_by_its_own():
     blend = bl.Blend(LOSSES, PerExample(logits.tolist()))
     values = np.stack([loss(Y_TRUE, Y_PRED) for loss in by_keras("none")], axis=-1)
     expected = (np.exp(logits) * values).sum(axis=-1)
-    reading = blend.read(Y_TRUE, Y_PRED)
-    np.testing.assert_allclose(reading.value, expected.mean(), rtol=1e-5)
-    np.testing.assert_allclose(reading.weights, np.exp(logits).mean(axis=0), rtol=1e-5)
+    output = blend.compute(Y_TRUE, Y_PRED)
+    np.testing.assert_allclose(output.value, expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(output.weights, np.exp(logits).mean(axis=0), rtol=1e-5)
     weighted = blend(Y_TRUE, Y_PRED, np.arange(6, dtype="float32"))
     np.testing.assert_allclose(weighted, (expected * np.arange(6)).mean(), rtol=1e-5)
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.losses import OutputLoss
 from tests.blend.instances import PerExample
 from tests.executions import EXECUTIONS
 
@@ -61,7 +62,7 @@ def test_a_lazy_choice_and_gates_that_read_the_losses():
         {"a": bl.losses.SquaredError(), "mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0, 2.0]), bl.modes.Hard()
     )
     np.testing.assert_allclose(penalties(Y, P, {"mse": PIXELS}), 3 * mean_of("mse", Y, P, PIXELS), rtol=1e-6)
-    read = bl.Blend(losses(), bl.gates.Tchebycheff([0.3, 0.3, 0.4])).read(Y, P, weights, step=0)
+    read = bl.Blend(losses(), bl.gates.Tchebycheff([0.3, 0.3, 0.4])).compute(Y, P, weights, step=0)
     np.testing.assert_allclose(read.losses, [mean_of(name, Y, P, weights.get(name)) for name in KERAS], rtol=1e-6)
 
 
@@ -74,8 +75,11 @@ def test_a_target_that_one_loss_leaves_out_may_be_missing():
 
 
 def test_heads_of_one_output_take_weights_by_the_names_of_losses():
-    heads = {"bce": bl.losses.Head("mask", "binary_crossentropy"), "dice": bl.losses.Head("mask", KERAS["dice"]())}
-    blend = bl.Blend({**heads, "depth": bl.losses.Head("depth", "mse")}, bl.gates.Fixed([1.0, 1.0, 1.0]))
+    heads = {
+        "bce": OutputLoss("mask", "binary_crossentropy"),
+        "dice": OutputLoss("mask", KERAS["dice"]()),
+    }
+    blend = bl.Blend({**heads, "depth": OutputLoss("depth", "mse")}, bl.gates.Fixed([1.0, 1.0, 1.0]))
     y, p = {"mask": Y, "depth": Y}, {"mask": P, "depth": P}
     for weights, each in (
         ({"bce": PIXELS}, [PIXELS, None, None]),
@@ -83,7 +87,7 @@ def test_heads_of_one_output_take_weights_by_the_names_of_losses():
         ({"depth": HALF, "dice": PIXELS}, [None, PIXELS, HALF]),
     ):
         expected = [mean_of(name, Y, P, one) for name, one in zip(("bce", "dice", "mse"), each, strict=True)]
-        np.testing.assert_allclose(blend.read(y, p, weights).losses, expected, rtol=1e-6)
+        np.testing.assert_allclose(blend.compute(y, p, weights).losses, expected, rtol=1e-6)
     with pytest.raises(ValueError, match="must have keys of outputs.*or of losses.*Received: .'other'"):
         blend(y, p, {"other": HALF})
 

@@ -185,7 +185,7 @@ def test_famo_over_steps(k: int, decay: float) -> None:
         before, after = losses(k, 1000 + step), losses(k, 1000 + step) * np.exp(-losses(k, 2000 + step) / 10)
         y = torch.tensor(before, requires_grad=True)
         theirs(y).backward()
-        weights = blend.read_values(by_name(before), step=step).weights
+        weights = blend.compute_from_values(by_name(before), step=step).weights
         # Rounding, and 20 steps of Adam's square root of a running mean.
         np.testing.assert_allclose(weights, y.grad.numpy(), rtol=1e-10)
         ours.observe_progress(by_name(after))

@@ -34,9 +34,9 @@ subject(
     "Blend.combine of one", lambda value, step: _LEARNED.combine({**_VALUES, "mse": value}, step=step),
     value=("tensor", tf.constant(1.0)), step=_STEP,
 )  # fmt: skip
-subject("Blend.diagnose", _LEARNED.diagnose, reading=("object?", None), step=_STEP, held_out=("boolean", False),
+subject("Blend.diagnose", _LEARNED.diagnose, output=("object?", None), step=_STEP, held_out=("boolean", False),
         threshold=("number", 0.9))  # fmt: skip
-subject("Blend.at", lambda step: bl.Blend(LOSSES, _FIXED.make()).at(step)(Y, P), step=_STEP)
+subject("Blend.as_keras_loss", lambda step: bl.Blend(LOSSES, _FIXED.make()).as_keras_loss(step)(Y, P), step=_STEP)
 subject(
     "Blend", lambda losses, gate, mode, reduction: bl.Blend(losses, gate, mode, reduction=reduction)(Y, P),
     losses=("losses", LOSSES), gate=("object", _FIXED), mode=("object?", None), reduction=("choice?", "sum"),
@@ -65,8 +65,12 @@ for _method in ("value", "slope", "value_and_slope"):
     subject(f"losses.Penalty.{_method}", getattr(_PENALTY, _method), residual=_P)
 subject("losses.Penalty.tuned", bl.losses.Huber.tuned, efficiency=("number", 0.95))
 subject("losses.AdaptiveBarron.__call__", bl.losses.AdaptiveBarron(), y_true=_Y, y_pred=_P)
-subject("losses.Head.__call__", lambda y_true, y_pred: bl.losses.Head("a", "mse")({"a": y_true}, {"a": y_pred}),
-        y_true=_Y, y_pred=_P)  # fmt: skip
+subject(
+    "losses.OutputLoss.__call__",
+    lambda y_true, y_pred: bl.losses.OutputLoss("a", "mse")({"a": y_true}, {"a": y_pred}),
+    y_true=_Y,
+    y_pred=_P,
+)
 subject("losses.Columns.__call__", bl.losses.Columns(bl.losses.Huber(), [0, 1]), y_true=_Y, y_pred=_P)
 for _mode in (bl.modes.Soft(), bl.modes.Annealed(2.0, seed=1), bl.modes.Hard(), bl.modes.StraightThrough(),
               bl.modes.GumbelStraightThrough(1), bl.modes.ReinMax(1)):  # fmt: skip

@@ -20,7 +20,7 @@ made(
     initial_scale=("number", 1.0), floor=("number", 0.1),
 )  # fmt: skip
 made(
-    bl.losses, "Head", lambda head: head({"a": P}, {"a": P}),
+    bl.losses, "OutputLoss", lambda head: head({"a": P}, {"a": P}),
     output=("index", "a"), loss=("loss", "mse"), target=("target?", None),
 )  # fmt: skip
 made(
@@ -107,7 +107,7 @@ def gate(name, use=used_gate, /, **arguments):
 
 
 _SEED, _EVERY, _BATCH = ("integer", 1), ("integer", 1), ("boolean", False)
-_MEASURED = {"variables": ("patterns", "shared"), "heads": ("choice?", "own")}
+_MEASURED = {"variables": ("patterns", "shared"), "task_specific": ("choice?", "unweighted")}
 _EACH = {**_MEASURED, "every": _EVERY}
 _PREFERENCE = ("numbers?", [1.0, 2.0])
 gate("Fixed", weights=("numbers", [1.0, 2.0]))

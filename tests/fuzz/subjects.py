@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 
 
 class Subject(NamedTuple):
@@ -60,7 +61,7 @@ def used_loss(loss: Any) -> Any:
 def used_gate(gate: Any) -> Any:
     """A step of a blend with the gate, and what a metric or the progress makes of it."""
     blend = bl.Blend(LOSSES, gate)
-    if gate.needs_gradients:
+    if Needs.GRADIENTS in gate.needs:
         variable = tf.Variable([1.0, 2.0])
         with tf.GradientTape(persistent=True) as tape:
             prediction = P * variable
@@ -68,8 +69,8 @@ def used_gate(gate: Any) -> Any:
         return tuple(blend.gradients(tape, values, [variable, *blend.trainable_variables], step=0, residuals=residuals))
     if isinstance(gate, bl.gates.MetricGate):
         gate.observe(1.0)
-    result = tuple(blend.read(Y, P, step=3, features=P))
-    if gate.needs_progress:
+    result = tuple(blend.compute(Y, P, step=3, features=P))
+    if Needs.PROGRESS in gate.needs:
         gate.observe_progress([1.0, 2.0])
     return result
 

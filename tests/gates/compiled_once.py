@@ -9,6 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.blend.instances import FROM_GRADIENTS, OF_VALUES
 
 
@@ -27,12 +28,12 @@ def steps_of(gate):
         with tf.GradientTape(persistent=True) as tape:
             residuals = [tf.reshape(tf.tensordot(way, w, 1) - 3.0, [1]) for way in tf.unstack(ways)]
             values = {name: tf.reduce_sum(r**2) + 0.5 for name, r in zip(blend.names, residuals, strict=True)}
-        given = dict(zip(blend.names, residuals, strict=True)) if gate.needs_residuals else None
+        given = dict(zip(blend.names, residuals, strict=True)) if Needs.RESIDUAL_GRADIENTS in gate.needs else None
         variables = [w, *blend.trainable_variables]
         found = blend.gradients(tape, values, variables, step=step, residuals=given)
         for variable, gradient in zip(variables, found.gradients, strict=True):
             variable.assign(tf.convert_to_tensor(variable) - 0.01 * tf.cast(gradient, variable.dtype))
-        if gate.needs_progress:
+        if Needs.PROGRESS in gate.needs:
             gate.observe_progress({name: value * 0.9 for name, value in values.items()})
         step.assign_add(1)
 

@@ -64,4 +64,4 @@ def train(blend, variable, gradients, losses=None, jacobians=(), step=0, rate=0.
         if replica is not None and replica.num_replicas_in_sync > 1:
             gradient = replica.all_reduce("sum", gradient)
         of_gate.assign(tf.convert_to_tensor(of_gate) - tf.cast(rate * gradient, of_gate.dtype))
-    return found.gradients[0], found.reading
+    return found.gradients[0], found.output

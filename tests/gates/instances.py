@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates, losses, schedules
-from blendloss.gates import families, regularizers, statistics
+from blendloss.gates import Needs, families, regularizers, statistics
 
 #: Of one example, for gates that choose by features.
 FEATURES = tf.constant([[1.0, 2.0]])
@@ -114,7 +114,7 @@ def losses_of(residual, k: int) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
 def context_of(gate: gates.Gate, step, residual, training: bool) -> gates.Context:
     """What the gate is given at `residual`; with gradients for a gate from gradients, where it trains."""
     context = gates.Context(step, training, residual=residual, features=FEATURES)
-    if not (gate.needs_gradients and training):
+    if not (Needs.GRADIENTS in gate.needs and training):
         return context
     with tf.GradientTape(persistent=True) as tape:
         values, residuals = losses_of(residual, len(gate.names))
@@ -127,7 +127,7 @@ def weights_of(blend, step, residual) -> tf.Tensor:
     with tf.GradientTape(persistent=True) as tape:
         values, residuals = (dict(zip(blend.names, of, strict=True)) for of in losses_of(residual, len(blend.names)))
     variables = [TRUNK, *blend.trainable_variables]
-    return blend.gradients(tape, values, variables, step=step, residuals=residuals).reading.weights
+    return blend.gradients(tape, values, variables, step=step, residuals=residuals).output.weights
 
 
 def drive(gate: gates.Gate, residuals=(), metrics=()) -> None:
@@ -150,5 +150,5 @@ def state_of(gate: gates.Gate) -> list[np.ndarray]:
 
 
 def blend_of(gate, k, mode=None, **options):
-    losses = penalties(k) if gate.needs_penalties or gate.elementwise else ["mse"] * k
+    losses = penalties(k) if Needs.PENALTIES in gate.needs or gate.elementwise else ["mse"] * k
     return bl.Blend(dict(zip(names(k), losses, strict=True)), gate, mode, **options)

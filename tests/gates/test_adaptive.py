@@ -17,7 +17,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
-from blendloss.gates import normalizers
+from blendloss.gates import Needs, normalizers
 from tests.gates import golden
 from tests.gates.values import blend_of, falling, named, read, state_of, train
 
@@ -129,12 +129,12 @@ def test_golden(row):
     progress = row.progress or row.losses[:-1]
     for step, (losses, after) in enumerate(zip(row.losses[:-1], progress, strict=True)):
         train(blend, losses, after, step)
-    reading = read(blend, row.losses[-1])
+    output = read(blend, row.losses[-1])
     size = np.abs(row.weights).sum()
-    np.testing.assert_allclose(reading.weights, row.weights, rtol=0, atol=ROUNDING * size)
+    np.testing.assert_allclose(output.weights, row.weights, rtol=0, atol=ROUNDING * size)
     sizes = np.abs(row.weights) @ row.losses[-1] + abs(row.value)
-    np.testing.assert_allclose(reading.value, row.value, rtol=0, atol=ROUNDING * max(sizes, 1))
-    np.testing.assert_array_equal(reading.weights == 0, np.equal(row.weights, 0))
+    np.testing.assert_allclose(output.value, row.value, rtol=0, atol=ROUNDING * max(sizes, 1))
+    np.testing.assert_array_equal(output.weights == 0, np.equal(row.weights, 0))
 
 
 @every
@@ -149,10 +149,10 @@ def test_losses_in_another_order_have_their_weights_in_that_order(row):
 @every
 def test_one_loss(row):
     losses = falling(1, STEPS)
-    reading = read(trained(row, 1, losses), losses[-1])
+    output = read(trained(row, 1, losses), losses[-1])
     weight, value = row.one(losses[-1, 0])
-    np.testing.assert_allclose(reading.weights, [weight], rtol=ROUNDING)
-    np.testing.assert_allclose(reading.value, value, rtol=0, atol=ROUNDING * (abs(value) + weight * losses[-1, 0] + 1))
+    np.testing.assert_allclose(output.weights, [weight], rtol=ROUNDING)
+    np.testing.assert_allclose(output.value, value, rtol=0, atol=ROUNDING * (abs(value) + weight * losses[-1, 0] + 1))
 
 
 @pytest.mark.parametrize("row", [row for row in ADAPTIVE if row.units], ids=[row.id for row in ADAPTIVE if row.units])
@@ -183,9 +183,9 @@ def test_finite_losses_have_finite_weights(row, losses):
             train(blend, losses)
         return
     for step in range(4):
-        reading = train(blend, losses, step=step)
-        assert np.isfinite(reading.weights).all()
-        assert np.isfinite(reading.value)
+        output = train(blend, losses, step=step)
+        assert np.isfinite(output.weights).all()
+        assert np.isfinite(output.value)
     assert all(np.isfinite(values).all() for values in state_of(blend.gate).values())
 
 
@@ -199,11 +199,11 @@ def test_a_loss_that_is_not_finite_is_seen_and_forgotten(row, bad, mode):
     before = state_of(blend.gate)
     broken = losses[-1].copy()
     broken[1] = bad
-    reading = train(blend, broken, step=STEPS)
-    trains = reading.weights[1] != 0 or mode is None
-    assert not np.isfinite(reading.value) or not trains or row.draws
-    if row.draws and reading.weights[1] == 0:
-        assert np.isfinite(reading.value)  # a loss that was not drawn is no part of this step
+    output = train(blend, broken, step=STEPS)
+    trains = output.weights[1] != 0 or mode is None
+    assert not np.isfinite(output.value) or not trains or row.draws
+    if row.draws and output.weights[1] == 0:
+        assert np.isfinite(output.value)  # a loss that was not drawn is no part of this step
     train(blend, losses[-1], step=STEPS + 1)
     for name, values in state_of(blend.gate).items():
         assert np.isfinite(values).all(), name
@@ -263,8 +263,8 @@ def test_only_trained_gates_have_trainable_variables(row):
 
 def stepping(blend):
     def step(losses, after, number):
-        reading = train(blend, losses, after, number, losses.dtype)
-        return reading.value, reading.weights
+        output = train(blend, losses, after, number, losses.dtype)
+        return output.value, output.weights
 
     return step
 
@@ -330,9 +330,9 @@ def test_replicas_agree_and_see_the_mean_of_their_losses(row, replicas):
 def test_combine_and_call_give_the_same(row):
     targets, predictions = np.zeros((8, 1), np.float32), np.linspace(0.5, 2, 8, dtype=np.float32)[:, np.newaxis]
     called = bl.Blend({"a": "mse", "b": "mae"}, row.make(2))
-    reading = called.read(targets, predictions, step=0)
+    output = called.compute(targets, predictions, step=0)
     losses = [np.mean(predictions**2), np.mean(predictions)]
-    np.testing.assert_allclose(reading.value, train(blend_of(row.make(2), 2), losses).value, rtol=1e-5)
-    np.testing.assert_allclose(reading.losses, losses, rtol=1e-6)
-    if called.gate.needs_progress:
+    np.testing.assert_allclose(output.value, train(blend_of(row.make(2), 2), losses).value, rtol=1e-5)
+    np.testing.assert_allclose(output.losses, losses, rtol=1e-6)
+    if Needs.PROGRESS in called.gate.needs:
         called.gate.observe_progress(named(losses))

@@ -104,7 +104,7 @@ ARGUMENTS: list[tuple[Any, ...]] = [  # factory, argument, wrong types, wrong va
     (gates.LRAnnealing, "reference", st.one_of(st.floats(), st.booleans()), st.integers(max_value=-1)),
     (gates.LRAnnealing, "momentum", _NO_NUMBER, st.one_of(_NEGATIVE, st.floats(min_value=1))),
     (gates.LRAnnealing, "every", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=0)),
-    (gates.LRAnnealing, "heads", None, _NO_NUMBERS.filter(lambda x: x is not None)),
+    (gates.LRAnnealing, "task_specific", None, _NO_NUMBERS.filter(lambda x: x is not None)),
     (gates.NTK, "form", None, _NO_NUMBERS),
     (lambda **a: gates.NTK(seed=0, **a), "probes", st.floats(), st.integers(max_value=0)),
     (lambda **a: gates.NTK(probes=1, **a), "seed", st.floats(), st.just(2**64)),

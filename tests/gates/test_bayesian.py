@@ -42,20 +42,20 @@ def test_the_total_is_minus_the_bound_per_example(family):
     for name, given in FAMILIES[family][1].items():
         gate._parameters[name].assign(given)
     values = {"a": tf.constant(2.0, tf.float64), "b": 3.0, "c": 5.0}
-    reading = blend.read_values(values, step=5)
+    output = blend.compute_from_values(values, step=5)
     shares = tf.nn.softmax(
         made.sample(parameters(family), uniform([made.uniforms, 3], 4, tf.constant(5), tf.float64, POSTERIOR))
     ).numpy()
     divergence = float(tfp.distributions.kl_divergence(gate.posterior(), gate.prior()))
-    np.testing.assert_allclose(reading.weights, shares, rtol=1e-12)
-    np.testing.assert_allclose(reading.cost, 0.5 * divergence / 50, rtol=1e-12)
-    np.testing.assert_allclose(reading.value, shares @ [2, 3, 5] + 0.5 * divergence / 50, rtol=1e-12)
+    np.testing.assert_allclose(output.weights, shares, rtol=1e-12)
+    np.testing.assert_allclose(output.cost, 0.5 * divergence / 50, rtol=1e-12)
+    np.testing.assert_allclose(output.value, shares @ [2, 3, 5] + 0.5 * divergence / 50, rtol=1e-12)
 
 
 @every_family
 def test_not_training_it_is_the_point(family):
     blend = blend_of(FAMILIES[family][0])
-    readings = [blend.read([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
+    readings = [blend.compute([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
     np.testing.assert_array_equal(*readings)
     expected = np.array([0.5, 1.0, 3.0]) / 4.5 if family == "dirichlet" else special.softmax([0.0, 1.0, -1.0])
     np.testing.assert_allclose(readings[0], expected, rtol=1e-6)
@@ -63,7 +63,7 @@ def test_not_training_it_is_the_point(family):
 
 def test_samples_change_with_step_and_seed_and_are_not_the_modes():
     def weights(seed, step):
-        return blend_of(families.LogisticNormal(), seed=seed).read([[0.0]], [[2.0]], step=step).weights.numpy()
+        return blend_of(families.LogisticNormal(), seed=seed).compute([[0.0]], [[2.0]], step=step).weights.numpy()
 
     assert (weights(0, 0) == weights(0, 0)).all()
     assert (weights(0, 0) != weights(0, 1)).all()
@@ -82,8 +82,8 @@ def test_every_mode_trains_it_in_every_regime(family, mode):
 
     def step(number, y, prediction):
         with tf.GradientTape() as tape:
-            reading = blend.read(y, prediction, step=number)
-        return reading, tape.gradient(reading.value, variables)
+            output = blend.compute(y, prediction, step=number)
+        return output, tape.gradient(output.value, variables)
 
     signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([None, 2]), tf.TensorSpec([None, 2])]
     y, prediction = tf.zeros([5, 2]), tf.constant(np.random.default_rng(0).normal(size=(5, 2)), tf.float32)
@@ -116,9 +116,9 @@ def test_uniform_numbers_have_the_same_bits_in_every_regime():
 def test_extremes_stay_on_the_simplex(family, dtype):
     blend = blend_of(family, dtype=dtype)
     for step in range(20):
-        reading = blend.read([[0.0]], [[2.0]], step=step)
-        np.testing.assert_allclose(np.sum(reading.weights), 1, rtol=1e-2)
-        assert np.isfinite(reading.value)
+        output = blend.compute([[0.0]], [[2.0]], step=step)
+        np.testing.assert_allclose(np.sum(output.weights), 1, rtol=1e-2)
+        assert np.isfinite(output.value)
 
 
 def test_k_of_one():
@@ -134,16 +134,16 @@ def test_replicas_draw_the_same_and_share_one_cost(replicas):
 
     with replicas.scope():
         blend = made()
-    read = tf.function(lambda: blend.read(tf.zeros([2, 1]), tf.ones([2, 1]), step=tf.constant(3)))
-    reading = replicas.run(read)
-    first, second = replicas.experimental_local_results(reading.weights)
+    read = tf.function(lambda: blend.compute(tf.zeros([2, 1]), tf.ones([2, 1]), step=tf.constant(3)))
+    output = replicas.run(read)
+    first, second = replicas.experimental_local_results(output.weights)
     np.testing.assert_array_equal(first, second)
-    alone = made().read(tf.zeros([2, 1]), tf.ones([2, 1]), step=3)
+    alone = made().compute(tf.zeros([2, 1]), tf.ones([2, 1]), step=3)
     np.testing.assert_allclose(first, alone.weights, rtol=1e-6)
-    for cost in replicas.experimental_local_results(reading.cost):
+    for cost in replicas.experimental_local_results(output.cost):
         np.testing.assert_allclose(cost, alone.cost, rtol=1e-6)
     # In the value, which the replicas sum, it counts once.
-    np.testing.assert_allclose(sum(replicas.experimental_local_results(reading.value)), alone.value, rtol=1e-6)
+    np.testing.assert_allclose(sum(replicas.experimental_local_results(output.value)), alone.value, rtol=1e-6)
     assert float(alone.cost) > 0
 
 
@@ -203,7 +203,7 @@ def test_more_examples_move_it_further():
 
         for number in range(300):
             step(tf.constant(number))
-        return float(blend.read_values(values, step=0, training=False).weights[0])
+        return float(blend.compute_from_values(values, step=0, training=False).weights[0])
 
     shares = [share_of_smallest(n) for n in (1, 30, 1000)]
     assert 0.5 < shares[0] < 0.7 < shares[1] < shares[2]

@@ -56,17 +56,17 @@ def read(blend, y, prediction, weight=None):
     """The reading, and the gradient of its value in the predictions."""
     with tf.GradientTape() as tape:
         tape.watch(prediction)
-        reading = blend.read(y, prediction, weight, step=0)
-        total = tf.reduce_sum(reading.value)
-    return reading, tape.gradient(total, prediction)
+        output = blend.compute(y, prediction, weight, step=0)
+        total = tf.reduce_sum(output.value)
+    return output, tape.gradient(total, prediction)
 
 
 def one(blend, residual):
     """The value and slope of the blended penalty at each of `residual`, float64."""
     residual = np.atleast_1d(np.float64(residual))
     options = {**blend.get_config(), "reduction": "none"}
-    reading, slope = read(bl.Blend.from_config(options), np.zeros_like(residual), tf.constant(residual))
-    return reading.value.numpy(), slope.numpy()
+    output, slope = read(bl.Blend.from_config(options), np.zeros_like(residual), tf.constant(residual))
+    return output.value.numpy(), slope.numpy()
 
 
 # Huber's loss from its pieces
@@ -124,7 +124,7 @@ def test_two_pieces_are_huber_in_every_regime(shape, jit_compile):
     @tf.function(input_signature=signature, jit_compile=jit_compile)
     def both(y, prediction):
         return [
-            (reading.value, slope) for reading, slope in (read(blend, y, prediction) for blend in (joined(), huber()))
+            (output.value, slope) for output, slope in (read(blend, y, prediction) for blend in (joined(), huber()))
         ]
 
     for batch in (1, 5):
@@ -159,8 +159,8 @@ def test_half_precision_predictions_are_computed_in_single():
 def test_the_gates_dtype_does_not_move_a_threshold(dtype):
     gate = ByResidual([0.1], dtype=dtype)  # 0.1 has other digits in each
     at = np.float64(0.1)
-    shares = joined(0.1, gate=gate).read([[0.0]], tf.constant([[at]], tf.float64)).weights
-    above = joined(0.1, gate=gate).read([[0.0]], tf.constant([[np.nextafter(at, 1)]], tf.float64)).weights
+    shares = joined(0.1, gate=gate).compute([[0.0]], tf.constant([[at]], tf.float64)).weights
+    above = joined(0.1, gate=gate).compute([[0.0]], tf.constant([[np.nextafter(at, 1)]], tf.float64)).weights
     np.testing.assert_array_equal(shares, [1, 0])
     np.testing.assert_array_equal(above, [0, 1])
 
@@ -276,44 +276,44 @@ def test_an_infinite_loss_that_an_element_did_not_choose_stays_out():
 
     blend = bl.Blend({"square": losses.SquaredError(), "pole": Pole()}, ByResidual([1.0], continuous=False))
     for regime in (lambda f: f, tf.function, lambda f: tf.function(f, jit_compile=True)):
-        reading, slope = regime(lambda p: read(blend, tf.zeros([2, 2]), p))(tf.constant([[0.0, 0.5], [-2.0, 0.0]]))
-        np.testing.assert_allclose(reading.value, (0.25 + 0.5) / 4)
+        output, slope = regime(lambda p: read(blend, tf.zeros([2, 2]), p))(tf.constant([[0.0, 0.5], [-2.0, 0.0]]))
+        np.testing.assert_allclose(output.value, (0.25 + 0.5) / 4)
         np.testing.assert_allclose(slope, [[0, 0.25], [0.0625, 0]])
-        np.testing.assert_allclose(reading.losses, [4.25 / 4, np.inf])
+        np.testing.assert_allclose(output.losses, [4.25 / 4, np.inf])
 
 
 @pytest.mark.parametrize("mode", ["soft", "annealed", "hard", "reinmax"])
 def test_an_infinite_residual_is_as_in_huber(mode):
     prediction = tf.constant([[np.inf], [1.0], [-np.inf], [3.0]])
-    reading, slope = read(joined(mode=MODES[mode]), tf.zeros([4, 1]), prediction)
+    output, slope = read(joined(mode=MODES[mode]), tf.zeros([4, 1]), prediction)
     expected, expected_slope = read(huber(), tf.zeros([4, 1]), prediction)
-    assert float(reading.value) == float(expected.value) == np.inf
+    assert float(output.value) == float(expected.value) == np.inf
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-6)
 
 
 def test_a_nan_residual_is_nan_and_only_in_its_own_example():
-    reading, slope = read(joined(reduction="none"), tf.zeros([2, 1]), tf.constant([[np.nan], [3.0]]))
-    np.testing.assert_array_equal(np.isnan(reading.value), [True, False])
+    output, slope = read(joined(reduction="none"), tf.zeros([2, 1]), tf.constant([[np.nan], [3.0]]))
+    np.testing.assert_array_equal(np.isnan(output.value), [True, False])
     np.testing.assert_allclose(slope[1], [DELTA], rtol=1e-6)
 
 
 def test_empty_batch_is_zero():
-    reading = joined().read(tf.zeros([0, 2]), tf.zeros([0, 2]))
-    assert [float(x) for x in (reading.value, reading.cost)] == [0, 0]
-    assert np.isfinite(reading.weights).all()
+    output = joined().compute(tf.zeros([0, 2]), tf.zeros([0, 2]))
+    assert [float(x) for x in (output.value, output.cost)] == [0, 0]
+    assert np.isfinite(output.weights).all()
 
 
-# Readings, modes
+# BlendMetrics, modes
 
 
 def test_reading_has_the_means_over_all_elements():
     residual = np.array([[0.25, -1.0], [3.0, -0.5]])
-    reading = joined(1.0).read(np.zeros((2, 2)), residual, [1.0, 3.0])
+    output = joined(1.0).compute(np.zeros((2, 2)), residual, [1.0, 3.0])
     of_example = np.array([[(0.25**2 + 1) / 4, (9 + 0.25) / 4], [(0.25 + 1) / 2, 3.5 / 2]])
-    np.testing.assert_allclose(reading.losses, of_example @ [1, 3] / 2, rtol=1e-14)
-    np.testing.assert_allclose(reading.weights, [0.75, 0.25])
-    np.testing.assert_allclose(reading.cost, 3 * (-0.5 / 2) / 2)
-    np.testing.assert_allclose(reading.value, ((0.25**2 + 1) / 4 + 3 * (2.5 + 0.125) / 2) / 2, rtol=1e-14)
+    np.testing.assert_allclose(output.losses, of_example @ [1, 3] / 2, rtol=1e-14)
+    np.testing.assert_allclose(output.weights, [0.75, 0.25])
+    np.testing.assert_allclose(output.cost, 3 * (-0.5 / 2) / 2)
+    np.testing.assert_allclose(output.value, ((0.25**2 + 1) / 4 + 3 * (2.5 + 0.125) / 2) / 2, rtol=1e-14)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -240,14 +240,14 @@ def test_straight_through_gradient_is_that_of_the_gating_vector():
     blend = blend_of(mode=bl.modes.Hard(), initial=[1.0, 1.2, 0.9, 1.1])
     parameters = blend.gate.parameters.value
     with tf.GradientTape() as tape:
-        reading = blend.read(np.zeros_like(RESIDUALS), RESIDUALS, step=0)
-    found = tape.gradient(reading.value, parameters).numpy()
+        output = blend.compute(np.zeros_like(RESIDUALS), RESIDUALS, step=0)
+    found = tape.gradient(output.value, parameters).numpy()
     weights = tf.constant(np.eye(4)[1] * 4.2)
-    np.testing.assert_allclose(reading.weights, weights, rtol=1e-12)
+    np.testing.assert_allclose(output.weights, weights, rtol=1e-12)
     with tf.GradientTape() as tape:
         tape.watch(weights)
         log_z = blend.gate.partition.log_partition(weights)
-    in_g = (reading.losses + tape.gradient(log_z, weights)).numpy()
+    in_g = (output.losses + tape.gradient(log_z, weights)).numpy()
     w = np.array([1.0, 1.2, 0.9, 1.1])
     p = w / w.sum()
     in_log_w = 4.2 * p * (in_g - p @ in_g) + w * in_g[1]  # through the shares, and through the total

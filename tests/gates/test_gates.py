@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
-from blendloss.gates import families, statistics
+from blendloss.gates import Needs, families, statistics
 from tests.gates import golden
 from tests.gates.golden import ROUNDING
 from tests.gates.instances import (
@@ -45,7 +45,7 @@ def test_golden(row):
     gate = row.make()
     blend = blend_of(gate, len(row.weights))
     drive(gate, row.residuals, row.metrics)
-    weights = blend.read([[0.0]], [[2.0]], step=row.step, training=False, features=FEATURES).weights
+    weights = blend.compute([[0.0]], [[2.0]], step=row.step, training=False, features=FEATURES).weights
     np.testing.assert_allclose(weights, row.weights, rtol=0, atol=ROUNDING * sum(row.weights))
     np.testing.assert_array_equal(weights == 0, np.equal(row.weights, 0))
 
@@ -55,14 +55,14 @@ def test_everything_public_has_a_golden_row():
     rooms = [gates, *(getattr(gates, name) for name in gates.__all__ if inspect.ismodule(getattr(gates, name)))]
     public = [getattr(room, name) for room in rooms for name in room.__all__]
     made = {subject.__name__ for subject in public if inspect.isclass(subject) and not inspect.isabstract(subject)}
-    assert covered == made - {"Context", "Efficiency", "Gating", "LossGradients"}
+    assert covered == made - {"Context", "Efficiency", "Gating", "LossGradients", "Needs"}
 
 
 @every_gate
 def test_logits_are_a_vector_of_k(k, make):
     gate = attached(make, k)
     logits = logits_of(gate, 3, RESIDUALS[0], training=True)
-    assert logits.shape == ((64, k) if gate.elementwise else (1, k) if gate.needs_features else (k,))
+    assert logits.shape == ((64, k) if gate.elementwise else (1, k) if Needs.FEATURES in gate.needs else (k,))
     assert logits.dtype == tf.float32
     assert not np.isnan(logits).any()
     assert np.isfinite(logits).any()
@@ -81,10 +81,10 @@ def test_every_mode_keeps_the_total(k, make, mode):
     total = totals.get(type(gate), 1.0)
     if "vector" in str(GATES[[m for _, _, m in GATES].index(make)][0]):
         total = 3.0 + 0.25 * (5.0 - 3.0)
-    training = not gate.needs_gradients  # which outside training are those of the last step, 1 at first
+    training = Needs.GRADIENTS not in gate.needs  # which outside training are those of the last step, 1 at first
     total = total if training else float(k)
-    reading = blend_of(gate, k, mode).read([[0.0]], [[2.0]], step=250, training=training, features=FEATURES)
-    weights = reading.weights.numpy()
+    output = blend_of(gate, k, mode).compute([[0.0]], [[2.0]], step=250, training=training, features=FEATURES)
+    weights = output.weights.numpy()
     assert weights.shape == (k,)
     assert (weights >= 0).all()
     if isinstance(gate, gates.ScoreMatching):  # of the curvature, in units of the scale
@@ -96,10 +96,10 @@ def test_every_mode_keeps_the_total(k, make, mode):
 
 @pytest.mark.parametrize("weights", [[1, 10], [3.0, 0.0, 7.0], [1e-3, 1e3], [0.1, 0.2, 0.3, 0.4]], ids=str)
 def test_fixed_weights_are_themselves(weights):
-    reading = blend_of(gates.Fixed(weights), len(weights)).read([[0.0]], [[2.0]])
+    output = blend_of(gates.Fixed(weights), len(weights)).compute([[0.0]], [[2.0]])
     # The logarithm, up to 7 in size, is rounded, then the exponential.
-    np.testing.assert_allclose(reading.weights, weights, rtol=(7 / 2 + 3) * 2.0**-23)
-    np.testing.assert_allclose(reading.value, 4 * np.sum(weights), rtol=(7 / 2 + 5) * 2.0**-23)
+    np.testing.assert_allclose(output.weights, weights, rtol=(7 / 2 + 3) * 2.0**-23)
+    np.testing.assert_allclose(output.value, 4 * np.sum(weights), rtol=(7 / 2 + 5) * 2.0**-23)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
@@ -175,7 +175,7 @@ def test_only_a_training_step_of_an_updating_gate_changes_state(k, make):
     changed = any((a != b).any() for a, b in zip(before, state_of(gate), strict=True))
     keeping = (gates.ResidualState, gates.ScoreMatching, gates.GradientGate)
     keeps = isinstance(gate, keeping) and not isinstance(gate, gates.GradDrop)
-    assert changed == gate.updates == keeps
+    assert changed == gate.stateful == keeps
 
 
 @every_gate
@@ -322,8 +322,8 @@ def test_a_thousand_changes_are_one_trace():
                 gate.observe(metric)
         return [
             weights_of(blend, step, tf.repeat(y_pred[:, 0], 2))
-            if blend.gate.needs_gradients
-            else blend.read(tf.zeros_like(y_pred), y_pred, step=step, features=features).weights
+            if Needs.GRADIENTS in blend.gate.needs
+            else blend.compute(tf.zeros_like(y_pred), y_pred, step=step, features=features).weights
             for blend in blends
         ]
 

@@ -12,7 +12,7 @@ from blendloss import gates
 from blendloss.gates._from_gradients._grad_drop import kept, purity
 from blendloss.gates._from_gradients._grad_norm import slopes, training_rates
 from blendloss.gates._from_gradients._ntk import estimated_trace, exact_trace
-from blendloss.losses import Head
+from blendloss.losses import OutputLoss
 from tests.gates.gradients import steps_of, train
 from tests.gates.values import blend_of
 
@@ -31,7 +31,7 @@ def two_heads():
 
 
 def of_heads(gate):
-    return bl.Blend({"a": Head("a", bl.losses.SquaredError()), "b": Head("b", bl.losses.Huber())}, gate)
+    return bl.Blend({"a": OutputLoss("a", bl.losses.SquaredError()), "b": OutputLoss("b", bl.losses.Huber())}, gate)
 
 
 def model_of(gate, **named):
@@ -166,7 +166,7 @@ def test_the_codes_mean_counts_every_variable_alike_and_the_papers_every_element
         with tf.GradientTape(persistent=True) as tape:
             reference = 36 * small[0] + tf.reduce_sum(large)
             values = {"r": reference, "b": 8 * small[0] + tf.reduce_sum(large)}
-        weights = blend.gradients(tape, values, [small, large], step=0).reading.weights
+        weights = blend.gradients(tape, values, [small, large], step=0).output.weights
         size = (36 + 9) / 10 if form == "mean" else 36
         np.testing.assert_allclose(weights, [1, size / mean], rtol=1e-6)
 
@@ -221,7 +221,7 @@ def step_on(blend, network, step=0):
     with tf.GradientTape(persistent=True) as tape:
         predictions = network(X, training=True)
         values, residuals = blend.values(Y, predictions), blend.residuals(Y, predictions)
-    return blend.gradients(tape, values, network.trainable_variables, step=step, residuals=residuals).reading.weights
+    return blend.gradients(tape, values, network.trainable_variables, step=step, residuals=residuals).output.weights
 
 
 @pytest.mark.parametrize("regime", ["eager", "graph", "xla"])
@@ -286,7 +286,9 @@ def test_residuals_must_be_given():
     blend, variable = blend_of(gates.NTK(), 2), tf.Variable(tf.zeros([2]))
     with pytest.raises(ValueError, match="pass `residuals=blend.residuals"):
         train(blend, variable, np.float32([[3, 0], [0, 4]]))
-    model = bl.BlendedModel(two_heads(), bl.Blend({"a": Head("a", "mse"), "b": Head("b", "mae")}, gates.NTK()))
+    model = bl.BlendedModel(
+        two_heads(), bl.Blend({"a": OutputLoss("a", "mse"), "b": OutputLoss("b", "mae")}, gates.NTK())
+    )
     model.compile("sgd")
     with pytest.raises(TypeError, match="A residual is known of penalties alone"):
         model.fit(X, Y, verbose=0)
@@ -347,7 +349,7 @@ def shared_and_own(gate, weights=None, dtype="float32"):
         first, second, of_a, of_b = (tf.reduce_sum(v) for v in variables)
         values = {"a": 2 * first + 2 * second + 5 * of_a, "b": -first - second - 7 * of_b}
     found = blend.gradients(tape, values, variables, step=0)
-    return [np.array(gradient) for gradient in found.gradients], found.reading.weights.numpy()
+    return [np.array(gradient) for gradient in found.gradients], found.output.weights.numpy()
 
 
 def test_what_one_loss_acts_on_alone_keeps_its_sign():
@@ -365,12 +367,12 @@ def test_signs_are_chosen_where_they_are_asked_for(variables, places):
     np.testing.assert_array_equal(gradients[2:], [[5], [-7]])
 
 
-@pytest.mark.parametrize("heads", ["own", "weighted"])
-def test_a_mode_that_chooses_one_loss_leaves_its_gradient_whole(heads):
-    (first, second, of_a, of_b), weights = shared_and_own(gates.GradDrop(seed=0, heads=heads), "hard")
+@pytest.mark.parametrize("task_specific", ["unweighted", "weighted"])
+def test_a_mode_that_chooses_one_loss_leaves_its_gradient_whole(task_specific):
+    (first, second, of_a, of_b), weights = shared_and_own(gates.GradDrop(seed=0, task_specific=task_specific), "hard")
     np.testing.assert_array_equal(weights, [2, 0])
     np.testing.assert_array_equal([first, second], np.full((2, 4), 4.0))
-    np.testing.assert_array_equal([of_a, of_b], [[5], [-7]] if heads == "own" else [[10], [0]])
+    np.testing.assert_array_equal([of_a, of_b], [[5], [-7]] if task_specific == "unweighted" else [[10], [0]])
 
 
 def test_everything_leaks_is_the_sum():

@@ -39,7 +39,7 @@ def blend_of(normalize, initial=None, losses=LOSSES, mode=None, regularize=(), d
 
 def read(blend, residual, **options):
     residual = tf.convert_to_tensor(residual)
-    return blend.read(tf.zeros_like(residual), residual, **{"step": 0, **options})
+    return blend.compute(tf.zeros_like(residual), residual, **{"step": 0, **options})
 
 
 def sizes(residual):
@@ -66,12 +66,12 @@ def test_golden(row):
 def test_initial_divides_by_the_first_value_ever_after():
     blend = blend_of("initial", LOGITS)
     for residual in RESIDUALS:
-        reading = read(blend, residual)
+        output = read(blend, residual)
         factors = SHARES / sizes(RESIDUALS[0])
         # A mean of eight squares, a softmax and a quotient.
-        np.testing.assert_allclose(reading.weights, factors, rtol=16 * EPS)
-        np.testing.assert_allclose(reading.losses, sizes(residual), rtol=8 * EPS)
-        np.testing.assert_allclose(reading.value, factors @ sizes(residual), rtol=24 * EPS)
+        np.testing.assert_allclose(output.weights, factors, rtol=16 * EPS)
+        np.testing.assert_allclose(output.losses, sizes(residual), rtol=8 * EPS)
+        np.testing.assert_allclose(output.value, factors @ sizes(residual), rtol=24 * EPS)
     np.testing.assert_allclose(blend.gate.first_values, sizes(RESIDUALS[0]), rtol=8 * EPS)
 
 
@@ -79,11 +79,11 @@ def test_initial_divides_by_the_first_value_ever_after():
 def test_running_divides_by_the_weighted_mean_of_all_sizes_seen(memory):
     blend = blend_of(normalizers.RunningMean(memory), LOGITS)
     for t, residual in enumerate(RESIDUALS):
-        reading = read(blend, residual)
+        output = read(blend, residual)
         ages = (1 - 1 / memory) ** np.arange(t + 1)[::-1]
         means = ages @ [sizes(seen) for seen in RESIDUALS[: t + 1]] / ages.sum()
         # Each step rounds the difference, the rate and the sum; those of all steps may add up.
-        np.testing.assert_allclose(reading.weights, SHARES / means, rtol=(8 + 4 * STEPS) * EPS)
+        np.testing.assert_allclose(output.weights, SHARES / means, rtol=(8 + 4 * STEPS) * EPS)
     np.testing.assert_array_equal(blend.gate.skipped, [0, 0])
 
 
@@ -210,9 +210,9 @@ def test_a_scale_learns_where_its_share_is_zero(mode):
     blend = blend_of(normalizers.Likelihood(1.0), [9.0, 0.0], mode=mode, dtype="float64")
     residual = np.float64(RESIDUALS[0])
     with tf.GradientTape() as tape:
-        reading = read(blend, residual)
-    gradient = tape.gradient(reading.value, blend.gate.log_scales.value)
-    np.testing.assert_array_equal(reading.weights, [1, 0])
+        output = read(blend, residual)
+    gradient = tape.gradient(output.value, blend.gate.log_scales.value)
+    np.testing.assert_array_equal(output.weights, [1, 0])
     # d/d log c of mean (r/c)^2 + log c, and of mean |r/c| + log c, at c = 1.
     np.testing.assert_allclose(gradient, [1 - 2 * np.mean(residual**2), 1 - np.abs(residual).mean()], rtol=1e-12)
 
@@ -250,7 +250,7 @@ def test_scales_come_to_the_maximum_likelihood_of_what_counts():
     kept = residual[:30]
     # c^2 = 2 mean r^2 and c = mean |r|: within the 1e-4 that Adam leaves.
     expected = [np.sqrt(2 * np.mean(kept**2)), np.abs(kept).mean()]
-    np.testing.assert_allclose(blend.gate.resting().scale, expected, rtol=1e-3)
+    np.testing.assert_allclose(blend.gate.batch_independent_gating().scale, expected, rtol=1e-3)
 
 
 # What is kept
@@ -268,7 +268,7 @@ def test_variables_and_what_changes_them(name):
     }[name]
     assert [variable.name for variable in blend.trainable_variables] == trained
     assert [variable.name for variable in blend.non_trainable_variables] == kept
-    assert blend.gate.updates == bool(kept)
+    assert blend.gate.stateful == bool(kept)
     before = state_of(blend)
     read(blend, RESIDUALS[0], training=False)
     np.testing.assert_equal(state_of(blend), before)
@@ -313,7 +313,8 @@ def test_names_are_short_for_default_objects():
 def test_a_first_value_that_nothing_can_be_divided_by_is_passed_over(bad):
     blend = bl.Blend(["a", "b"], Learned(normalize="initial"))
     weights = [
-        blend.read_values({"a": a, "b": 4.0}, step=0).weights.numpy().tolist() for a in (bad, bad, 2.0, 8.0, bad)
+        blend.compute_from_values({"a": a, "b": 4.0}, step=0).weights.numpy().tolist()
+        for a in (bad, bad, 2.0, 8.0, bad)
     ]
     assert weights == [[0.5, 0.125]] * 2 + [[0.25, 0.125]] * 3
 
@@ -323,31 +324,31 @@ def test_a_first_value_that_nothing_can_be_divided_by_is_passed_over(bad):
 def test_a_value_that_is_not_finite_leaves_its_running_mean_and_is_counted(bad, running):
     blend = bl.Blend(["a", "b"], Learned(normalize=running(2)))
     for a in (bad, 3.0, bad, bad):
-        reading = blend.read_values({"a": a, "b": 2.0}, step=0)
+        output = blend.compute_from_values({"a": a, "b": 2.0}, step=0)
     np.testing.assert_array_equal(blend.gate.skipped, [3, 0])
-    np.testing.assert_allclose(reading.weights, [0.5 / 3, 0.25], rtol=4 * EPS)
+    np.testing.assert_allclose(output.weights, [0.5 / 3, 0.25], rtol=4 * EPS)
 
 
 @pytest.mark.parametrize("name", ["running", "rms"])
 def test_running_mean_of_zeros_divides_by_one(name):
     blend = bl.Blend(["a", "b"], Learned(normalize=name))
-    reading = blend.read_values({"a": 0.0, "b": 2.0}, step=0)
-    assert reading.weights.numpy().tolist() == [0.5, 0.25]
-    assert np.isfinite(blend.read_values({"a": 1.0, "b": 2.0}, step=0).value)
+    output = blend.compute_from_values({"a": 0.0, "b": 2.0}, step=0)
+    assert output.weights.numpy().tolist() == [0.5, 0.25]
+    assert np.isfinite(blend.compute_from_values({"a": 1.0, "b": 2.0}, step=0).value)
 
 
 @pytest.mark.parametrize("name", ["initial", "running", "rms"])
 def test_negative_values_are_divided_by_their_size(name):
-    reading = bl.Blend(["a", "b"], Learned(normalize=name)).read_values({"a": -4.0, "b": 2.0}, step=0)
-    assert reading.weights.numpy().tolist() == [0.125, 0.25]
-    assert float(reading.value) == 0.0
+    output = bl.Blend(["a", "b"], Learned(normalize=name)).compute_from_values({"a": -4.0, "b": 2.0}, step=0)
+    assert output.weights.numpy().tolist() == [0.125, 0.25]
+    assert float(output.value) == 0.0
 
 
 @pytest.mark.parametrize("name", ["initial", "running", "rms"])
 def test_a_loss_that_is_off_may_be_infinite(name):
     blend = bl.Blend(["a", "b"], Learned([0.0, -300.0], normalize=name))
-    reading = blend.read_values({"a": 4.0, "b": math.inf}, step=0)
-    assert float(reading.value) == 1.0
+    output = blend.compute_from_values({"a": 4.0, "b": math.inf}, step=0)
+    assert float(output.value) == 1.0
 
 
 @every_normalizer
@@ -386,10 +387,10 @@ def test_a_frozen_gate_keeps_dividing_by_what_all_losses_were():
     gate.trainable = False
     blend = bl.Blend(LOSSES, gate, bl.modes.Hard())
     read(blend, [[4.0]])
-    reading = read(blend, [[2.0]])
-    assert float(reading.value) == 0.5
-    np.testing.assert_array_equal(reading.losses, [4.0, 2.0])
-    np.testing.assert_array_equal(reading.weights, [0.0, 0.25])
+    output = read(blend, [[2.0]])
+    assert float(output.value) == 0.5
+    np.testing.assert_array_equal(output.losses, [4.0, 2.0])
+    np.testing.assert_array_equal(output.weights, [0.0, 0.25])
 
 
 # Regimes
@@ -430,13 +431,13 @@ def test_every_regime_gives_the_same_in_one_trace(name, jit_compile):
 def test_dtypes(name, dtype):
     blend = blend_of(NORMALIZERS[name](), dtype=dtype)
     for residual in RESIDUALS[:3]:
-        reading = read(blend, tf.cast(residual, "float64" if dtype == "float64" else "float32"))
+        output = read(blend, tf.cast(residual, "float64" if dtype == "float64" else "float32"))
     assert all(variable.dtype in (dtype, "int64") for variable in blend.gate.variables)
     reference = blend_of(NORMALIZERS[name](), dtype="float64")
     for residual in RESIDUALS[:3]:
         expected = read(reference, np.float64(residual))
     unit = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}[dtype]
-    np.testing.assert_allclose(reading.value, expected.value, rtol=16 * unit, atol=16 * unit)
+    np.testing.assert_allclose(output.value, expected.value, rtol=16 * unit, atol=16 * unit)
 
 
 @every_normalizer
@@ -502,7 +503,7 @@ def test_by_likelihood_the_right_law_is_chosen_in_any_unit_and_by_numbers_it_is_
     assert shares[right] > 0.95
     # The maximum-likelihood scales, to the 1e-3 that Adam leaves.
     scales = [np.sqrt(2 * np.mean(residual**2)), np.abs(residual).mean()]
-    np.testing.assert_allclose(gate.resting().scale, scales, rtol=1e-2)
+    np.testing.assert_allclose(gate.batch_independent_gating().scale, scales, rtol=1e-2)
     smallest = int(np.argmin(sizes(residual)))
     naive, _ = fitted(residual, None)
     assert naive[smallest] > 0.95

@@ -18,7 +18,7 @@ def blend_of(initial=None, mode=None, **named):
 
 
 def weights_of(blend):
-    return blend.read([[0.0]], [[2.0]]).weights.numpy()
+    return blend.compute([[0.0]], [[2.0]]).weights.numpy()
 
 
 @pytest.mark.parametrize(

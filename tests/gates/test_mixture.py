@@ -64,7 +64,7 @@ def test_responsibilities():
 
 def test_readings_hold_the_mean_responsibilities():
     blend = blend_of()
-    weights = blend.read(np.zeros_like(RESIDUALS), RESIDUALS, step=0).weights
+    weights = blend.compute(np.zeros_like(RESIDUALS), RESIDUALS, step=0).weights
     np.testing.assert_allclose(weights, blend.gate.responsibilities(RESIDUALS).numpy().mean(axis=(0, 1)), rtol=1e-12)
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates, losses, modes
+from blendloss.gates import Needs
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 2)).astype("float32")
@@ -37,7 +38,7 @@ def blend_of(network=None, mode=None, **options):
 
 
 def read(blend, prediction, features=X, **named):
-    return blend.read(Y, prediction, step=3, features=tf.convert_to_tensor(features), **named)
+    return blend.compute(Y, prediction, step=3, features=tf.convert_to_tensor(features), **named)
 
 
 # Values and gradients
@@ -49,10 +50,10 @@ def test_each_example_is_weighed_by_its_own_logits():
     logits = X @ kernel + bias
     shares = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     values = np.stack([loss(Y, PREDICTION) for loss in LOSSES.values()], axis=-1)
-    reading = read(blend, PREDICTION)
-    np.testing.assert_allclose(reading.value, (shares * values).sum(axis=-1).mean(), rtol=1e-6)
-    np.testing.assert_allclose(reading.weights, shares.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(reading.losses, values.mean(axis=0), rtol=1e-6)
+    output = read(blend, PREDICTION)
+    np.testing.assert_allclose(output.value, (shares * values).sum(axis=-1).mean(), rtol=1e-6)
+    np.testing.assert_allclose(output.weights, shares.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(output.losses, values.mean(axis=0), rtol=1e-6)
 
 
 def test_gradients_are_those_of_finite_differences():
@@ -89,8 +90,8 @@ def test_every_mode_trains_every_variable_in_every_regime(mode):
 
     def step(x, y, prediction):
         with tf.GradientTape() as tape:
-            reading = blend.read(y, prediction, step=3, features=x)
-        return reading, tape.gradient(reading.value, [v.value for v in blend.trainable_variables])
+            output = blend.compute(y, prediction, step=3, features=x)
+        return output, tape.gradient(output.value, [v.value for v in blend.trainable_variables])
 
     eager = step(X, Y, PREDICTION)
     assert all(np.any(gradient != 0) for gradient in eager[1])
@@ -125,8 +126,8 @@ def test_features_may_be_nested():
     inputs = {"a": keras.Input([2], name="a"), "b": keras.Input([1], name="b")}
     both = keras.layers.Concatenate()([inputs["a"], inputs["b"]])
     blend = blend_of(keras.Model(inputs, keras.layers.Dense(3)(both)))
-    reading = blend.read(Y, PREDICTION, step=0, features={"a": tf.constant(X), "b": tf.constant(X[:, :1])})
-    np.testing.assert_allclose(np.sum(reading.weights), 1, rtol=1e-6)
+    output = blend.compute(Y, PREDICTION, step=0, features={"a": tf.constant(X), "b": tf.constant(X[:, :1])})
+    np.testing.assert_allclose(np.sum(output.weights), 1, rtol=1e-6)
 
 
 # What it learns
@@ -256,7 +257,7 @@ def test_configuration_round_trip():
     network = stateful()
     network.layers[0].trainable = False
     gate = gates.Network(network, regularizers=[gates.regularizers.Entropy(bl.schedules.linear(1.0, 0.0, steps=9))])
-    assert gate.needs_step
+    assert Needs.STEP in gate.needs
     saved = json.dumps(keras.saving.serialize_keras_object(gate))
     again = keras.saving.deserialize_keras_object(json.loads(saved))
     assert json.dumps(keras.saving.serialize_keras_object(again)) == saved

@@ -19,7 +19,7 @@ def test_a_compiled_step_of_a_gradient_gate(name):
     def step(x):
         with tf.GradientTape(persistent=True) as tape:
             values = blend.values(tf.zeros_like(x), x @ w)
-        return blend.gradients(tape, values, [w], step=tf.constant(0)).reading.value
+        return blend.gradients(tape, values, [w], step=tf.constant(0)).output.value
 
     slopes = []
     for compute in (step, tf.function(step, jit_compile=True)):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
+from blendloss.gates import Needs
 from blendloss.gates._from_values._bandit import policy, scaled, shared_with_all, shared_with_others
 from blendloss.gates._from_values._famo import Moments, adam, along_softmax
 from tests.gates.values import blend_of, named, read, state_of, train
@@ -32,7 +33,7 @@ def test_a_training_step_without_an_observation_raises(make):
     losses = named([1.0, 2.0])
     for regime in (lambda f: f, tf.function):
         blend = blend_of(make(), 2)
-        step = regime(lambda number, blend=blend: blend.read_values(losses, step=number).value)
+        step = regime(lambda number, blend=blend: blend.compute_from_values(losses, step=number).value)
         assert np.isfinite(step(tf.constant(0)))
         with pytest.raises(tf.errors.InvalidArgumentError, match="`observe_progress` of the gate .* must be given"):
             step(tf.constant(1))
@@ -43,7 +44,7 @@ def test_a_training_step_without_an_observation_raises(make):
 @every_gate
 def test_a_training_step_without_an_observation_is_nan_under_xla(make):
     blend = blend_of(make(), 2)
-    step = tf.function(lambda number: blend.read_values(named([1.0, 2.0]), step=number).value, jit_compile=True)
+    step = tf.function(lambda number: blend.compute_from_values(named([1.0, 2.0]), step=number).value, jit_compile=True)
     assert np.isfinite(step(tf.constant(0)))
     assert np.isnan(step(tf.constant(1)))
 
@@ -74,7 +75,7 @@ def test_a_reading_between_step_and_observation_is_no_step(make):
 @every_gate
 def test_the_next_batch_needs_no_observation_and_takes_none(make):
     gate = make(same_batch=False)
-    assert not gate.needs_progress
+    assert Needs.PROGRESS not in gate.needs
     blend = blend_of(gate, 2)
     for step in range(3):
         read(blend, [1.0, 2.0], step, training=True)
@@ -108,7 +109,7 @@ def test_names_in_any_order(make):
 @pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0], 1.0, {"a": 1.0}, {"a": 1.0, "b": 2.0, "c": 3.0}], ids=str)
 def test_an_observation_of_other_losses_is_refused(make, values):
     blend = blend_of(make(), 2)
-    blend.read_values(named([1.0, 2.0]), step=0)
+    blend.compute_from_values(named([1.0, 2.0]), step=0)
     with pytest.raises(ValueError, match=r"`values` must .*\['a', 'b'\].*Received:"):
         blend.gate.observe_progress(values)
     blend.gate.observe_progress([0.9, 2.0])  # it still waits for its own
@@ -255,8 +256,8 @@ def test_losses_that_are_not_finite_are_counted_and_leave_xi(where):
     train(blend, [1.0, 1.0], [0.5, 0.9])
     kept = state_of(gate)
     good, bad = [1.0, 1.0], [np.inf, 1.0]
-    reading = train(blend, *((bad, good) if where == "before" else (good, bad)))
-    assert np.isnan(reading.weights).any() == (where == "before")
+    output = train(blend, *((bad, good) if where == "before" else (good, bad)))
+    assert np.isnan(output.weights).any() == (where == "before")
     state = state_of(gate)
     for name in ("xi", "mean", "square", "count"):
         np.testing.assert_array_equal(state[name], kept[name])
@@ -364,7 +365,7 @@ def test_draws_are_as_frequent_as_the_policy_says():
     gate = gates.Exp3(0.1, seed=3)
     blend = blend_of(gate, 3)
     gate.log_weights.assign([0.0, -1.0, -2.0])
-    draw = tf.function(lambda step: blend.read_values(named([1.0, 1.0, 1.0]), step=step).weights)
+    draw = tf.function(lambda step: blend.compute_from_values(named([1.0, 1.0, 1.0]), step=step).weights)
     number = 4000
     counts = np.zeros(3)
     for step in range(number):
@@ -415,9 +416,9 @@ def test_drawn_one_by_one_only_that_loss_is_trained():
     x = tf.Variable([1.0, 1.0, 1.0])
     blend = blend_of(gates.Exp3(0.1, seed=0), 3)
     with tf.GradientTape() as tape:
-        reading = blend.read_values(dict(zip("abc", tf.unstack(x**2), strict=True)), step=0)
-    np.testing.assert_array_equal(tape.gradient(reading.value, x), 2 * reading.weights)
-    assert np.sort(reading.weights).tolist() == [0, 0, 1]
+        output = blend.compute_from_values(dict(zip("abc", tf.unstack(x**2), strict=True)), step=0)
+    np.testing.assert_array_equal(tape.gradient(output.value, x), 2 * output.weights)
+    assert np.sort(output.weights).tolist() == [0, 0, 1]
 
 
 @pytest.mark.parametrize("seed", [2**64 - 1, -(2**63)])

@@ -391,16 +391,16 @@ def test_root_mean_squares_are_those_of_the_weighted_past():
 def test_squares_of_large_and_small_losses(size):
     blend = blend_of(gates.Normalized("rms"), 2)
     for factor in (3.0, 4.0):
-        reading = train(blend, [factor * size, 1.0])
-    np.testing.assert_allclose(reading.losses[0] * reading.weights[0], 4 / math.sqrt((9 * 0.99 + 16) / 1.99), rtol=1e-5)
+        output = train(blend, [factor * size, 1.0])
+    np.testing.assert_allclose(output.losses[0] * output.weights[0], 4 / math.sqrt((9 * 0.99 + 16) / 1.99), rtol=1e-5)
 
 
 @pytest.mark.parametrize("mode", [bl.modes.Hard(), bl.modes.Soft()], ids=["hard", "soft"])
 def test_a_choice_goes_by_preference_whatever_the_units(mode):
     for units in (1.0, 1e-6, 1e6):
         blend = blend_of(gates.Normalized("initial", [1, 2]), 2, mode)
-        reading = train(blend, [units, 3.0])
-        relative = reading.weights.numpy() * [units, 3.0]
+        output = train(blend, [units, 3.0])
+        relative = output.weights.numpy() * [units, 3.0]
         np.testing.assert_allclose(relative, [0, 3] if isinstance(mode, bl.modes.Hard) else [1, 2], rtol=1e-6)
 
 
@@ -430,10 +430,10 @@ def test_weights_are_constants_of_the_step(make):
     x = tf.Variable([1.5, -0.5], dtype=tf.float64)
     with tf.GradientTape() as tape:
         losses = {"a": tf.reduce_sum(x**2), "b": tf.reduce_sum(tf.abs(x))}
-        reading = blend.read_values(losses, step=1)
-    expected = float(reading.weights[0]) * 2 * x.numpy() + float(reading.weights[1]) * np.sign(x)
-    np.testing.assert_allclose(tape.gradient(reading.value, x), expected, rtol=DOUBLE)
-    assert not np.allclose(reading.weights, [1, 1]) or isinstance(blend.gate, gates.DWA)
+        output = blend.compute_from_values(losses, step=1)
+    expected = float(output.weights[0]) * 2 * x.numpy() + float(output.weights[1]) * np.sign(x)
+    np.testing.assert_allclose(tape.gradient(output.value, x), expected, rtol=DOUBLE)
+    assert not np.allclose(output.weights, [1, 1]) or isinstance(blend.gate, gates.DWA)
 
 
 # Arguments

@@ -285,12 +285,12 @@ def test_balance_is_that_of_all_replicas(name, sizes, replicas):
 def test_it_is_added_once_whatever_the_reduction(make, reduction):
     y, p = np.zeros((4, 1), "float32"), np.ones((4, 1), "float32")
     losses = {"a": "mse", "b": "mae", "c": "mse"}
-    plain = bl.Blend(losses, bl.gates.Learned([0.3, 0.0, 1.0]), reduction=reduction).read(y, p, step=0)
+    plain = bl.Blend(losses, bl.gates.Learned([0.3, 0.0, 1.0]), reduction=reduction).compute(y, p, step=0)
     both = bl.gates.Learned([0.3, 0.0, 1.0], regularizers=[make(0.5), make(-0.25)])
-    reading = bl.Blend(losses, both, reduction=reduction).read(y, p, step=0)
+    output = bl.Blend(losses, both, reduction=reduction).compute(y, p, step=0)
     expected = 0.25 * float(make()(modes.softmax([0.3, 0.0, 1.0])))
-    np.testing.assert_allclose(reading.cost, expected, rtol=0, atol=4 * EPS)
-    np.testing.assert_allclose(reading.value - plain.value, np.full(plain.value.shape, expected), rtol=0, atol=8 * EPS)
+    np.testing.assert_allclose(output.cost, expected, rtol=0, atol=4 * EPS)
+    np.testing.assert_allclose(output.value - plain.value, np.full(plain.value.shape, expected), rtol=0, atol=8 * EPS)
 
 
 def test_a_frozen_gate_still_follows_a_coefficients_step():
@@ -299,7 +299,7 @@ def test_a_frozen_gate_still_follows_a_coefficients_step():
     blend = bl.Blend(["a", "b"], gate)
     with pytest.raises(ValueError, match="This blend needs the step"):
         blend.combine({"a": 1.0, "b": 1.0})
-    costs = [float(blend.read_values({"a": 1.0, "b": 1.0}, step=step).cost) for step in (0, 2, 4)]
+    costs = [float(blend.compute_from_values({"a": 1.0, "b": 1.0}, step=step).cost) for step in (0, 2, 4)]
     np.testing.assert_allclose(costs, -math.log(2) * np.array([1, 0.5, 0]), rtol=4 * EPS)
 
 

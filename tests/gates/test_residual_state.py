@@ -135,7 +135,7 @@ def test_elements_without_weight_do_not_count(statistic):
         given = tf.constant(given)
         if gate is by_mask:
             given._keras_mask = tf.constant(weight > 0)
-        blend.read(np.zeros_like(y_pred), given, step=0, **options)
+        blend.compute(np.zeros_like(y_pred), given, step=0, **options)
         assert int(gate.skipped) == 0
         np.testing.assert_allclose(gate.means, kept.means, rtol=20 * EPS)
 
@@ -144,7 +144,7 @@ def test_the_residual_is_prediction_less_target():
     seen = []
 
     class Signed(statistics.Statistic):
-        def of_batch(self, residual, counted):
+        def compute(self, residual, counted):
             seen.append(residual.numpy().tolist())
             return tf.reduce_mean(residual)
 
@@ -152,7 +152,7 @@ def test_the_residual_is_prediction_less_target():
             return {}
 
     blend = bl.Blend({"a": "mse", "b": "mae"}, gates.ResidualState(Signed(), [0.0], width=1))
-    blend.read([[1.0, 2.0]], [[5.0, 1.0]], step=0)
+    blend.compute([[1.0, 2.0]], [[5.0, 1.0]], step=0)
     assert seen == [[4.0, -1.0]]
 
 
@@ -161,10 +161,10 @@ def test_no_gradient_flows_through_the_statistic():
     y_pred = tf.constant([[2.0], [-3.0]])
     with tf.GradientTape() as tape:
         tape.watch(y_pred)
-        reading = blend.read(tf.zeros_like(y_pred), y_pred, step=0)
-    weights = reading.weights.numpy()
+        output = blend.compute(tf.zeros_like(y_pred), y_pred, step=0)
+    weights = output.weights.numpy()
     expected = weights[0] * y_pred.numpy() + weights[1] * np.sign(y_pred) / 2  # d mean(r^2), d mean |r|
-    np.testing.assert_allclose(tape.gradient(reading.value, y_pred), expected, rtol=4 * EPS)
+    np.testing.assert_allclose(tape.gradient(output.value, y_pred), expected, rtol=4 * EPS)
 
 
 def test_a_falling_loss_ends_in_stagnation():
@@ -184,7 +184,7 @@ def test_replicas_see_the_residuals_of_all(replicas):
     @tf.function
     def step(y_pred, weight, index):
         def run(y, w):
-            return blend.read(tf.zeros_like(y), y, w, step=index).weights
+            return blend.compute(tf.zeros_like(y), y, w, step=index).weights
 
         return replicas.run(run, args=(y_pred, weight))
 

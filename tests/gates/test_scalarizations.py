@@ -66,24 +66,24 @@ def blended(make, mode=None, at=(0.7, -0.4)):
     blend = blend_of(make(), 3, mode)
     with tf.GradientTape() as tape:
         losses = losses_at(x)
-        reading = blend.read_values(dict(zip("abc", tf.unstack(losses), strict=True)), step=0, training=False)
-    return reading, losses.numpy(), tape.gradient(reading.value, x).numpy()
+        output = blend.compute_from_values(dict(zip("abc", tf.unstack(losses), strict=True)), step=0, training=False)
+    return output, losses.numpy(), tape.gradient(output.value, x).numpy()
 
 
 @pytest.mark.parametrize("mode", MODES, ids=["softmax", "sparsemax", "annealed", "hard"])
 @pytest.mark.parametrize("name", FORMULAS)
 def test_value_is_the_function_in_every_mode(name, mode):
     make, function = FORMULAS[name]
-    reading, losses, _ = blended(make, mode)
-    np.testing.assert_allclose(reading.value, function(losses), rtol=1e-13)
+    output, losses, _ = blended(make, mode)
+    np.testing.assert_allclose(output.value, function(losses), rtol=1e-13)
 
 
 @pytest.mark.parametrize("name", [*FORMULAS, *CHOICES])
 def test_value_and_gradient_under_soft_are_the_functions(name):
     make, function = {**FORMULAS, **CHOICES}[name]
     at = np.array([0.7, -0.4])
-    reading, losses, found = blended(make, at=at)
-    np.testing.assert_allclose(reading.value, function(losses), rtol=1e-13)
+    output, losses, found = blended(make, at=at)
+    np.testing.assert_allclose(output.value, function(losses), rtol=1e-13)
     shifts = 1e-6 * np.eye(2)
     expected = [(function(losses_at(at + h).numpy()) - function(losses_at(at - h).numpy())) / 2e-6 for h in shifts]
     # Central differences in float64: error ~ |F| eps / h + h^2 |F'''| ~ 1e-9.
@@ -124,8 +124,8 @@ def test_smooth_tchebycheff_of_large_mu_has_the_weights_of_the_preference():
 
 @pytest.mark.parametrize("losses", [[1e30, 2e30, 3e30], [3e30, 3e30, 3e30]], ids=["apart", "equal"])
 def test_smooth_tchebycheff_of_large_losses_over_a_small_mu(losses):
-    reading = read(blend_of(gates.SmoothTchebycheff(1e-10), 3), losses)
-    np.testing.assert_allclose(reading.value, 1e30, rtol=1e-6)
+    output = read(blend_of(gates.SmoothTchebycheff(1e-10), 3), losses)
+    np.testing.assert_allclose(output.value, 1e30, rtol=1e-6)
 
 
 def test_equal_losses_of_tchebycheff_train_the_first():
@@ -161,7 +161,7 @@ def test_pbi_on_the_direction_is_the_projection(k, dtype, size):
     if blend is None:
         blend = bl.Blend([str(i) for i in range(k)], gates.PBI(preference, 50.0, dtype=dtype))
     values = dict(zip(blend.names, tf.unstack(tf.constant(size * preference, dtype)), strict=True))
-    weights = blend.read_values(values).weights
+    weights = blend.compute_from_values(values).weights
     np.testing.assert_allclose(weights, preference / np.linalg.norm(preference), rtol=1e-6)
 
 
@@ -183,14 +183,14 @@ def test_no_penalty_leaves_a_weighted_sum(make):
 @pytest.mark.parametrize("name", ["pbi", "cosmos"])
 def test_sizes_whose_squares_leave_the_range(name, size):
     make = {"pbi": lambda: gates.PBI([1.0, 1.0], 1.0), "cosmos": lambda: gates.COSMOS([size**-1] * 2, 1.0)}[name]
-    reading = read(blend_of(make(), 2), [3 * size, size])
+    output = read(blend_of(make(), 2), [3 * size, size])
     if name == "pbi":
-        np.testing.assert_allclose(reading.weights, [np.sqrt(2), 0], atol=1e-6)
-        np.testing.assert_allclose(reading.value, size * (4 + 2) / np.sqrt(2), rtol=1e-6)
+        np.testing.assert_allclose(output.weights, [np.sqrt(2), 0], atol=1e-6)
+        np.testing.assert_allclose(output.value, size * (4 + 2) / np.sqrt(2), rtol=1e-6)
     else:  # r . l = 4, cos = 4 / sqrt(20); direction less cosine times unit is (-1, 3) / sqrt(2) / 5
-        np.testing.assert_allclose(reading.value, 4 - 4 / np.sqrt(20), rtol=1e-6)
+        np.testing.assert_allclose(output.value, 4 - 4 / np.sqrt(20), rtol=1e-6)
         turning = np.array([-1, 3]) / np.sqrt(2) / 5 / np.sqrt(10)
-        np.testing.assert_allclose(np.array(reading.weights) * size, 1 - turning, rtol=1e-5)
+        np.testing.assert_allclose(np.array(output.weights) * size, 1 - turning, rtol=1e-5)
 
 
 # IMTL-L
@@ -222,9 +222,9 @@ def test_imtl_l_brings_every_loss_to_one():
         with tf.GradientTape() as tape:
             value = read(blend, losses, training=True).value
         optimizer.apply_gradients([(tape.gradient(value, gate.log_scales.value), gate.log_scales)])
-    reading = read(blend, losses)
-    np.testing.assert_allclose(reading.weights * losses, [1, 1, 1], rtol=1e-2)
-    np.testing.assert_allclose(reading.value, 3 + np.log(losses).sum(), rtol=1e-3)
+    output = read(blend, losses)
+    np.testing.assert_allclose(output.weights * losses, [1, 1, 1], rtol=1e-2)
+    np.testing.assert_allclose(output.value, 3 + np.log(losses).sum(), rtol=1e-3)
 
 
 # What they refuse
@@ -240,11 +240,11 @@ def test_losses_out_of_range_are_caught_in_the_graph(name):
     make, message = _NEGATIVE[name]
     blend = blend_of(make(), 2)
     for regime in (lambda f: f, tf.function):
-        run = regime(lambda losses: blend.read_values(named(losses)).value)
+        run = regime(lambda losses: blend.compute_from_values(named(losses)).value)
         assert np.isfinite(run(tf.constant([1.0, 2.0])))
         with pytest.raises(tf.errors.InvalidArgumentError, match=message):
             run(tf.constant([-1.0, 2.0]))
-    compiled = tf.function(lambda losses: blend.read_values(named(losses)).value, jit_compile=True)
+    compiled = tf.function(lambda losses: blend.compute_from_values(named(losses)).value, jit_compile=True)
     assert np.isnan(compiled(tf.constant([-1.0, 2.0])))
 
 

@@ -49,7 +49,7 @@ def test_a_schedule_out_of_range_raises_when_it_gets_there(schedule):
     gate = gates.Scheduled(schedule)
     blend = blend_of(gate, 3)
     for regime in (lambda f: f, tf.function):
-        run = regime(lambda step: blend.read([[0.0]], [[2.0]], step=step).weights)
+        run = regime(lambda step: blend.compute([[0.0]], [[2.0]], step=step).weights)
         assert np.isfinite(run(tf.constant(1))).all()
         with pytest.raises(tf.errors.InvalidArgumentError, match="[Ss]cheduled (position|weights) must"):
             run(tf.constant(3))

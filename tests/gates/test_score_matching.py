@@ -248,7 +248,7 @@ def test_the_mean_curvature_is_one_in_every_mode(mode):
 
 def test_hard_takes_the_loss_with_the_least_variance():
     blend = shown(np.random.default_rng(0).laplace(size=20_000), times=10, mode=bl.modes.Hard())
-    weights = blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).weights.numpy()
+    weights = blend.compute(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).weights.numpy()
     found = efficiencies(blend)
     assert blend.names[int(weights.argmax())] == max(found, key=found.get)
     assert np.count_nonzero(weights) == 1
@@ -308,10 +308,10 @@ def test_a_batch_that_is_not_finite_changes_nothing_and_is_counted(bad):
 )
 def test_samples_without_spread_give_finite_weights(residuals):
     blend = shown(np.asarray(residuals, np.float32), times=3)
-    reading = blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False)
-    assert np.isfinite(reading.weights).all()
-    assert np.isfinite(reading.value)
-    assert (reading.weights.numpy() >= 0).all()
+    output = blend.compute(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False)
+    assert np.isfinite(output.weights).all()
+    assert np.isfinite(output.value)
+    assert (output.weights.numpy() >= 0).all()
 
 
 def test_where_every_loss_redescends_the_weights_are_those_for_normal_noise():
@@ -319,7 +319,7 @@ def test_where_every_loss_redescends_the_weights_are_those_for_normal_noise():
     blend = shown(residuals, {"a": L.Tukey(1.1), "b": L.Tukey(1.2)}, times=40, prior=0.0)
     shares = blend.gate.solution.shares.numpy()
     np.testing.assert_allclose(shares.sum(), 1.0, rtol=1e-6)
-    assert np.isfinite(blend.read(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).value)
+    assert np.isfinite(blend.compute(np.zeros([4, 1]), np.ones([4, 1]), step=0, training=False).value)
 
 
 def test_losses_without_curvature_at_normal_noise_are_refused():
@@ -338,8 +338,8 @@ def test_the_evidence_of_decayed_means_is_that_of_their_variance(memory):
 
 def test_one_loss_has_unit_curvature():
     blend = bl.Blend({"squared": L.SquaredError()}, bl.gates.ScoreMatching())
-    reading = blend.read([[0.0], [0.0]], [[2.0], [-1.0]], step=0)
-    np.testing.assert_allclose(reading.value, (4 + 1) / 2 / 2, rtol=1e-6)  # the mean of r^2 / 2
+    output = blend.compute([[0.0], [0.0]], [[2.0], [-1.0]], step=0)
+    np.testing.assert_allclose(output.value, (4 + 1) / 2 / 2, rtol=1e-6)  # the mean of r^2 / 2
 
 
 def test_losses_of_several_columns_share_the_law():

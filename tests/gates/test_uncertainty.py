@@ -44,10 +44,10 @@ def test_weights_and_cost_are_the_form(form):
     weights = [FORMS[name][0](x) for name, x in zip(forms, s, strict=True)]
     cost = sum(FORMS[name][1](x) for name, x in zip(forms, s, strict=True))
     blend = blend_of(form, initial=s)
-    reading = blend.read_values(given(blend, [0.5, 2.0, 7.0]), step=0)
-    np.testing.assert_allclose(reading.weights, weights, rtol=0, atol=ROUNDING * sum(weights))
-    np.testing.assert_allclose(reading.cost, cost, rtol=1e-15)
-    np.testing.assert_allclose(reading.value, np.dot(weights, [0.5, 2.0, 7.0]) + cost, rtol=1e-14)
+    output = blend.compute_from_values(given(blend, [0.5, 2.0, 7.0]), step=0)
+    np.testing.assert_allclose(output.weights, weights, rtol=0, atol=ROUNDING * sum(weights))
+    np.testing.assert_allclose(output.cost, cost, rtol=1e-15)
+    np.testing.assert_allclose(output.value, np.dot(weights, [0.5, 2.0, 7.0]) + cost, rtol=1e-14)
 
 
 @pytest.mark.parametrize("form", [*FORMS, MIXED], ids=str)
@@ -111,16 +111,16 @@ def test_weights_far_apart_keep_their_digits():
     blend = blend_of("regression", k=2, initial=[-40.0, 40.0], dtype="float32")
     values, s = {"loss0": tf.constant(1e-17), "loss1": tf.constant(1e17)}, blend.gate.log_variances.value
     with tf.GradientTape() as tape:
-        reading = blend.read_values(values, step=0)
+        output = blend.compute_from_values(values, step=0)
     # A rounding of the exponents, which reach 80, and of what comes after.
-    np.testing.assert_allclose(reading.weights, np.exp([40.0, -40.0]) / 2, rtol=(80 / 2 + 8) * 2.0**-23)
+    np.testing.assert_allclose(output.weights, np.exp([40.0, -40.0]) / 2, rtol=(80 / 2 + 8) * 2.0**-23)
     expected = 0.5 - np.exp([40.0, -40.0]) / 2 * [1e-17, 1e17]
-    np.testing.assert_allclose(tape.gradient(reading.value, s), expected, rtol=4 * (80 / 2 + 8) * 2.0**-23)
+    np.testing.assert_allclose(tape.gradient(output.value, s), expected, rtol=4 * (80 / 2 + 8) * 2.0**-23)
 
 
 def test_hard_chooses_the_least_noise_with_the_total_weight():
     blend = blend_of("regression", initial=[0.0, -1.0, 1.0], mode=bl.modes.Hard())
-    weights = blend.read_values(given(blend, [1.0, 1.0, 1.0]), step=0).weights
+    weights = blend.compute_from_values(given(blend, [1.0, 1.0, 1.0]), step=0).weights
     np.testing.assert_allclose(weights, [0, (1 + math.e + 1 / math.e) / 2, 0], rtol=1e-14)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.gates.instances import names
 
 
@@ -19,15 +20,15 @@ def named(losses, dtype="float32"):
 
 
 def read(blend, losses, step=0, training=False, dtype="float32"):
-    return blend.read_values(named(losses, dtype), step=step, training=training)
+    return blend.compute_from_values(named(losses, dtype), step=step, training=training)
 
 
 def train(blend, losses, after=None, step=0, dtype="float32"):
     """The reading of a training step at `losses`, which the update brings to `after`."""
-    reading = read(blend, losses, step, True, dtype)
-    if blend.gate.needs_progress:
+    output = read(blend, losses, step, True, dtype)
+    if Needs.PROGRESS in blend.gate.needs:
         blend.gate.observe_progress(tf.convert_to_tensor(losses if after is None else after, dtype))
-    return reading
+    return output
 
 
 def state_of(gate):

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.gates import Gate, GradientGate
-from blendloss.losses import Head
+from blendloss.gates import Gate, GradientGate, Needs
+from blendloss.losses import OutputLoss
 from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
@@ -33,12 +33,12 @@ class Inverse(GradientGate):
 class Balanced(GradientGate):
     """Weights that train: d/dv of sum_k v_k |G_k| is |G_k|, as in GradNorm; the state is a mean of it."""
 
-    usual_heads = "weighted"
+    usual_task_specific = "weighted"
 
     def create_state(self, k):
         super().create_state(k)
         self.v = self.add_weight(name="v", shape=(k,), initializer="ones")
-        self.mean = self.state("mean", (k,))
+        self.mean = self.add_state("mean", (k,))
 
     def weigh(self, gradients, context):
         self.mean.assign(0.9 * self.mean + 0.1 * tf.cast(gradients.mean_sizes(), self.mean.dtype))
@@ -52,12 +52,12 @@ class Balanced(GradientGate):
 class Progress(Gate):
     """Weights 1 / (losses after the last update), and how often it was told them."""
 
-    needs_progress = True
-    updates = True
+    needs = Needs.PROGRESS
+    stateful = True
 
     def create_state(self, k):
-        self.seen = self.state("seen", (k,), 1)
-        self.told = self.state("told", dtype="int64")
+        self.seen = self.add_state("seen", (k,), 1)
+        self.told = self.add_state("told", dtype="int64")
 
     def gating(self, context):
         return -tf.math.log(tf.convert_to_tensor(self.seen))
@@ -71,7 +71,7 @@ class Progress(Gate):
 
 GATES = {
     "inverse": lambda: Inverse(),
-    "inverse-weighted-every-3": lambda: Inverse(heads="weighted", every=3),
+    "inverse-weighted-every-3": lambda: Inverse(task_specific="weighted", every=3),
     "inverse-own-every-2": lambda: Inverse(every=2),
     "inverse-last": lambda: Inverse(variables="last"),
     "inverse-named": lambda: Inverse(variables=["trunk/*"]),
@@ -97,7 +97,7 @@ def network(regularizer=None, activity=None):
 
 
 def blend_of(gate="inverse", mode=None, **named):
-    return bl.Blend({name: Head(name, loss) for name, loss in LOSSES.items()}, GATES[gate](), mode, **named)
+    return bl.Blend({name: OutputLoss(name, loss) for name, loss in LOSSES.items()}, GATES[gate](), mode, **named)
 
 
 def model_of(gate="inverse", net=network, kind=bl.BlendedModel, mode=None, reduction="mean", **named):

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
@@ -80,7 +81,7 @@ def network():
 
 def blend_of(gate="scheduled", mode="soft"):
     made = GATES[gate]()
-    of_residuals = made.needs_penalties or made.elementwise or made.needs_residuals
+    of_residuals = Needs.PENALTIES in made.needs or made.elementwise or Needs.RESIDUAL_GRADIENTS in made.needs
     mae = bl.losses.AbsoluteError() if of_residuals else "mae"
     return bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber(), "mae": mae}, made, MODES[mode]())
 

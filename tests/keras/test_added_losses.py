@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.losses import AddedLoss, Head
+from blendloss.losses import AddedLoss, OutputLoss
 from tests.keras.models import SavedAfter, assert_same
 from tests.seeding import seed
 
@@ -139,7 +139,7 @@ def test_beside_heads():
     inputs = keras.Input([4])
     hidden = keras.Sequential([keras.layers.Dense(3), Adds(name="kl")])(inputs)
     net = keras.Model(inputs, {"a": keras.layers.Dense(1)(hidden), "b": keras.layers.Dense(1)(hidden)})
-    losses = {"kl": AddedLoss("kl"), "a": Head("a", "mse"), "b": Head("b", "mae")}
+    losses = {"kl": AddedLoss("kl"), "a": OutputLoss("a", "mse"), "b": OutputLoss("b", "mae")}
     model = bl.BlendedModel(net, bl.Blend(losses, bl.gates.Fixed([2.0, 1.0, 1.0])))
     model.compile("sgd")
     found = model.evaluate(X, {"a": Y, "b": Y}, verbose=0, return_dict=True)

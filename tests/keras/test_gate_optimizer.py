@@ -279,8 +279,8 @@ def test_state_tree_holds_both_optimizers(straight):
         (name,) = resumed.get_state_tree()[f"{optimizers}_variables"]
         own = [v.path.removeprefix(f"{name}/") for v in getattr(resumed, optimizers).variables]
         tree[f"{optimizers}_variables"] = {name: dict(zip(own, state.values(), strict=True))}
-    for of_weights in ("trainable_variables", "non_trainable_variables", "metrics_variables"):
-        del tree[of_weights]
+    for gating_from_weights in ("trainable_variables", "non_trainable_variables", "metrics_variables"):
+        del tree[gating_from_weights]
     resumed.set_weights(expected.saved.weights)
     resumed.set_state_tree(tree)
     fit(resumed, epochs=4, initial_epoch=2)

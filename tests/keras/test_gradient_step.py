@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.gates import GradientGate
-from blendloss.losses import Head
+from blendloss.losses import OutputLoss
 from tests.keras.gradient_models import (
     LOSSES,
     RNG,
@@ -131,7 +131,7 @@ def test_gradients_are_clipped_as_ever(named):
 
     seed()
     blends = [
-        bl.Blend({n: Head(n, loss) for n, loss in LOSSES.items()}, g) for g in (Ones(), bl.gates.Fixed([1, 1, 1]))
+        bl.Blend({n: OutputLoss(n, loss) for n, loss in LOSSES.items()}, g) for g in (Ones(), bl.gates.Fixed([1, 1, 1]))
     ]
     models = []
     for blend in blends:
@@ -198,10 +198,10 @@ def test_frozen_gate():
 
 def test_what_trains_in_a_loss_is_trained():
     models = []
-    for gate in (Inverse(heads="own"), bl.gates.Fixed([1.0, 1.0, 1.0])):
+    for gate in (Inverse(task_specific="unweighted"), bl.gates.Fixed([1.0, 1.0, 1.0])):
         seed()
         loss = bl.losses.AdaptiveBarron()
-        losses = {name: Head(name, loss if name == "depth" else given) for name, given in LOSSES.items()}
+        losses = {name: OutputLoss(name, loss if name == "depth" else given) for name, given in LOSSES.items()}
         model = bl.BlendedModel(network(), bl.Blend(losses, gate))
         model.compile(keras.optimizers.SGD(0.05))
         model.train_on_batch(X, Y)
@@ -286,7 +286,7 @@ def test_a_network_that_does_not_train():
 def test_a_pattern_that_fits_nothing_says_what_there_is():
     seed()
     model = bl.BlendedModel(
-        network(), bl.Blend({n: Head(n, loss) for n, loss in LOSSES.items()}, Inverse(variables=["x/*"]))
+        network(), bl.Blend({n: OutputLoss(n, loss) for n, loss in LOSSES.items()}, Inverse(variables=["x/*"]))
     )
     model.compile("sgd")
     with pytest.raises(ValueError, match=r"`variables` must match some of \['trunk/kernel', 'trunk/bias'"):

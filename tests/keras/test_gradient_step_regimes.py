@@ -229,6 +229,6 @@ def test_float64():
     model.train_on_batch(X.astype("float64"), Y)
     weights = np.float32(1 / (1 + np.array(norms))).astype("float64")  # the gate's own dtype
     step = sum(w * row[0].numpy() for w, row in zip(weights, gradients, strict=True)) + 2 * 0.01 * before
-    # of_signed_weights in float32 rounds the weights by some units.
+    # gating_from_signed_weights in float32 rounds the weights by some units.
     np.testing.assert_allclose(trunk, before - 0.05 * step, rtol=0, atol=0.05 * 8 * 2.0**-23)
     assert trunk.dtype == "float64"

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
+from blendloss.gates import Needs
 from tests.keras.held_out import (
     HELD_OUT,
     MODES,
@@ -180,7 +181,7 @@ def test_losses_that_train_train_on_the_training_loss():
 class OfFeatures(bl.gates.Gate):
     """A gate of one's own: per example, with layers."""
 
-    needs_features = True
+    needs = Needs.FEATURES
 
     def create_state(self, k):
         self.dense = keras.layers.Dense(k, kernel_initializer=keras.initializers.RandomNormal(seed=1))

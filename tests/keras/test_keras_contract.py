@@ -319,7 +319,7 @@ def _():
     paths = [[v.path.split("/")[1:] for v in model.weights] for model in (blended.network, plain)]
     assert paths[0] == paths[1]
     assert [v.name for v in blended.trainable_variables] == [v.name for v in plain.trainable_variables]
-    assert {v.name for v in blended.weights} == {v.name for v in plain.weights} | {"read_at", "step"}
+    assert {v.name for v in blended.weights} == {v.name for v in plain.weights} | {"logged_at", "step"}
     assert blended.count_params() == plain.count_params() + 2
 
 
@@ -378,7 +378,7 @@ def several(structure, targets, keys):
     seed()
     plain = outputs(structure)
     seed()
-    heads = {str(key): bl.losses.Head(key, "mse") for key in keys}
+    heads = {str(key): bl.losses.OutputLoss(key, "mse") for key in keys}
     blended = bl.BlendedModel(outputs(structure), bl.Blend(heads, bl.gates.Fixed([1.0] * len(keys))))
     plain.compile("sgd", loss="mse", metrics=keras.tree.map_structure(lambda _: "mae", structure))
     blended.compile("sgd", metrics=keras.tree.map_structure(lambda _: "mae", structure))
@@ -594,7 +594,7 @@ def _():
     seed()
     plain = outputs(pairs)
     seed()
-    heads = {f"of-{key}": bl.losses.Head(key, loss) for key, loss in pairs.items()}
+    heads = {f"of-{key}": bl.losses.OutputLoss(key, loss) for key, loss in pairs.items()}
     by_output = bl.BlendedModel(outputs(pairs), bl.Blend(heads, bl.gates.Fixed([1.0, 1.0])))
     plain.compile("sgd", loss=pairs)
     by_output.compile("sgd")

@@ -62,7 +62,7 @@ def test_the_state_is_refused_in_whatever_blend_it_is():
     bl.BlendedModel(network(), bl.Blend(losses, gate))
     bl.BlendedModel(network(), bl.Blend({"a": loss, "b": "mse"}, bl.gates.Fixed([1.0, 1.0])))
     hard = bl.Blend(losses, gate, bl.modes.Hard())
-    shared = bl.Blend({"a": bl.losses.Head(0, loss)}, bl.gates.Learned())
+    shared = bl.Blend({"a": bl.losses.OutputLoss(0, loss)}, bl.gates.Learned())
     for blend in (hard, shared):
         with pytest.raises(ValueError, match="belongs to one BlendedModel"):
             bl.BlendedModel(network(), blend)
@@ -74,7 +74,7 @@ class Late(bl.gates.Gate):
 
     def gating(self, context):
         if not self.variables:
-            self.kept = self.state("kept", (len(self.names),), 1.0)
+            self.kept = self.add_state("kept", (len(self.names),), 1.0)
         return self.kept + 0.0
 
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.losses import Head
+from blendloss.losses import OutputLoss
 from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
@@ -64,7 +64,7 @@ TARGETS = {"list": [Y, 2 * Y], "tuple": (Y, 2 * Y), "names": {"depth": Y, "norma
 )
 @pytest.mark.parametrize("targets", TARGETS)
 def test_a_list_of_outputs_has_names(keys, targets, metrics):
-    model = blended(LIST, {"a": Head(keys[0], "mse"), "b": Head(keys[1], "mae")}, metrics=metrics)
+    model = blended(LIST, {"a": OutputLoss(keys[0], "mse"), "b": OutputLoss(keys[1], "mae")}, metrics=metrics)
     given: Any = TARGETS[targets]
     container = type(given)
     # Keras takes no weights by name here, and weights in the container of the targets only.
@@ -73,9 +73,9 @@ def test_a_list_of_outputs_has_names(keys, targets, metrics):
 
 
 def test_weights_by_name_of_a_list_of_outputs():
-    losses = {"a": Head("depth", "mse"), "b": Head(1, "mae")}
-    by_name = blended(LIST, {"a": Head("depth", "mse"), "b": Head("normal", "mae")})
-    by_index = blended(LIST, {"a": Head(0, "mse"), "b": Head(1, "mae")})
+    losses = {"a": OutputLoss("depth", "mse"), "b": OutputLoss(1, "mae")}
+    by_name = blended(LIST, {"a": OutputLoss("depth", "mse"), "b": OutputLoss("normal", "mae")})
+    by_index = blended(LIST, {"a": OutputLoss(0, "mse"), "b": OutputLoss(1, "mae")})
     found = [
         model.evaluate(X, TARGETS["names"], sample_weight={"depth": W, "normal": 2 * W}, verbose=0)
         for model in (by_name, by_index)
@@ -88,8 +88,8 @@ def test_weights_by_name_of_a_list_of_outputs():
 
 @pytest.mark.parametrize("gate", [bl.gates.MGDA, bl.gates.FAMO])
 def test_gates_of_gradients_and_progress_read_outputs_by_name(gate):
-    by_name = blended(LIST, {"a": Head("depth", "mse"), "b": Head("normal", "mae")}, gate())
-    by_index = blended(LIST, {"a": Head(0, "mse"), "b": Head(1, "mae")}, gate())
+    by_name = blended(LIST, {"a": OutputLoss("depth", "mse"), "b": OutputLoss("normal", "mae")}, gate())
+    by_index = blended(LIST, {"a": OutputLoss(0, "mse"), "b": OutputLoss(1, "mae")}, gate())
     by_name.fit(X, TARGETS["list"], verbose=0)
     by_index.fit(X, TARGETS["names"], verbose=0)
     for a, b in zip(by_name.get_weights(), by_index.get_weights(), strict=True):
@@ -99,8 +99,8 @@ def test_gates_of_gradients_and_progress_read_outputs_by_name(gate):
 def test_a_held_out_target_reads_outputs_by_name():
     logits = []
     for key in ("depth", 0):
-        blend = bl.Blend({"a": Head("depth", "mse"), "b": Head("normal", "mae")}, bl.gates.Learned())
-        rule = bl.keras.HeldOut(Head(key, "mse"), batch_size=6)
+        blend = bl.Blend({"a": OutputLoss("depth", "mse"), "b": OutputLoss("normal", "mae")}, bl.gates.Learned())
+        rule = bl.keras.HeldOut(OutputLoss(key, "mse"), batch_size=6)
         model = bl.BlendedModel(outputs(LIST), blend, held_out=rule)
         model.compile(keras.optimizers.SGD(0.1))
         model.fit(X, TARGETS["list"], held_out_data=(X, TARGETS["list"]), verbose=0)
@@ -119,7 +119,9 @@ def test_nested_outputs(weighted):
     targets = {"a": {"b": Y, "c": 2 * Y}, "d": [3 * Y, 4 * Y]}
     weights = {"sample_weight": {"a": {"b": W, "c": 2 * W}, "d": [3 * W, W]}} if weighted else {}
     model = blended(
-        NESTED, {path: Head(path, loss) for path, loss in zip(PATHS, ["mse", "mae"] * 2, strict=True)}, metrics=metrics
+        NESTED,
+        {path: OutputLoss(path, loss) for path, loss in zip(PATHS, ["mse", "mae"] * 2, strict=True)},
+        metrics=metrics,
     )
     twin = plain(NESTED, {"a": {"b": "mse", "c": "mae"}, "d": ["mse", "mae"]}, metrics=metrics)
     assert_same_training(model, twin, targets, **weights)
@@ -132,7 +134,7 @@ def test_nested_outputs(weighted):
     ("path", "message"), [("a/x", "must have 'a/x'"), ("d/2", "must have 'd/2'"), ("a/b/c", "must")]
 )
 def test_a_path_that_leads_nowhere(path, message):
-    model = blended(NESTED, {"loss": Head(path, "mse")})
+    model = blended(NESTED, {"loss": OutputLoss(path, "mse")})
     with pytest.raises(KeyError, match=message):
         model.blend({"a": {"b": Y, "c": Y}, "d": [Y, Y]}, model(X))
 
@@ -151,10 +153,10 @@ def test_a_path_that_leads_nowhere(path, message):
 def test_weights_reach_a_head_however_they_are_given(output, weights):
     y, p = np.zeros((2, 1), "float32"), np.array([[1.0], [3.0]], "float32")
     structure = (lambda part: {"d": part}) if output == "d" else (lambda part: {"a": {"b": part}})
-    blend = bl.Blend({"one": Head(output, "mse")}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"one": OutputLoss(output, "mse")}, bl.gates.Fixed([1.0]))
     assert float(blend(structure(y), structure(p), weights)) == 0.5
     several = bl.Blend(
-        {"one": Head((output,), lambda y, p: tf.reduce_mean((p[0] - y[0]) ** 2, -1))}, bl.gates.Fixed([1.0])
+        {"one": OutputLoss((output,), lambda y, p: tf.reduce_mean((p[0] - y[0]) ** 2, -1))}, bl.gates.Fixed([1.0])
     )
     if not isinstance(weights, list):
         assert float(several(structure(y), structure(p), weights)) == 0.5
@@ -166,7 +168,7 @@ def test_weights_by_loss_of_a_network_with_a_list_of_one_output():
 
 
 def test_weights_of_a_nested_output_that_there_is_not():
-    model = blended(NESTED, {"loss": Head("a/b", "mse")})
+    model = blended(NESTED, {"loss": OutputLoss("a/b", "mse")})
     with pytest.raises(ValueError, match="must have keys of outputs"):
         model.blend({"a": {"b": Y}}, model(X), {"a": {"x": W}})
 
@@ -181,7 +183,7 @@ ONE = {"dict": {"out": "dense"}, "list": ["dense"]}
 )
 @pytest.mark.parametrize("head", [False, True])
 def test_a_dict_or_list_of_one_output(kind, targets, head):
-    loss = Head("out" if kind == "dict" else 0, "mse") if head else "mse"
+    loss = OutputLoss("out" if kind == "dict" else 0, "mse") if head else "mse"
     model = blended(ONE[kind], {"loss": loss}, metrics=["mae"])
     assert_same_training(model, plain(ONE[kind], "mse", metrics=["mae"]), targets, sample_weight=W)
 
@@ -261,7 +263,7 @@ def test_data_without_targets_raises(metrics):
 
 
 def test_a_residual_needs_no_targets():
-    model = blended({"pde": "dense"}, {"physics": Head("pde", "mse", target=0.0)})
+    model = blended({"pde": "dense"}, {"physics": OutputLoss("pde", "mse", target=0.0)})
     expected = float(tf.reduce_mean(model(X)["pde"] ** 2))
     np.testing.assert_allclose(model.fit(X, verbose=0).history["loss"], expected, rtol=1e-6)
 

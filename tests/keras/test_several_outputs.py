@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.gates import GradientGate
-from blendloss.losses import Head
+from blendloss.losses import OutputLoss
 from tests.keras.models import SavedAfter, assert_same
 from tests.seeding import seed
 
@@ -67,7 +67,7 @@ def network(kind="dict"):
 
 def blend_of(gate="fixed", kind="dict"):
     keys = LOSSES if kind == "dict" else range(3)
-    heads = {name: Head(key, loss) for key, (name, loss) in zip(keys, LOSSES.items(), strict=True)}
+    heads = {name: OutputLoss(key, loss) for key, (name, loss) in zip(keys, LOSSES.items(), strict=True)}
     return bl.Blend(heads, GATES[gate]())
 
 
@@ -175,9 +175,9 @@ def test_the_fixed_blend_is_keras_with_loss_weights():
 def test_readings_are_those_of_the_blend():
     model = model_of("fixed")
     logs = model.evaluate(X, Y, sample_weight=SAMPLE, batch_size=64, verbose=0, return_dict=True)
-    reading = model.blend.read(Y, model.predict(X, verbose=0), SAMPLE)
-    np.testing.assert_allclose([logs[f"loss/{name}"] for name in LOSSES], reading.losses, rtol=1e-6)
-    np.testing.assert_allclose(logs["loss"], reading.value, rtol=1e-6)
+    output = model.blend.compute(Y, model.predict(X, verbose=0), SAMPLE)
+    np.testing.assert_allclose([logs[f"loss/{name}"] for name in LOSSES], output.losses, rtol=1e-6)
+    np.testing.assert_allclose(logs["loss"], output.value, rtol=1e-6)
 
 
 # Every way of running it
@@ -268,8 +268,8 @@ class Pendulum(keras.Model):
 def physics(gate, **named):
     seed()
     losses = {
-        "equation": Head("equation", bl.losses.SquaredError(), target=0.0),
-        "start": Head("start", bl.losses.SquaredError(), target=0.0),
+        "equation": OutputLoss("equation", bl.losses.SquaredError(), target=0.0),
+        "start": OutputLoss("start", bl.losses.SquaredError(), target=0.0),
     }
     model = bl.BlendedModel(Pendulum(), bl.Blend(losses, gate))
     model.compile(keras.optimizers.Adam(0.01), **named)
@@ -298,9 +298,9 @@ def test_no_targets(gate, jit_compile):
 
 def test_targets_of_other_names():
     losses = {
-        "fine": Head("depth", "mse", target="truth"),
-        "label": Head("label", "sparse_categorical_crossentropy", target="class"),
-        "flat": Head("map", bl.losses.AbsoluteError(), target=0.0),
+        "fine": OutputLoss("depth", "mse", target="truth"),
+        "label": OutputLoss("label", "sparse_categorical_crossentropy", target="class"),
+        "flat": OutputLoss("map", bl.losses.AbsoluteError(), target=0.0),
     }
     model = bl.BlendedModel(network(), bl.Blend(losses, bl.gates.Learned()))
     model.compile("sgd")
@@ -309,7 +309,7 @@ def test_targets_of_other_names():
 
 
 def test_outputs_that_no_loss_reads():
-    model = bl.BlendedModel(network(), bl.Blend({"map": Head("map", "mae")}, bl.gates.Fixed([1.0])))
+    model = bl.BlendedModel(network(), bl.Blend({"map": OutputLoss("map", "mae")}, bl.gates.Fixed([1.0])))
     model.compile("sgd", run_eagerly=True)
     with pytest.warns(UserWarning, match="Gradients do not exist"):
         model.fit(X, {"map": Y["map"]}, verbose=0)
@@ -321,7 +321,7 @@ def test_masks_of_keras():
     outputs = {"a": keras.layers.Dense(1)(hidden), "b": keras.layers.Dense(1)(hidden)}
     tokens = np.array([[1, 2, 0, 0, 0], [3, 4, 5, 6, 7]], "int32")
     targets = {name: np.ones((2, 5, 1), "float32") for name in "ab"}
-    blend = bl.Blend({"a": Head("a", bl.losses.SquaredError()), "b": Head("b", "mae")}, Inverse())
+    blend = bl.Blend({"a": OutputLoss("a", bl.losses.SquaredError()), "b": OutputLoss("b", "mae")}, Inverse())
     model = bl.BlendedModel(keras.Model(inputs, outputs), blend)
     model.compile(keras.optimizers.SGD(0.0))
     logs = model.train_on_batch(tokens, targets, return_dict=True)
@@ -332,7 +332,7 @@ def test_masks_of_keras():
 
 
 def test_a_gate_trained_on_a_held_out_head():
-    rule = bl.keras.HeldOut(Head("depth", "mae"))
+    rule = bl.keras.HeldOut(OutputLoss("depth", "mae"))
     seed()
     model = bl.BlendedModel(network(), blend_of("learned-running"), held_out=rule)
     model.compile(keras.optimizers.SGD(0.05))

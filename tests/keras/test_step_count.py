@@ -250,10 +250,10 @@ def test_a_gate_of_progress_in_a_step_of_ones_own():
 
 def test_a_metric_gate_that_nothing_shows_its_metric_raises():
     model = model_of(blend=bl.Blend({"mse": "mse", "mae": "mae"}, bl.gates.Plateau("val_mae", patience=1)))
-    with pytest.raises(ValueError, match=r"gate.observe\(value\).*gate.observed = True"):
+    with pytest.raises(ValueError, match=r"gate.observe\(value\).*gate.metric_observed = True"):
         model.train_on_batch(X, Y)
     gate = model.blend.gate
-    gate.observed = True
+    gate.metric_observed = True
     for _ in range(3):
         model.train_on_batch(X, Y)
         gate.observe(model.evaluate(X, Y, verbose=0, return_dict=True)["mae"] + 10 * float(gate.stage == 0))

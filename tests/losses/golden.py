@@ -236,31 +236,31 @@ TRAINED: list[tuple[str, Callable[[], losses.AdaptiveBarron], list[float], list[
 ]
 
 # Losses of one output of several: (id, head, targets, outputs, values), by hand.
-HEADS: list[tuple[str, losses.Head, Any, Any, list[float]]] = [
+HEADS: list[tuple[str, losses.OutputLoss, Any, Any, list[float]]] = [
     (
         "head-of-a-dict",
-        losses.Head("depth", losses.Huber(delta=1.0)),
+        losses.OutputLoss("depth", losses.Huber(delta=1.0)),
         {"depth": [[0.0], [1.0]]},
         {"other": [[9.0]], "depth": [[3.0], [1.5]]},
         [2.5, 0.125],  # |r| - 1/2 beyond delta, r^2 / 2 within
     ),
     (
         "head-of-a-list",
-        losses.Head(1, "mae"),
+        losses.OutputLoss(1, "mae"),
         [[[0.0]], [[1.0, 2.0]]],
         [[[5.0]], [[2.0, 5.0]]],
         [2.0],  # (1 + 3) / 2
     ),
     (
         "head-with-a-target-of-another-name",
-        losses.Head("coarse", "mse", "depth"),
+        losses.OutputLoss("coarse", "mse", "depth"),
         {"depth": [[1.0]]},
         {"coarse": [[4.0]]},
         [9.0],
     ),
     (
         "head-with-a-constant-target",
-        losses.Head("pde", losses.SquaredError(), 0.5),
+        losses.OutputLoss("pde", losses.SquaredError(), 0.5),
         None,
         {"pde": [[2.0], [-0.5]]},
         [2.25, 1.0],
@@ -271,7 +271,7 @@ HEADS: list[tuple[str, losses.Head, Any, Any, list[float]]] = [
 HEADS += [
     (
         "head-of-two-outputs",
-        losses.Head(("mean", "log_scale"), laplace_nll, target="y"),
+        losses.OutputLoss(("mean", "log_scale"), laplace_nll, target="y"),
         {"y": [[1.0], [2.0]]},
         {"mean": [[3.0], [2.0]], "log_scale": [[0.0], [0.5]]},
         [2.0, 0.5],  # |y - mean| exp(-log_scale) + log_scale

@@ -154,7 +154,7 @@ def test_gated_off_reaches_no_gradient(bad):
     blend = blend_of(bl.gates.Fixed([0.0, 1.0]))
     prediction = tf.Variable([[bad], [1.0]])
     with tf.GradientTape() as tape:
-        value = blend.read([[0.0], [0.0]], prediction, step=0).value
+        value = blend.compute([[0.0], [0.0]], prediction, step=0).value
     for gradient in tape.gradient(value, blend.trainable_variables):
         assert float(gradient) == 0.0
 
@@ -183,7 +183,7 @@ def test_plain_compile_refuses_it(loss):
 
 def test_at_refuses_it_too():
     with pytest.raises(ValueError, match="a loss trains.*no optimizer sees the blend"):
-        blend_of().at(0)
+        blend_of().as_keras_loss(0)
 
 
 def test_frozen_it_stands_in_plain_compile():

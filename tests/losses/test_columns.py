@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.losses import Columns, Head, Quantile
+from blendloss.losses import Columns, OutputLoss, Quantile
 from tests.losses import golden
 
 RNG = np.random.default_rng(0)
@@ -41,11 +41,11 @@ def test_golden_values(loss, y_true, y_pred, values):
 @pytest.mark.parametrize("target", [Y, Y[:, 0]], ids=["column", "vector"])
 @pytest.mark.parametrize("sample", [None, SAMPLE, SAMPLE[:, np.newaxis]], ids=["none", "vector", "column"])
 def test_a_target_of_one_column_is_not_broadcast(target, sample):
-    reading = quantiles().read(target, P, None if sample is None else sample[:, 0] if sample.ndim == 2 else sample)
+    output = quantiles().compute(target, P, None if sample is None else sample[:, 0] if sample.ndim == 2 else sample)
     weights = np.ones(6) if sample is None else np.ravel(sample)
     expected = [np.mean(weights * values) for values in EXPECTED]
-    np.testing.assert_allclose(reading.losses, expected, **ROUNDING)
-    np.testing.assert_allclose(reading.value, np.dot([1, 2, 0.5], expected), **ROUNDING)
+    np.testing.assert_allclose(output.losses, expected, **ROUNDING)
+    np.testing.assert_allclose(output.value, np.dot([1, 2, 0.5], expected), **ROUNDING)
 
 
 @pytest.mark.parametrize("execution", ["eager", "graph", "xla", "unknown-batch"])
@@ -95,7 +95,7 @@ def test_any_loss_of_any_columns(loss, head, columns, targets, of_pred, of_true)
     y = RNG.normal(size=(6, 4, 3)).astype("float32")
     p = RNG.normal(size=(6, 4, 3)).astype("float32")
     one = Columns(made, columns, targets)
-    blend = bl.Blend({"one": Head("out", one) if head else one}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"one": OutputLoss("out", one) if head else one}, bl.gates.Fixed([1.0]))
     value = blend({"out": y}, {"out": p}, SAMPLE) if head else blend(y, p, SAMPLE)
     values = rho(p[..., of_pred].astype("float64") - y[..., of_true]).mean(-1)
     np.testing.assert_allclose(value, (values * SAMPLE[:, np.newaxis]).mean(), rtol=1e-5)
@@ -121,10 +121,10 @@ def test_labels_of_classes_beside_numbers():
     y = np.stack([RNG.normal(size=6), RNG.integers(0, 3, 6)], axis=1).astype("float32")
     crossentropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     losses = {"number": Columns("mse", 0, targets=0), "kind": Columns(crossentropy, [1, 2, 3], targets=1)}
-    reading = bl.Blend(losses, bl.gates.Fixed([1.0, 1.0])).read(y, logits)
+    output = bl.Blend(losses, bl.gates.Fixed([1.0, 1.0])).compute(y, logits)
     scores = logits[:, 1:].astype("float64")
     by_class = np.log(np.exp(scores).sum(-1)) - scores[np.arange(6), y[:, 1].astype(int)]
-    np.testing.assert_allclose(reading.losses, [np.mean((logits[:, 0] - y[:, 0]) ** 2), by_class.mean()], rtol=1e-5)
+    np.testing.assert_allclose(output.losses, [np.mean((logits[:, 0] - y[:, 0]) ** 2), by_class.mean()], rtol=1e-5)
 
 
 @pytest.mark.parametrize("gate", ["network", "learned", "softadapt", "uncertainty"])
@@ -137,14 +137,14 @@ def test_columns_under_gates_of_every_kind(gate):
         "softadapt": bl.gates.SoftAdapt,
         "uncertainty": bl.gates.Uncertainty,
     }[gate]()
-    reading = quantiles(made).read(Y, P, SAMPLE, step=0, features=tf.zeros([6, 1]))
+    output = quantiles(made).compute(Y, P, SAMPLE, step=0, features=tf.zeros([6, 1]))
     expected = [np.mean(SAMPLE * values) for values in EXPECTED]
-    np.testing.assert_allclose(reading.losses, expected, **ROUNDING)
-    np.testing.assert_allclose(reading.value, np.dot(reading.weights, expected), rtol=1e-5)
+    np.testing.assert_allclose(output.losses, expected, **ROUNDING)
+    np.testing.assert_allclose(output.value, np.dot(output.weights, expected), rtol=1e-5)
 
 
 def test_a_loss_that_trains_is_tracked():
-    blend = bl.Blend({"a": Head("out", Columns(bl.losses.AdaptiveBarron(2), [0, 2]))}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"a": OutputLoss("out", Columns(bl.losses.AdaptiveBarron(2), [0, 2]))}, bl.gates.Fixed([1.0]))
     assert [tuple(variable.shape) for variable in blend.trainable_variables] == [(2,), (2,)]
 
 
@@ -167,7 +167,7 @@ def test_gates_of_one_residual_refuse_columns(gate):
         (("mse", True), TypeError, "`columns` must be an integer"),
         (("mse", "01"), TypeError, "`columns` must be an integer"),
         (("mse", [0, None]), TypeError, r"`columns\[1\]` must be an integer"),
-        ((Head("a", "mse"), 0), TypeError, "`loss` must not be a head"),
+        ((OutputLoss("a", "mse"), 0), TypeError, "`loss` must not be a head"),
         (("no-loss", 0), ValueError, "`loss` must be the name of a Keras loss"),
         ((3, 0), TypeError, "`loss` must be a penalty"),
     ],

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.losses import Head
+from blendloss.losses import OutputLoss
 from tests.losses import golden
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ ROUNDING: dict[str, Any] = {"rtol": 16 * 2.0**-23, "atol": 0}
 
 def heads(keys=("depth", "normal", "map")):
     losses = [bl.losses.SquaredError(), "mae", keras.losses.Huber(delta=0.5)]
-    return {name: Head(key, loss) for name, key, loss in zip(TRUE, keys, losses, strict=True)}
+    return {name: OutputLoss(key, loss) for name, key, loss in zip(TRUE, keys, losses, strict=True)}
 
 
 def blend_of(gate=None, keys=("depth", "normal", "map"), **named):
@@ -65,7 +65,7 @@ def test_golden_values(head, y_true, y_pred, values):
 
 def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
     output = np.ones([4, 2, 3])
-    target, same = Head("pde", "mse", 0.25).read(None, {"pde": output})
+    target, same = OutputLoss("pde", "mse", 0.25).read(None, {"pde": output})
     assert same is output
     assert target.dtype == tf.float64
     np.testing.assert_array_equal(target, np.full([4, 2, 3], 0.25))
@@ -74,15 +74,20 @@ def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
 @pytest.mark.parametrize(
     ("head", "y_true", "y_pred", "message"),
     [
-        (Head("depth", "mse"), TRUE, {"dpeth": 0}, r"`y_pred` must have 'depth'.*Received: \['dpeth'\]"),
-        (Head("depth", "mse"), {"a": 0, "b": 1}, PREDICTED, r"`y_true` must have 'depth'.*Received: \['a', 'b'\]"),
-        (Head("depth", "mse", "far"), TRUE, PREDICTED, "`y_true` must have 'far'"),
-        (Head("depth", "mse"), None, PREDICTED, "`y_true` must have 'depth'.*type NoneType"),
-        (Head("depth", "mse"), TRUE, [1, 2], "`y_pred` must have 'depth'.*type list"),
-        (Head("depth", "mse"), TRUE, tf.zeros([2]), "`y_pred` must have 'depth'"),
-        (Head(2, "mse"), [1, 2, 3], [1, 2], r"`y_pred` must have 2.*Received: \[0, 1\]"),
-        (Head(-3, "mse"), [1, 2], [1, 2], "`y_pred` must have -3"),
-        (Head("depth", "mse", 0), TRUE, PREDICTED, r"`y_true` must have 0.*the float 0\.0"),
+        (OutputLoss("depth", "mse"), TRUE, {"dpeth": 0}, r"`y_pred` must have 'depth'.*Received: \['dpeth'\]"),
+        (
+            OutputLoss("depth", "mse"),
+            {"a": 0, "b": 1},
+            PREDICTED,
+            r"`y_true` must have 'depth'.*Received: \['a', 'b'\]",
+        ),
+        (OutputLoss("depth", "mse", "far"), TRUE, PREDICTED, "`y_true` must have 'far'"),
+        (OutputLoss("depth", "mse"), None, PREDICTED, "`y_true` must have 'depth'.*type NoneType"),
+        (OutputLoss("depth", "mse"), TRUE, [1, 2], "`y_pred` must have 'depth'.*type list"),
+        (OutputLoss("depth", "mse"), TRUE, tf.zeros([2]), "`y_pred` must have 'depth'"),
+        (OutputLoss(2, "mse"), [1, 2, 3], [1, 2], r"`y_pred` must have 2.*Received: \[0, 1\]"),
+        (OutputLoss(-3, "mse"), [1, 2], [1, 2], "`y_pred` must have -3"),
+        (OutputLoss("depth", "mse", 0), TRUE, PREDICTED, r"`y_true` must have 0.*the float 0\.0"),
     ],
     ids=str,
 )
@@ -99,20 +104,20 @@ def test_what_is_missing_is_named(head, y_true, y_pred, message):
         ((None, "mse"), "`output` must be a key or an index"),
         (("a", "mse", True), "`target` must be a key, an index or a float"),
         (("a", "mse", [0.0]), "`target` must be a key, an index or a float"),
-        (("a", Head("a", "mse")), "`loss` must not be a head itself"),
+        (("a", OutputLoss("a", "mse")), "`loss` must not be a head itself"),
         (("a", 3), "`loss` must be a penalty"),
     ],
     ids=str,
 )
 def test_wrong_types(arguments, message):
     with pytest.raises(TypeError, match=message):
-        Head(*arguments)
+        OutputLoss(*arguments)
 
 
 @pytest.mark.parametrize("target", [np.nan, np.inf])
 def test_a_constant_target_is_finite(target):
     with pytest.raises(ValueError, match="`target` must (be finite|not be NaN)"):
-        Head("a", "mse", target)
+        OutputLoss("a", "mse", target)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -123,10 +128,10 @@ def cubes(y_true, y_pred):
 @pytest.mark.parametrize(
     "head",
     [
-        Head("a", "mse"),
-        Head(0, bl.losses.Huber(2.0), target=1),
-        Head("a", keras.losses.Huber(delta=2.0), target=0.5),
-        Head(-1, cubes, target="b"),
+        OutputLoss("a", "mse"),
+        OutputLoss(0, bl.losses.Huber(2.0), target=1),
+        OutputLoss("a", keras.losses.Huber(delta=2.0), target=0.5),
+        OutputLoss(-1, cubes, target="b"),
     ],
     ids=["name", "penalty", "keras", "function"],
 )
@@ -135,7 +140,7 @@ def test_round_trip(head):
     assert again == head
     assert hash(again) == hash(head)
     assert type(again.target) is type(head.target)
-    assert repr(head).startswith("Head(output=")
+    assert repr(head).startswith("OutputLoss(output=")
     y_true = {"a": [[1.0]], "b": [[2.0]]} if head.output == "a" else [[[1.0]], [[2.0]]]
     if head.target != "b":
         np.testing.assert_array_equal(again(y_true, y_true), head(y_true, y_true))
@@ -164,25 +169,23 @@ def test_the_blend_is_the_sum_in_numpy(kind, reduction, sample):
         y_true, y_pred, keys = make(TRUE.values()), make(PREDICTED.values()), (0, 1, -1)
         given = make(own) if sample == "by-output" else given
     blend = blend_of(keys=keys, reduction=reduction)
-    reading = blend.read(y_true, y_pred, given)
-    np.testing.assert_allclose(reading.losses, expected, **ROUNDING)
-    np.testing.assert_allclose(reading.value, np.dot(WEIGHTS, expected), **ROUNDING)
+    output = blend.compute(y_true, y_pred, given)
+    np.testing.assert_allclose(output.losses, expected, **ROUNDING)
+    np.testing.assert_allclose(output.value, np.dot(WEIGHTS, expected), **ROUNDING)
     values = blend.values(y_true, y_pred, given)
-    np.testing.assert_array_equal(list(values.values()), reading.losses)
+    np.testing.assert_array_equal(list(values.values()), output.losses)
 
 
 def test_a_mask_belongs_to_its_output():
     output = tf.constant(PREDICTED["map"])
     output._keras_mask = tf.constant([[True, True, False, False]] * 6)
-    reading = blend_of().read(TRUE, {**PREDICTED, "map": output})
+    output = blend_of().compute(TRUE, {**PREDICTED, "map": output})
     values = by_element()
-    np.testing.assert_allclose(
-        reading.losses, [values[0].mean(), values[1].mean(), values[2][:, :2].mean()], **ROUNDING
-    )
+    np.testing.assert_allclose(output.losses, [values[0].mean(), values[1].mean(), values[2][:, :2].mean()], **ROUNDING)
 
 
 def test_several_losses_of_one_output():
-    blend = bl.Blend({"l2": Head("depth", "mse"), "l1": Head("depth", "mae")}, bl.gates.Fixed([0.5, 2.0]))
+    blend = bl.Blend({"l2": OutputLoss("depth", "mse"), "l1": OutputLoss("depth", "mae")}, bl.gates.Fixed([0.5, 2.0]))
     residual = np.abs(PREDICTED["depth"] - TRUE["depth"])
     value = blend(TRUE, {"depth": PREDICTED["depth"]})
     np.testing.assert_allclose(value, 0.5 * (residual**2).mean() + 2 * residual.mean(), **ROUNDING)
@@ -191,27 +194,33 @@ def test_several_losses_of_one_output():
 def test_outputs_of_other_numbers_of_examples():
     """Of a differential equation: few observations, and many points at which the equation must hold."""
     blend = bl.Blend(
-        {"data": Head("u", "mse"), "equation": Head("pde", "mse", 0.0), "edge": Head("edge", "mae", 0.0)},
+        {
+            "data": OutputLoss("u", "mse"),
+            "equation": OutputLoss("pde", "mse", 0.0),
+            "edge": OutputLoss("edge", "mae", 0.0),
+        },
         bl.gates.Uncertainty(),
     )
     y_pred = {"u": np.full((2, 1), 3.0, "float32"), "pde": np.full((50, 1), 2.0, "float32"), "edge": np.ones([7])}
-    reading = blend.read({"u": np.ones((2, 1))}, y_pred, step=0)
-    np.testing.assert_array_equal(reading.losses, [4, 4, 1])
+    output = blend.compute({"u": np.ones((2, 1))}, y_pred, step=0)
+    np.testing.assert_array_equal(output.losses, [4, 4, 1])
 
 
 def test_nothing_but_constants_needs_no_targets():
-    blend = bl.Blend({"pde": Head("pde", "mse", 0.0), "edge": Head("edge", "mae", 1.0)}, bl.gates.Fixed([1, 2]))
+    blend = bl.Blend(
+        {"pde": OutputLoss("pde", "mse", 0.0), "edge": OutputLoss("edge", "mae", 1.0)}, bl.gates.Fixed([1, 2])
+    )
     assert float(blend(None, {"pde": [[3.0]], "edge": [[2.0]]})) == 11.0
 
 
 def test_classes_beside_residuals():
     blend = bl.Blend(
-        {"depth": Head("depth", "mse"), "label": Head("label", "sparse_categorical_crossentropy")},
+        {"depth": OutputLoss("depth", "mse"), "label": OutputLoss("label", "sparse_categorical_crossentropy")},
         bl.gates.Fixed([1, 1]),
     )
     probabilities = np.full((6, 4), 0.25, "float32")
-    reading = blend.read({**TRUE, "label": np.arange(6) % 4}, {**PREDICTED, "label": probabilities})
-    np.testing.assert_allclose(reading.losses[1], np.log(4), **ROUNDING)
+    output = blend.compute({**TRUE, "label": np.arange(6) % 4}, {**PREDICTED, "label": probabilities})
+    np.testing.assert_allclose(output.losses[1], np.log(4), **ROUNDING)
 
 
 def test_the_widest_dtype_is_that_of_the_blend():
@@ -226,7 +235,7 @@ def test_the_widest_dtype_is_that_of_the_blend():
 @pytest.mark.parametrize("predicted", [[np.inf], [np.nan]])
 def test_a_head_with_weight_0_is_off(predicted):
     outputs = {"a": tf.constant([[2.0]]), "b": tf.constant([predicted])}
-    blend = bl.Blend({"a": Head("a", "mse", 0.0), "b": Head("b", "mse", 0.0)}, bl.gates.Fixed([1, 0]))
+    blend = bl.Blend({"a": OutputLoss("a", "mse", 0.0), "b": OutputLoss("b", "mse", 0.0)}, bl.gates.Fixed([1, 0]))
     with tf.GradientTape() as tape:
         tape.watch(outputs)
         value = blend(None, outputs)
@@ -237,9 +246,9 @@ def test_a_head_with_weight_0_is_off(predicted):
 
 def test_a_lazy_mode_evaluates_the_chosen_head_alone():
     blend = blend_of(bl.gates.Scheduled(bl.schedules.switch_at(3)), mode=bl.modes.Hard(), keys=tuple(TRUE))
-    reading = blend.read(TRUE, PREDICTED, {"normal": SAMPLE}, step=3)
-    np.testing.assert_array_equal(np.isnan(reading.losses), [True, False, True])
-    np.testing.assert_allclose(reading.value, reduced(by_element()[1], SAMPLE), **ROUNDING)
+    output = blend.compute(TRUE, PREDICTED, {"normal": SAMPLE}, step=3)
+    np.testing.assert_array_equal(np.isnan(output.losses), [True, False, True])
+    np.testing.assert_allclose(output.value, reduced(by_element()[1], SAMPLE), **ROUNDING)
 
 
 # Gates over heads
@@ -252,7 +261,7 @@ def test_weights_of_each_example(reduction, sample):
     features = RNG.normal(size=(6, 2)).astype("float32")
     chooser = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])
     blend = blend_of(bl.gates.Network(chooser), reduction=reduction)
-    reading = blend.read(TRUE, PREDICTED, sample, step=0, features=features)
+    output = blend.compute(TRUE, PREDICTED, sample, step=0, features=features)
     shares = np.exp(chooser(features).numpy().astype("float64"))
     shares /= shares.sum(-1, keepdims=True)
     values = by_element()
@@ -260,10 +269,10 @@ def test_weights_of_each_example(reduction, sample):
     losses = [reduced(v, w, reduction) for v, w in zip(values, weights, strict=True)]
     parts = [spread(shares[:, k], v) * v for k, v in enumerate(values)]
     blended = sum(reduced(part, w, reduction) for part, w in zip(parts, weights, strict=True))
-    np.testing.assert_allclose(reading.losses, losses, **ROUNDING)
-    np.testing.assert_allclose(reading.weights, shares.mean(0), **ROUNDING)
+    np.testing.assert_allclose(output.losses, losses, **ROUNDING)
+    np.testing.assert_allclose(output.weights, shares.mean(0), **ROUNDING)
     # Beside the sums: a softmax of logits of size 3, whose rounding it passes on.
-    np.testing.assert_allclose(reading.value, blended, rtol=4 * ROUNDING["rtol"])
+    np.testing.assert_allclose(output.value, blended, rtol=4 * ROUNDING["rtol"])
 
 
 COSTS = {
@@ -279,31 +288,31 @@ def test_a_cost_of_each_example_is_counted_by_the_first_head(gate, reduction, sa
     """Uncertainty's log sigma is of each example; Bayesian's divergence is added once."""
     given = {"none": None, "all": SAMPLE, "list": SAMPLE.tolist(), "by-output": dict.fromkeys(TRUE, SAMPLE)}[sample]
     blend = blend_of(COSTS[gate](), reduction=reduction)
-    one = float(blend_of(blend.gate).read(TRUE, PREDICTED, step=0).cost)
-    reading = blend.read(TRUE, PREDICTED, given, step=0)
+    one = float(blend_of(blend.gate).compute(TRUE, PREDICTED, step=0).cost)
+    output = blend.compute(TRUE, PREDICTED, given, step=0)
     # Weights by output are of no one head: then each example counts alike.
     counted = reduced(np.ones(6), SAMPLE if sample in ("all", "list") else None, reduction)
     factor = 1 if gate == "bayesian" else counted
-    np.testing.assert_allclose(reading.cost, one * factor, **ROUNDING)
-    blended = np.dot(reading.weights, reading.losses) + reading.cost
-    np.testing.assert_allclose(reading.value, blended, **ROUNDING)
+    np.testing.assert_allclose(output.cost, one * factor, **ROUNDING)
+    blended = np.dot(output.weights, output.losses) + output.cost
+    np.testing.assert_allclose(output.value, blended, **ROUNDING)
 
 
 def test_what_trains_in_a_head_is_the_blends():
     """Keras looks for variables in lists and dicts, not in a head."""
     loss = bl.losses.AdaptiveBarron()
-    blend = bl.Blend({"a": Head("depth", loss), "b": Head("normal", "mse")}, bl.gates.Learned())
+    blend = bl.Blend({"a": OutputLoss("depth", loss), "b": OutputLoss("normal", "mse")}, bl.gates.Learned())
     assert {id(v) for v in loss.trainable_variables} < {id(v) for v in blend.trainable_variables}
     assert len(blend.trainable_variables) == 3
     with pytest.raises(ValueError, match="a loss trains"):
-        bl.Blend({"a": Head("depth", loss)}, bl.gates.Fixed([1]))(TRUE, PREDICTED)
+        bl.Blend({"a": OutputLoss("depth", loss)}, bl.gates.Fixed([1]))(TRUE, PREDICTED)
 
 
 def test_what_trains_in_a_head_is_saved(tmp_path):
     def model():
         inputs = keras.Input([2])
         outputs = {"depth": keras.layers.Dense(1)(inputs), "normal": keras.layers.Dense(3)(inputs)}
-        losses = {"a": Head("depth", bl.losses.AdaptiveBarron()), "b": Head("normal", "mse")}
+        losses = {"a": OutputLoss("depth", bl.losses.AdaptiveBarron()), "b": OutputLoss("normal", "mse")}
         return bl.BlendedModel(keras.Model(inputs, outputs), bl.Blend(losses, bl.gates.Learned()))
 
     trained = model()
@@ -321,7 +330,7 @@ def test_what_trains_in_a_head_is_saved(tmp_path):
 
 def test_heads_are_all_or_none():
     with pytest.raises(ValueError, match="`losses` must all be heads, or none of them"):
-        bl.Blend({"a": Head("a", "mse"), "b": "mse"}, bl.gates.Fixed([1, 1]))
+        bl.Blend({"a": OutputLoss("a", "mse"), "b": "mse"}, bl.gates.Fixed([1, 1]))
 
 
 def test_heads_are_reduced():

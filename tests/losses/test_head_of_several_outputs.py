@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.losses import Columns, Head
+from blendloss.losses import Columns, OutputLoss
 from tests.losses.golden import laplace_nll
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ class Laplace(keras.losses.Loss):
 
 
 def blend_of(head, gate=None, **named):
-    losses = {"nll": head, "other": Head("other", "mse", target=1.0)}
+    losses = {"nll": head, "other": OutputLoss("other", "mse", target=1.0)}
     return bl.Blend(losses, bl.gates.Fixed([2.0, 1.0]) if gate is None else gate, **named)
 
 
@@ -40,22 +40,22 @@ NAMES = ("mean", "log_scale")
 @pytest.mark.parametrize(
     ("head", "y_true", "y_pred"),
     [
-        pytest.param(Head(NAMES, laplace_nll, target="y"), {"y": Y}, OUTPUTS, id="function"),
-        pytest.param(Head(list(NAMES), Laplace(), target="y"), {"y": Y}, OUTPUTS, id="keras-loss"),
+        pytest.param(OutputLoss(NAMES, laplace_nll, target="y"), {"y": Y}, OUTPUTS, id="function"),
+        pytest.param(OutputLoss(list(NAMES), Laplace(), target="y"), {"y": Y}, OUTPUTS, id="keras-loss"),
         pytest.param(
-            Head({"location": "mean", "spread": {"log": "log_scale"}}, of_a_dict, target="y"),
+            OutputLoss({"location": "mean", "spread": {"log": "log_scale"}}, of_a_dict, target="y"),
             {"y": Y},
             OUTPUTS,
             id="dict",
         ),
         pytest.param(
-            Head((NAMES, "other"), lambda y, p: laplace_nll(y, p[0]) + 0 * p[1], target="y"),
+            OutputLoss((NAMES, "other"), lambda y, p: laplace_nll(y, p[0]) + 0 * p[1], target="y"),
             {"y": Y},
             OUTPUTS,
             id="nested",
         ),
         pytest.param(
-            Head(NAMES, lambda y, p: laplace_nll(y[0], p) + 0 * tf.reduce_sum(y[1], -1)),
+            OutputLoss(NAMES, lambda y, p: laplace_nll(y[0], p) + 0 * tf.reduce_sum(y[1], -1)),
             {"mean": Y, "log_scale": 0 * Y},
             OUTPUTS,
             id="targets-of-the-same-names",
@@ -65,12 +65,12 @@ NAMES = ("mean", "log_scale")
 @pytest.mark.parametrize("reduction", ["mean", "sum", "mean_with_sample_weight"])
 @pytest.mark.parametrize("sample", [None, SAMPLE], ids=["alike", "weighed"])
 def test_the_loss_is_given_the_outputs(head, y_true, y_pred, reduction, sample):
-    reading = blend_of(head, reduction=reduction).read(y_true, y_pred, sample)
+    output = blend_of(head, reduction=reduction).compute(y_true, y_pred, sample)
     weights = np.ones([6, 4]) * (1 if sample is None else sample[:, np.newaxis])
     total = (VALUES * weights).sum()
     expected = total / {"mean": 24, "sum": 1, "mean_with_sample_weight": weights.sum()}[reduction]
-    np.testing.assert_allclose(reading.losses[0], expected, rtol=1e-5)
-    np.testing.assert_allclose(reading.value, 2 * expected + reading.losses[1], rtol=1e-6)
+    np.testing.assert_allclose(output.losses[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(output.value, 2 * expected + output.losses[1], rtol=1e-6)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -80,19 +80,19 @@ class OfTwoShapes(keras.losses.Loss):
 
 
 def test_outputs_of_different_shapes_are_not_stacked():
-    blend = bl.Blend({"one": Head(("mean", "other"), OfTwoShapes(), target="y")}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"one": OutputLoss(("mean", "other"), OfTwoShapes(), target="y")}, bl.gates.Fixed([1.0]))
     value = blend({"y": Y}, {**OUTPUTS, "other": np.ones([6, 1], "float32")})
     np.testing.assert_allclose(value, np.abs(Y - MEAN).mean() + 1, rtol=1e-6)
 
 
 def test_outputs_of_a_list_by_index():
-    blend = bl.Blend({"nll": Head((-1, 0), laplace_nll, target=0)}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"nll": OutputLoss((-1, 0), laplace_nll, target=0)}, bl.gates.Fixed([1.0]))
     np.testing.assert_allclose(blend([Y], [LOG_SCALE, MEAN]), VALUES.mean(), rtol=1e-5)
 
 
 def test_a_target_without_the_last_axis_is_not_broadcast():
     mean, log_scale = MEAN[:, 0, :1], LOG_SCALE[:, 0, :1]
-    values = blend_of(Head(NAMES, laplace_nll, target="y")).values(
+    values = blend_of(OutputLoss(NAMES, laplace_nll, target="y")).values(
         {"y": Y[:, 0, 0]}, {**OUTPUTS, "mean": mean, "log_scale": log_scale}
     )
     expected = np.abs(Y[:, 0, :1] - mean) * np.exp(-log_scale) + log_scale
@@ -100,20 +100,20 @@ def test_a_target_without_the_last_axis_is_not_broadcast():
 
 
 def test_a_constant_target_has_the_first_outputs_shape():
-    blend = bl.Blend({"nll": Head(NAMES, laplace_nll, target=0.0)}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"nll": OutputLoss(NAMES, laplace_nll, target=0.0)}, bl.gates.Fixed([1.0]))
     expected = np.abs(MEAN) * np.exp(-LOG_SCALE) + LOG_SCALE
     np.testing.assert_allclose(blend(None, OUTPUTS), expected.mean(), rtol=1e-5)
 
 
 @pytest.mark.parametrize("key", NAMES)
 def test_sample_weights_of_one_of_the_outputs_are_the_losses(key):
-    reading = blend_of(Head(NAMES, laplace_nll, target="y")).read({"y": Y}, OUTPUTS, {key: SAMPLE})
-    np.testing.assert_allclose(reading.losses[0], (VALUES * SAMPLE[:, np.newaxis]).mean(), rtol=1e-5)
-    np.testing.assert_allclose(reading.losses[1], 1)
+    output = blend_of(OutputLoss(NAMES, laplace_nll, target="y")).compute({"y": Y}, OUTPUTS, {key: SAMPLE})
+    np.testing.assert_allclose(output.losses[0], (VALUES * SAMPLE[:, np.newaxis]).mean(), rtol=1e-5)
+    np.testing.assert_allclose(output.losses[1], 1)
 
 
 def test_different_sample_weights_of_the_outputs_of_one_loss_are_refused():
-    blend = blend_of(Head(NAMES, laplace_nll, target="y"))
+    blend = blend_of(OutputLoss(NAMES, laplace_nll, target="y"))
     with pytest.raises(ValueError, match="`sample_weight` must be given for one of the outputs.*weights of 2"):
         blend({"y": Y}, OUTPUTS, {"mean": SAMPLE, "log_scale": 2 * SAMPLE})
 
@@ -127,16 +127,16 @@ def masked(values, mask):
 def test_what_counts_is_what_counts_in_all_outputs():
     one, two = RNG.uniform(size=(2, 6, 4)) > 0.3
     outputs = {**OUTPUTS, "mean": masked(MEAN, tf.constant(one)), "log_scale": masked(LOG_SCALE, tf.constant(two))}
-    reading = blend_of(Head(NAMES, laplace_nll, target="y")).read({"y": Y}, outputs)
-    np.testing.assert_allclose(reading.losses[0], VALUES[one & two].mean(), rtol=1e-5)
+    output = blend_of(OutputLoss(NAMES, laplace_nll, target="y")).compute({"y": Y}, outputs)
+    np.testing.assert_allclose(output.losses[0], VALUES[one & two].mean(), rtol=1e-5)
     outputs["log_scale"] = masked(LOG_SCALE, tf.constant(two[:, 0]))
     with pytest.raises(ValueError, match="Masks of outputs that one loss reads must have one shape"):
-        blend_of(Head(NAMES, laplace_nll, target="y"))({"y": Y}, outputs)
+        blend_of(OutputLoss(NAMES, laplace_nll, target="y"))({"y": Y}, outputs)
 
 
 def test_a_weight_of_0_keeps_infinities_out():
     outputs = {**OUTPUTS, "log_scale": np.full_like(LOG_SCALE, -200)}  # exp(200) is infinite
-    blend = blend_of(Head(NAMES, laplace_nll, target="y"), bl.gates.Fixed([0.0, 1.0]))
+    blend = blend_of(OutputLoss(NAMES, laplace_nll, target="y"), bl.gates.Fixed([0.0, 1.0]))
     with tf.GradientTape() as tape:
         given = {name: tf.constant(value) for name, value in outputs.items()}
         tape.watch(given)
@@ -183,17 +183,17 @@ class OwnCall(Laplace):
 )
 def test_wrong_arguments(arguments, error, message):
     with pytest.raises(error, match=message):
-        Head(*arguments)
+        OutputLoss(*arguments)
 
 
 def test_a_missing_output_is_named():
     with pytest.raises(KeyError, match="`y_pred` must have 'scale'.*Received: .*'log_scale'"):
-        blend_of(Head(("mean", "scale"), laplace_nll, target="y"))({"y": Y}, OUTPUTS)
+        blend_of(OutputLoss(("mean", "scale"), laplace_nll, target="y"))({"y": Y}, OUTPUTS)
 
 
 @pytest.mark.parametrize("output", [NAMES, {"b": "mean", "a": ["log_scale", ["other"]]}], ids=str)
 def test_round_trip(output):
-    head = Head(output, laplace_nll, target=("y", "z"))
+    head = OutputLoss(output, laplace_nll, target=("y", "z"))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
     assert again == head
     assert again.output == head.output  # tuples are tuples again
@@ -211,7 +211,7 @@ def network():
 
 
 def model_of(gate=None, jit_compile=False):
-    losses = {"nll": Head(NAMES, laplace_nll, target="y"), "small": Head("log_scale", "mse", target=0.0)}
+    losses = {"nll": OutputLoss(NAMES, laplace_nll, target="y"), "small": OutputLoss("log_scale", "mse", target=0.0)}
     model = bl.BlendedModel(network(), bl.Blend(losses, gate or bl.gates.Fixed([1.0, 0.0])))
     model.compile(keras.optimizers.SGD(0.1), jit_compile=jit_compile)
     return model

@@ -53,7 +53,7 @@ def test_the_dtype_is_that_of_the_predictions():
 
 
 # AdaptiveBarron, which trains, losses of parts of the outputs and m_estimators have files of their own.
-ELSEWHERE = ("Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "Head", "m_estimators")
+ELSEWHERE = ("Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "OutputLoss", "m_estimators")
 CLASSES = [getattr(losses, name) for name in losses.__all__ if name not in ELSEWHERE]
 BOUNDARIES = {
     "epsilon": st.floats(max_value=-1e-300),

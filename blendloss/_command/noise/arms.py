@@ -51,7 +51,7 @@ def _its_choice(blend: Blend, residuals: np.ndarray) -> Density:
     from blendloss._likelihood.residual_law import ResidualLaw
 
     gate: Any = blend.gate
-    resting = gate.resting()
+    resting = gate.batch_independent_gating()
     shares, scales = np.asarray(blend.mode(resting.logits, None)), np.asarray(resting.scale)
     laws = [
         ResidualLaw((penalty,), Partition([penalty]), np.ones(1), np.float64(scale))

@@ -106,7 +106,7 @@ class Trainer:
         elif isinstance(gate, ExponentialFamily):
             weights, scales = gate.weights_and_scale()
         else:
-            resting = gate.resting()
+            resting = gate.batch_independent_gating()
             weights, scales = self.blend.mode(resting.logits, None), resting.scale
         named = dict(zip(self.blend.names, np.asarray(weights, np.float64).tolist(), strict=True))
         return {"weights": named, "scales": None if scales is None else np.asarray(scales, np.float64).tolist()}
@@ -128,8 +128,8 @@ class Trainer:
 
     def _diagnosis(self, train: Part) -> dict[str, Any]:
         step = self.model.step
-        reading = self.blend.read(train.y, self._predicted(train), step=step, training=False)
-        found = self.blend.diagnose(reading, step=step, held_out=self.arm.held_out is not None)
+        output = self.blend.compute(train.y, self._predicted(train), step=step, training=False)
+        found = self.blend.diagnose(output, step=step, held_out=self.arm.held_out is not None)
         return {"collapsed": found.collapsed, "sentence": found.sentence}
 
 

@@ -8,11 +8,14 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal import checks
-from blendloss.gates._base.gate import Context, Gate, Gating, of_signed_weights
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, gating_from_signed_weights
 from blendloss.gates._base.loss_gradients import LAST, SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 
 #: What moves a variable that one loss alone acts on: that loss times its weight, or that loss itself.
-HEADS = ("weighted", "own")
+TASK_SPECIFIC = ("weighted", "unweighted")
 
 
 class GradientGate(Gate):
@@ -30,8 +33,8 @@ class GradientGate(Gate):
         variables: in which variables gradients are measured: "shared", those that at least two losses act on; "last",
             those of the last layer among them; or a list of patterns of paths, such as `["trunk/*"]`. What is trained
             does not depend on it.
-        heads: "weighted" or "own": whether a variable that one loss alone acts on (an output's own layers) follows
-            that loss times its weight, or unweighted. None is the method's own.
+        task_specific: "weighted" or "unweighted": whether a variable that one loss alone acts on, such as those of an
+            output's own layers, follows that loss times its weight, or without it. None is the method's own choice.
         every: from how many steps to how many the weights are computed anew, at least 1.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -57,20 +60,19 @@ class GradientGate(Gate):
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 3 * w[0], "b": w[1] ** 2}  # gradients (3, 0) and (0, 4)
         >>> found = blend.gradients(tape, values, [w], step=0)
-        >>> [round(float(g), 3) for g in found.reading.weights], found.gradients[0].numpy().round(3).tolist()
+        >>> [round(float(g), 3) for g in found.output.weights], found.gradients[0].numpy().round(3).tolist()
         ([0.333, 0.25], [1.0, 1.0])
     """
 
-    needs_gradients = True
-    updates = True
+    stateful = True
     #: What the method's authors do with a variable that one loss alone acts on.
-    usual_heads: str = "own"
+    usual_task_specific: str = "unweighted"
 
     def __init__(
         self,
         *,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
@@ -78,13 +80,17 @@ class GradientGate(Gate):
         super().__init__(name=name, dtype=dtype)
         # Keras's layers have a property `variables`.
         self.measured: Any = _checked_variables(variables)
-        self.heads = self.usual_heads if heads is None else checks.one_of("heads", heads, HEADS)
+        self.task_specific = (
+            self.usual_task_specific
+            if task_specific is None
+            else checks.one_of("task_specific", task_specific, TASK_SPECIFIC)
+        )
         self.every = checks.integer("every", every, minimum=1)
-        self.needs_step = type(self).needs_step or self.every > 1
+        self.needs |= Needs.GRADIENTS if self.every == 1 else Needs.GRADIENTS | Needs.STEP
 
     def create_state(self, k: int) -> None:
-        self.last = self.state("last", (k,), 1)
-        self.skipped = self.state("skipped", dtype="int64")
+        self.last = self.add_state("last", (k,), 1)
+        self.skipped = self.add_state("skipped", dtype="int64")
 
     @abc.abstractmethod
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
@@ -92,8 +98,8 @@ class GradientGate(Gate):
 
     def gating(self, context: Context) -> Gating:
         if context.gradients is None:
-            return of_signed_weights(tf.convert_to_tensor(self.last))
-        return of_signed_weights(tf.stop_gradient(self._updated(context.gradients, context)))
+            return gating_from_signed_weights(tf.convert_to_tensor(self.last))
+        return gating_from_signed_weights(tf.stop_gradient(self._updated(context.gradients, context)))
 
     def _updated(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.convert_to_tensor(self.last)
@@ -120,14 +126,19 @@ class GradientGate(Gate):
 
     def combined(self, weights: tf.Tensor, gradients: LossGradients, context: Context) -> list[tf.Tensor | None]:
         """The gradient of each variable: sum_k g_k G_k, but for the heads where they follow their own loss."""
-        return gradients.combined(weights, own=self.heads == "own")
+        return gradients.combined(weights, own=self.task_specific == "unweighted")
 
     def own_gradients(self, context: Context) -> list[tf.Tensor] | None:
         """The gradient of each of the gate's trainable variables, where it is not that of the blended loss."""
         return None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "variables": self.measured, "heads": self.heads, "every": self.every}
+        return {
+            **super().get_config(),
+            "variables": self.measured,
+            "task_specific": self.task_specific,
+            "every": self.every,
+        }
 
 
 def _checked_variables(variables: Any) -> str | list[str]:

@@ -8,7 +8,9 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal import checks, conversion
-from blendloss.gates._base.gate import Context, Gate, of_stage
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import one_hot_logits
 
 
 class MetricGate(Gate):
@@ -46,14 +48,14 @@ class MetricGate(Gate):
         if not monitor:
             raise ValueError(f"`monitor` must not be empty. Received: monitor={monitor!r}")
         self.monitor = monitor
-        self.observed = False  # until an observation comes, or a callback that will make one
+        self.metric_observed = False  # until an observation comes, or a callback that will make one
         self.patience = checks.integer("patience", patience, minimum=1)
         self.cooldown = checks.integer("cooldown", cooldown, minimum=0)
 
     def create_state(self, k: int) -> None:
-        self.stage = self.state("stage", dtype="int32")
-        self.waited = self.state("waited", dtype="int32")
-        self.cooling = self.state("cooling", dtype="int32")
+        self.stage = self.add_state("stage", dtype="int32")
+        self.waited = self.add_state("waited", dtype="int32")
+        self.cooling = self.add_state("cooling", dtype="int32")
 
     @abc.abstractmethod
     def observe(self, metric: Any) -> None:
@@ -69,7 +71,7 @@ class MetricGate(Gate):
             observed = tf.cast(conversion.real("metric", metric), self.compute_dtype)
         if observed.shape.rank not in (None, 0):
             raise ValueError(f"`metric` must be a scalar. Received: shape {observed.shape}")
-        self.observed = True
+        self.metric_observed = True
         return observed
 
     def move(self, wanted: tf.Tensor, target: tf.Tensor) -> None:
@@ -82,7 +84,7 @@ class MetricGate(Gate):
         self.cooling.assign(tf.where(switch, self.cooldown, tf.maximum(cooling - 1, 0)))
 
     def gating(self, context: Context) -> tf.Tensor:
-        return of_stage(tf.convert_to_tensor(self.stage), len(self.names), self.compute_dtype)
+        return one_hot_logits(tf.convert_to_tensor(self.stage), len(self.names), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.replicas import mean_over_replicas
-from blendloss.gates._base.gate import Context, Gate
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
 
 
 def shared_values(gate: Gate, context: Context) -> tf.Tensor:
@@ -26,7 +27,7 @@ def precise(gate: Gate, values: Any) -> tf.Tensor:
 
 def kept(gate: Gate, name: str, shape: tuple[int, ...] = (), value: float = 0) -> Any:
     """A variable of `gate`, as of `Gate.state`, of the precision of `precise`."""
-    return gate.state(name, shape, value, dtype="float64" if gate.variable_dtype == "float64" else "float32")
+    return gate.add_state(name, shape, value, dtype="float64" if gate.variable_dtype == "float64" else "float32")
 
 
 def checked_entries(

@@ -10,7 +10,7 @@ from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss._solvers.eigen import eigen
 from blendloss._solvers.gram import size, solved
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.values import checked_preference, one_each
@@ -20,7 +20,7 @@ SCALES = ("min", "median", "rmse")
 _TOLERANCE = 2.0**-23
 
 
-def aligned(gram: tf.Tensor, preference: Any, scale: str, tolerance: float) -> tf.Tensor:
+def align(gram: tf.Tensor, preference: Any, scale: str, tolerance: float) -> tf.Tensor:
     """B p with B = s V diag(lambda^-1/2) V' of the eigenvalues above `tolerance` times the largest, `[K]`, float64."""
 
     def solve(gram: tf.Tensor) -> tf.Tensor:
@@ -61,7 +61,7 @@ class AlignedMTL(GradientGate):
         tolerance: an eigenvalue is kept above this times the largest; None is the code's, K 2^-23. In TorchJD, K 2^-52
             in double precision.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in the authors' code, where it is an option.
+        task_specific: as of `GradientGate`; "own" in the authors' code, where it is an option.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -80,7 +80,7 @@ class AlignedMTL(GradientGate):
         >>> w = tf.Variable([1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 4 * w[0], "b": w[1]}  # orthogonal: both brought to the length 1
-        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(4).tolist()
+        >>> blend.gradients(tape, values, [w], step=0).output.weights.numpy().round(4).tolist()
         [0.25, 1.0]
 
     References:
@@ -93,8 +93,8 @@ class AlignedMTL(GradientGate):
         (Aligned-MTL-UB) is not here.
     """
 
-    usual_heads = "own"
-    meaning = "its loss's gradient is long, or like the others'"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "its loss's gradient is long, or like the others'"
 
     def __init__(
         self,
@@ -103,12 +103,12 @@ class AlignedMTL(GradientGate):
         *,
         tolerance: float | None = None,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.scale = checks.one_of("scale", scale, SCALES)
         self.preference = checked_preference("preference", preference)
         self.tolerance = None if tolerance is None else checks.between("tolerance", tolerance, 0, 1)
@@ -120,7 +120,7 @@ class AlignedMTL(GradientGate):
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         gram = gradients.gram()
         tolerance = size(gram) * _TOLERANCE if self.tolerance is None else self.tolerance
-        return aligned(gram, self._factors, self.scale, tolerance)
+        return align(gram, self._factors, self.scale, tolerance)
 
     def get_config(self) -> dict[str, Any]:
         return {

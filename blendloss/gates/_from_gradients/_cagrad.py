@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss._solvers.conflict_averse import conflict_averse
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
@@ -33,7 +33,7 @@ class CAGrad(GradientGate):
         rescale: 0, d as above; 1, d / (1 + c^2); 2, d / (1 + c). The code's argument of that name; 1 in its calls, 2 in
             the toy problem's formula.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in the authors' code.
+        task_specific: as of `GradientGate`; "own" in the authors' code.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -51,7 +51,7 @@ class CAGrad(GradientGate):
         >>> w = tf.Variable([1.0, 1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": w[0] + 2 * w[2], "b": w[1] - w[0]}  # gradients (1, 0, 2) and (-1, 1, 0)
-        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).reading.weights]
+        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).output.weights]
         [0.5, 0.658]
 
     References:
@@ -64,8 +64,8 @@ class CAGrad(GradientGate):
         below 1e-4 of the root of the sum of the squared lengths; here the threshold is 1e-6 of sum_k w_k |G_k|.
     """
 
-    usual_heads = "own"
-    meaning = "its loss gains more than others from the mean gradient"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "its loss gains more than others from the mean gradient"
 
     def __init__(
         self,
@@ -73,12 +73,12 @@ class CAGrad(GradientGate):
         *,
         rescale: int = 0,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.c = checks.non_negative("c", c, dtype=self.compute_dtype)
         self.rescale = checks.one_of("rescale", rescale, RESCALES)
 

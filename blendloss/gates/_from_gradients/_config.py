@@ -10,7 +10,7 @@ from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss._solvers.eigen import ROUNDING, pseudo_inverse_applied
 from blendloss._solvers.gram import STATIONARY, applied, cosines, norms, size, solved
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.values import checked_preference, one_each
@@ -74,7 +74,7 @@ class ConFIG(GradientGate):
             mean or "geometric" mean of the gradients' lengths (the code's length models).
         preference: p, non-negative, one for each loss; None is 1.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`. The paper takes the whole gradient: `variables=["*"]`.
+        task_specific: as of `GradientGate`. The paper takes the whole gradient: `variables=["*"]`.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -94,7 +94,7 @@ class ConFIG(GradientGate):
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 2 * w[0], "b": w[1]}  # (2, 0) and (0, 1), both of the projection 1/sqrt(2) times it
         >>> found = blend.gradients(tape, values, [w], step=0)
-        >>> found.reading.weights.numpy().round(3).tolist(), found.gradients[0].numpy().round(3).tolist()
+        >>> found.output.weights.numpy().round(3).tolist(), found.gradients[0].numpy().round(3).tolist()
         ([0.75, 1.5], [1.5, 1.5])
 
     References:
@@ -108,8 +108,8 @@ class ConFIG(GradientGate):
         computes one loss's gradient a step, is not here.
     """
 
-    usual_heads = "weighted"
-    meaning = "its loss's gradient is long, or like the others'"
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "its loss's gradient is long, or like the others'"
 
     def __init__(
         self,
@@ -117,12 +117,12 @@ class ConFIG(GradientGate):
         preference: Any = None,
         *,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.length = checks.one_of("length", length, LENGTHS)
         self.preference = checked_preference("preference", preference)
 

@@ -10,7 +10,7 @@ from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss._solvers.fair import fair
 from blendloss._solvers.gram import length
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
@@ -46,7 +46,7 @@ class FairGrad(GradientGate):
         max_norm: a bound of the length of d, by which all weights are divided by one number; None is none, 1 in the
             authors' code.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in the authors' code, "weighted" in LibMTL.
+        task_specific: as of `GradientGate`; "own" in the authors' code, "weighted" in LibMTL.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -64,7 +64,7 @@ class FairGrad(GradientGate):
         >>> w = tf.Variable([1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 8 * w[0], "b": w[1]}  # orthogonal: |G_k|^(-2 alpha / (alpha + 1))
-        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(4).tolist()
+        >>> blend.gradients(tape, values, [w], step=0).output.weights.numpy().round(4).tolist()
         [0.0625, 1.0]
 
     References:
@@ -75,8 +75,8 @@ class FairGrad(GradientGate):
         some weights where there is no solution. The authors' code multiplies d by K before it bounds its length.
     """
 
-    usual_heads = "own"
-    meaning = "its loss's gradient is long, or the others' go down in it, too"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "its loss's gradient is long, or the others' go down in it, too"
 
     def __init__(
         self,
@@ -84,12 +84,12 @@ class FairGrad(GradientGate):
         *,
         max_norm: float | None = None,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.alpha = checks.positive("alpha", alpha, maximum=100, dtype=self.compute_dtype)
         self.max_norm = checked_max_norm(max_norm)
 

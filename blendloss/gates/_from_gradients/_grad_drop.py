@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from blendloss._internal import checks, random
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 
 
 def purity(rows: tf.Tensor) -> tf.Tensor:
@@ -44,7 +46,7 @@ class GradDrop(GradientGate):
         leak: what passes of the other sign, from 0 to 1: a number, or one for each loss. 1 is the plain sum.
         seed: an integer of 64 bits. The signs are a function of seed, step and place.
         variables: where signs are chosen; elsewhere gradients add up. As of `GradientGate`.
-        heads: as of `GradientGate`; what one loss alone acts on keeps its sign in any case.
+        task_specific: as of `GradientGate`; what one loss alone acts on keeps its sign in any case.
         name: the layer's name.
         dtype: of the logits.
 
@@ -76,9 +78,9 @@ class GradDrop(GradientGate):
         to the denominator of P. SamsungLabs/MTL swaps the leak's two parts.
     """
 
-    needs_step = True
-    updates = False
-    meaning = "each loss has the weight 1"
+    needs = Needs.STEP
+    stateful = False
+    why_small_weights_are_fine = "each loss has the weight 1"
 
     def __init__(
         self,
@@ -86,11 +88,11 @@ class GradDrop(GradientGate):
         *,
         seed: int,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, name=name, dtype=dtype)
         self.leak = checks.number_or_numbers("leak", leak, dtype=self.compute_dtype)
         if not all(0 <= entry <= 1 for entry in np.ravel(self.leak)):
             raise ValueError(f"`leak` must lie between 0 and 1. Received: leak={leak!r}")

@@ -10,9 +10,10 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.assertions import require
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import LAST, LossGradients
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import checked_entries, one_each, shared_values
 
 FORMS = ("renormalized", "softmax", "exponential")
@@ -54,7 +55,7 @@ class GradNorm(GradientGate):
         initial_losses: l(0), one positive number for each loss, such as log C for a cross-entropy of C classes; None is
             the first finite, positive value of each.
         variables: as of `GradientGate`; the paper's W is the last shared layer.
-        heads: as of `GradientGate`; the paper weighs the losses everywhere.
+        task_specific: as of `GradientGate`; the paper weighs the losses everywhere.
         name: the layer's name.
         dtype: of the weights and the state.
 
@@ -88,9 +89,9 @@ class GradNorm(GradientGate):
         SamsungLabs/MTL weighs the losses by w before the renormalization.
     """
 
-    needs_values = True
-    usual_heads = "weighted"
-    meaning = "it brings its loss's gradient to the common size"
+    needs = Needs.VALUES
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "it brings its loss's gradient to the common size"
 
     def __init__(
         self,
@@ -100,11 +101,11 @@ class GradNorm(GradientGate):
         relative_to: str = "initial",
         initial_losses: Any = None,
         variables: Any = LAST,
-        heads: str | None = None,
+        task_specific: str | None = None,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, name=name, dtype=dtype)
         self.alpha = checks.non_negative("alpha", alpha, dtype=self.compute_dtype)
         self.form = checks.one_of("form", form, FORMS)
         self.relative_to = checks.one_of("relative_to", relative_to, REFERENCES)
@@ -127,8 +128,8 @@ class GradNorm(GradientGate):
             initializer=keras.initializers.get(start),
             aggregation="only_first_replica",  # as it is assigned in the step, too
         )
-        self.references = self.state("references", (k,))
-        self.rates = self.state("rates", (k,), 1)
+        self.references = self.add_state("references", (k,))
+        self.rates = self.add_state("rates", (k,), 1)
         self.references.assign(given)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -9,9 +9,10 @@ import tensorflow as tf
 from blendloss._internal import checks, random
 from blendloss._internal.serialization import register
 from blendloss._solvers.gram import applied, norms, size
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._from_gradients._pcgrad import random_orders
 
 FOLLOWS = ("all", "below")
@@ -70,7 +71,7 @@ class GradVac(GradientGate):
             rises.
         seed: an integer of 64 bits. The orders are a function of seed and step.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in LibMTL and SamsungLabs/MTL.
+        task_specific: as of `GradientGate`; "own" in LibMTL and SamsungLabs/MTL.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -90,7 +91,7 @@ class GradVac(GradientGate):
         >>> for step in range(2):
         ...     with tf.GradientTape(persistent=True) as tape:
         ...         values = {"a": w[0] + 2 * w[2], "b": w[1] - w[0]}  # gradients (1, 0, 2) and (-1, 1, 0)
-        ...     print([round(float(g), 3) for g in blend.gradients(tape, values, [w], step=step).reading.weights])
+        ...     print([round(float(g), 3) for g in blend.gradients(tape, values, [w], step=step).output.weights])
         [1.2, 1.5]
         [1.104, 1.26]
 
@@ -103,8 +104,8 @@ class GradVac(GradientGate):
         it is one for what is measured.
     """
 
-    usual_heads = "own"
-    meaning = "each loss counts as itself, and more where gradients conflict"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "each loss counts as itself, and more where gradients conflict"
 
     def __init__(
         self,
@@ -113,20 +114,20 @@ class GradVac(GradientGate):
         seed: int,
         follow: str = "all",
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.beta = checks.positive("beta", beta, maximum=1, dtype=self.compute_dtype)
         self.follow = checks.one_of("follow", follow, FOLLOWS)
         self.seed = random.checked_seed(seed)
-        self.needs_step = True
+        self.needs |= Needs.STEP
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.targets = self.state("targets", (k, k))
+        self.targets = self.add_state("targets", (k, k))
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         targets = tf.convert_to_tensor(self.targets)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from blendloss._internal.serialization import register
 from blendloss._solvers.eigen import ROUNDING, pseudo_inverse_applied
 from blendloss._solvers.gram import cosines, norms, size, solved
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import LossGradients
 
@@ -47,7 +47,7 @@ class IMTLG(GradientGate):
 
     Args:
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in LibMTL, "weighted" in nash-mtl.
+        task_specific: as of `GradientGate`; "own" in LibMTL, "weighted" in nash-mtl.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -65,7 +65,7 @@ class IMTLG(GradientGate):
         >>> w = tf.Variable([1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 3 * w[0] + 4 * w[1], "b": 15 * w[1]}  # lengths 5 and 15
-        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(3).tolist()
+        >>> blend.gradients(tape, values, [w], step=0).output.weights.numpy().round(3).tolist()
         [0.75, 0.25]
 
     References:
@@ -77,8 +77,8 @@ class IMTLG(GradientGate):
         depends on the losses' units.
     """
 
-    usual_heads = "own"
-    meaning = "its loss's gradient is long"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "its loss's gradient is long"
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         return impartial(gradients.gram())

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 
@@ -59,7 +59,7 @@ class LRAnnealing(GradientGate):
             0.99, ReLoBRaLo's repository's 0.999. The paper gives 0.9 to the new weight, if its formula is taken
             literally: m = 0.1.
         variables: as of `GradientGate`. The code measures in weight matrices, without biases: `["*kernel"]`.
-        heads: as of `GradientGate`.
+        task_specific: as of `GradientGate`.
         every: as of `GradientGate`; 10 in the code, 1000 in Wang et al. 2023, 1 in PhysicsNeMo-Sym.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -80,7 +80,7 @@ class LRAnnealing(GradientGate):
         >>> w = tf.Variable([1.0, 2.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"equation": 6 * w[0], "boundary": w[1] ** 2}  # gradients (6, 0) and (0, 4)
-        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(3).tolist()
+        >>> blend.gradients(tape, values, [w], step=0).output.weights.numpy().round(3).tolist()
         [1.0, 2.0]
 
     References:
@@ -95,8 +95,8 @@ class LRAnnealing(GradientGate):
         weight, too, which is 1 up to that number.
     """
 
-    usual_heads = "weighted"
-    meaning = "it brings its loss's gradient to the common size"
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "it brings its loss's gradient to the common size"
 
     def __init__(
         self,
@@ -105,12 +105,12 @@ class LRAnnealing(GradientGate):
         reference: str | int | None = None,
         momentum: float = 0.9,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 10,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.form = checks.one_of("form", form, FORMS)
         if reference is not None and not isinstance(reference, str):
             if isinstance(reference, bool) or not isinstance(reference, numbers.Integral):

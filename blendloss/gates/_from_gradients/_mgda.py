@@ -9,9 +9,10 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss._solvers.min_norm import min_norm
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import shared_values
 
 NORMALIZATIONS = (None, "l2", "loss", "loss+")
@@ -40,7 +41,7 @@ class MGDA(GradientGate):
             different units: "l2", s_k = |G_k|; "loss", |l_k|; "loss+", |l_k| |G_k|. The weights are of the gradients as
             they are.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "weighted" in the authors' code.
+        task_specific: as of `GradientGate`; "weighted" in the authors' code.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -60,7 +61,7 @@ class MGDA(GradientGate):
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 2 * w[0], "b": w[1]}  # gradients (2, 0) and (0, 1)
         >>> found = blend.gradients(tape, values, [w], step=0)
-        >>> [round(float(g), 3) for g in found.reading.weights], [round(float(d), 3) for d in found.gradients[0]]
+        >>> [round(float(g), 3) for g in found.output.weights], [round(float(d), 3) for d in found.gradients[0]]
         ([0.2, 0.8], [0.4, 0.8])
 
     References:
@@ -76,26 +77,27 @@ class MGDA(GradientGate):
         losses share (MGDA-UB) is not here.
     """
 
-    usual_heads = "weighted"
-    meaning = "its loss's gradient is long, or the others' go down in it, too"
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "its loss's gradient is long, or the others' go down in it, too"
 
     def __init__(
         self,
         normalize: str | None = None,
         *,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.normalize = checks.one_of("normalize", normalize, NORMALIZATIONS)
-        self.needs_values = normalize in ("loss", "loss+")
+        if normalize in ("loss", "loss+"):
+            self.needs |= Needs.VALUES
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         sizes = gradients.norms() if self.normalize in ("l2", "loss+") else None
-        if self.needs_values:
+        if Needs.VALUES in self.needs:
             losses = tf.abs(tf.cast(shared_values(self, context), tf.float64))
             sizes = losses if sizes is None else losses * sizes
         return multiple_descent(gradients.gram(), sizes)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import register
 from blendloss._solvers.fair import fair
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._from_gradients._fair_grad import bounded, checked_max_norm
@@ -28,7 +28,7 @@ class NashMTL(GradientGate):
     Args:
         max_norm: a bound of the length of d, by which all weights are divided by one number; None is none.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "weighted" in the authors' code.
+        task_specific: as of `GradientGate`; "weighted" in the authors' code.
         every: as of `GradientGate`; the code's update_weights_every.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -46,7 +46,7 @@ class NashMTL(GradientGate):
         >>> w = tf.Variable([1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": 4 * w[0], "b": w[1]}  # orthogonal: 1 / |G_k|
-        >>> blend.gradients(tape, values, [w], step=0).reading.weights.numpy().round(4).tolist()
+        >>> blend.gradients(tape, values, [w], step=0).output.weights.numpy().round(4).tolist()
         [0.25, 1.0]
 
     References:
@@ -58,20 +58,20 @@ class NashMTL(GradientGate):
         It bounds the gradient of the shared variables alone, not the weights; heads follow the unbounded ones.
     """
 
-    usual_heads = "weighted"
-    meaning = "its loss's gradient is long, or the others' go down in it, too"
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "its loss's gradient is long, or the others' go down in it, too"
 
     def __init__(
         self,
         *,
         max_norm: float | None = 1.0,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.max_norm = checked_max_norm(max_norm)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -10,9 +10,10 @@ import tensorflow as tf
 from blendloss._internal import checks, random
 from blendloss._internal.replicas import sum_over_replicas
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import shared_values
 from blendloss.gates._from_gradients._lr_annealing import mean_over_sizes, over_sizes, smoothed
 
@@ -78,7 +79,7 @@ class NTK(GradientGate):
         momentum: the part of the old weight in the new one, from 0 to below 1: g <- m g + (1 - m) g_new; 0 in the paper
             and its code, 0.9 in jaxpi.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`.
+        task_specific: as of `GradientGate`.
         every: as of `GradientGate`; 100 in the paper's code, 1000 in PhysicsNeMo-Sym and jaxpi.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -99,7 +100,7 @@ class NTK(GradientGate):
         ...     residuals = {"equation": 3 * w, "boundary": w[:1] - w[1:]}  # traces 9 + 9 and 2
         ...     values = {name: tf.reduce_mean(r**2) for name, r in residuals.items()}
         >>> found = blend.gradients(tape, values, [w], step=0, residuals=residuals)
-        >>> found.reading.weights.numpy().round(3).tolist()
+        >>> found.output.weights.numpy().round(3).tolist()
         [1.111, 10.0]
 
     References:
@@ -113,8 +114,8 @@ class NTK(GradientGate):
         the next step on.
     """
 
-    usual_heads = "weighted"
-    meaning = "it gives its loss the common rate of convergence"
+    usual_task_specific = "weighted"
+    why_small_weights_are_fine = "it gives its loss the common rate of convergence"
 
     def __init__(
         self,
@@ -124,22 +125,22 @@ class NTK(GradientGate):
         seed: int | None = None,
         momentum: float = 0.0,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 100,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.form = checks.one_of("form", form, FORMS)
-        self.needs_residuals = form != "root"
-        self.needs_values = form == "root"
+        self.needs |= Needs.VALUES if form == "root" else Needs.RESIDUAL_GRADIENTS
         self.probes = None if probes is None else checks.integer("probes", probes, minimum=1)
         if probes is not None and form == "root":
             raise ValueError(f"`probes` must be None for the form {form!r}, which has no trace. Received: {probes!r}")
         if (seed is None) != (probes is None):
             raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
         self.seed = None if seed is None else random.checked_seed(seed)
-        self.needs_step = self.needs_step or probes is not None
+        if probes is not None:
+            self.needs |= Needs.STEP
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:

@@ -9,9 +9,10 @@ import tensorflow as tf
 from blendloss._internal import checks, random
 from blendloss._internal.serialization import register
 from blendloss._solvers.gram import size, solved
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
+from blendloss.gates._base.needs import Needs
 
 REDUCTIONS = ("sum", "mean")
 FORMS = ("paper", "code")
@@ -64,7 +65,7 @@ class PCGrad(GradientGate):
         reduction: "sum", as above; "mean" divides by K.
         seed: an integer of 64 bits, for the form "paper" alone. The orders are a function of seed and step.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in nash-mtl and LibMTL.
+        task_specific: as of `GradientGate`; "own" in nash-mtl and LibMTL.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -83,7 +84,7 @@ class PCGrad(GradientGate):
         >>> w = tf.Variable([1.0, 1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": w[0] + 2 * w[2], "b": w[1] - w[0]}  # gradients (1, 0, 2) and (-1, 1, 0)
-        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).reading.weights]
+        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).output.weights]
         [1.2, 1.5]
 
     References:
@@ -95,8 +96,8 @@ class PCGrad(GradientGate):
         to |G_j|^2; nash-mtl shuffles the list that it runs through.
     """
 
-    usual_heads = "own"
-    meaning = "each loss has at least the weight 1"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "each loss has at least the weight 1"
 
     def __init__(
         self,
@@ -105,18 +106,19 @@ class PCGrad(GradientGate):
         reduction: str = "sum",
         seed: int | None = None,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.form = checks.one_of("form", form, FORMS)
         self.reduction = checks.one_of("reduction", reduction, REDUCTIONS)
         if (seed is None) != (form == "code"):
             raise ValueError(f"`seed` must be given for the form 'paper', and only then. Received: seed={seed!r}")
         self.seed = None if seed is None else random.checked_seed(seed)
-        self.needs_step = self.needs_step or seed is not None
+        if seed is not None:
+            self.needs |= Needs.STEP
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         k = len(self.names)

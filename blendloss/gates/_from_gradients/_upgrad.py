@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import register
 from blendloss._solvers.dual_cone import dual_cone
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.values import checked_preference, one_each
@@ -28,7 +28,7 @@ class UPGrad(GradientGate):
     Args:
         preference: p, non-negative, one for each loss; None is 1/K.
         variables: as of `GradientGate`.
-        heads: as of `GradientGate`; "own" in TorchJD and LibMTL.
+        task_specific: as of `GradientGate`; "own" in TorchJD and LibMTL.
         every: as of `GradientGate`.
         name: the layer's name.
         dtype: of the weights and the state.
@@ -48,7 +48,7 @@ class UPGrad(GradientGate):
         >>> w = tf.Variable([1.0, 1.0, 1.0])
         >>> with tf.GradientTape(persistent=True) as tape:
         ...     values = {"a": w[0] + 2 * w[2], "b": w[1] - w[0]}  # gradients (1, 0, 2) and (-1, 1, 0)
-        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).reading.weights]
+        >>> [round(float(g), 3) for g in blend.gradients(tape, values, [w], step=0).output.weights]
         [0.6, 0.75]
 
     References:
@@ -59,20 +59,20 @@ class UPGrad(GradientGate):
         more where gradients differ in length by 100, and give 0 where the squared lengths add up to less than 1e-4.
     """
 
-    usual_heads = "own"
-    meaning = "it is the preference, and more where gradients conflict"
+    usual_task_specific = "unweighted"
+    why_small_weights_are_fine = "it is the preference, and more where gradients conflict"
 
     def __init__(
         self,
         preference: Any = None,
         *,
         variables: Any = SHARED,
-        heads: str | None = None,
+        task_specific: str | None = None,
         every: int = 1,
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(variables=variables, heads=heads, every=every, name=name, dtype=dtype)
+        super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)
 
     def create_state(self, k: int) -> None:

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.random import BANDIT, RESERVOIR, checked_seed, uniform
-from blendloss.gates._base.gate import Context, Gating, of_stage
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating, one_hot_logits
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._progress_gate import ProgressGate
 from blendloss.gates.statistics._statistic import quantile
@@ -68,7 +70,7 @@ class Bandit(ProgressGate, abc.ABC):
         dtype: of the logits and the state.
     """
 
-    needs_step = True
+    needs = ProgressGate.needs | Needs.STEP
     #: Whether scaled rewards are in [0, 1]; else in [-1, 1].
     unit: bool = False
 
@@ -85,8 +87,8 @@ class Bandit(ProgressGate, abc.ABC):
         super().create_state(k)
         self.log_weights = kept(self, "log_weights", (k,))
         self.rewards = kept(self, "rewards", (self.history,))
-        self.seen = self.state("seen", dtype="int64")
-        self.drawn = self.state("drawn", dtype="int64")
+        self.seen = self.add_state("seen", dtype="int64")
+        self.drawn = self.add_state("drawn", dtype="int64")
         self.before = kept(self, "before")
 
     @abc.abstractmethod
@@ -112,7 +114,7 @@ class Bandit(ProgressGate, abc.ABC):
         drawn = tf.minimum(drawn, len(self.names) - 1)  # the probabilities' sum is rounded
         self.drawn.assign(drawn)
         self.before.assign(tf.cast(tf.gather(values, drawn), self.before.dtype))
-        return Gating(of_stage(drawn, len(self.names), self.compute_dtype))
+        return Gating(one_hot_logits(drawn, len(self.names), self.compute_dtype))
 
     def learn(self, values: tf.Tensor, waiting: tf.Tensor) -> tf.Tensor:
         dtype = values.dtype

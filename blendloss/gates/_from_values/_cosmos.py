@@ -39,8 +39,8 @@ class COSMOS(Scalarization):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.COSMOS([1.0, 0.0], penalty=5.0))
-        >>> reading = blend.read_values({"a": 3.0, "b": 4.0})  # 3 - 5 * 3/5; 1 - (1 - 9/25), -(-12/25)
-        >>> [round(float(g), 2) for g in reading.weights], round(float(reading.value), 4)
+        >>> output = blend.compute_from_values({"a": 3.0, "b": 4.0})  # 3 - 5 * 3/5; 1 - (1 - 9/25), -(-12/25)
+        >>> [round(float(g), 2) for g in output.weights], round(float(output.value), 4)
         ([0.36, 0.48], 0.0)
 
     References:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio
 
@@ -44,8 +44,8 @@ class DWA(RateGate):
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.DWA(window=1))
         >>> for a in (2.0, 1.0, 1.0):  # then r = (1/2, 1)
-        ...     reading = blend.read_values({"a": a, "b": 3.0}, step=0)
-        >>> [round(float(g), 3) for g in reading.weights]
+        ...     output = blend.compute_from_values({"a": a, "b": 3.0}, step=0)
+        >>> [round(float(g), 3) for g in output.weights]
         [0.876, 1.124]
 
     References:
@@ -73,14 +73,14 @@ class DWA(RateGate):
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.seen = self.state("seen", dtype="int64")
+        self.seen = self.add_state("seen", dtype="int64")
         if self.sliding:
             self.history = kept(self, "losses", (2 * self.window, k), 1)
         else:
             self.mean = kept(self, "mean", (k,))
             self.last = kept(self, "last", (k,))
-            self.averaged = self.state("averaged", dtype="int64")
-            self.windows = self.state("windows", dtype="int64")
+            self.averaged = self.add_state("averaged", dtype="int64")
+            self.windows = self.add_state("windows", dtype="int64")
 
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
         return (self._slid if self.sliding else self._averaged)(values, valid)

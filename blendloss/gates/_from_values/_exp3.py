@@ -46,7 +46,7 @@ class Exp3(Bandit):
         >>> import blendloss as bl
         >>> gate = bl.gates.Exp3(0.1, seed=0)
         >>> blend = bl.Blend(["a", "b"], gate=gate)
-        >>> blend.read_values({"a": 1.0, "b": 3.0}, step=0).weights.numpy().tolist()
+        >>> blend.compute_from_values({"a": 1.0, "b": 3.0}, step=0).weights.numpy().tolist()
         [0.0, 1.0]
         >>> gate.observe_progress({"a": 1.0, "b": 2.0})
         >>> [round(float(p), 3) for p in gate.policy()]

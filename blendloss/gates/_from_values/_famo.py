@@ -9,7 +9,8 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.assertions import require
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
 from blendloss.gates._base.values import checked_entries, kept, one_each
 from blendloss.gates._from_values._progress_gate import ProgressGate
 
@@ -83,7 +84,7 @@ class FAMO(ProgressGate):
         >>> import blendloss as bl
         >>> gate = bl.gates.FAMO()
         >>> blend = bl.Blend(["a", "b"], gate=gate)
-        >>> [round(float(g), 3) for g in blend.read_values({"a": 1.0, "b": 3.0}, step=0).weights]  # as 1 to 1/3
+        >>> [round(float(g), 3) for g in blend.compute_from_values({"a": 1.0, "b": 3.0}, step=0).weights]  # as 1 to 1/3
         [0.75, 0.25]
         >>> gate.observe_progress({"a": 0.5, "b": 3.0})
         >>> [round(float(x), 3) for x in gate.xi.numpy()]
@@ -120,7 +121,7 @@ class FAMO(ProgressGate):
         self.bounds = one_each("lower_bounds", self.lower_bounds, k, 0.0)
         super().create_state(k)
         self.xi, self.mean, self.square = (kept(self, name, (k,)) for name in ("xi", "mean", "square"))
-        self.count = self.state("count", dtype="int64")
+        self.count = self.add_state("count", dtype="int64")
         self.before = kept(self, "before", (k,))
 
     def _log_excess(self, values: tf.Tensor) -> tf.Tensor:

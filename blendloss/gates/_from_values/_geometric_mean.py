@@ -39,8 +39,8 @@ class GeometricMean(Scalarization):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.GeometricMean())
-        >>> reading = blend.read_values({"a": 1.0, "b": 4.0})
-        >>> [round(float(g), 4) for g in reading.weights], round(float(reading.value), 4)
+        >>> output = blend.compute_from_values({"a": 1.0, "b": 4.0})
+        >>> [round(float(g), 4) for g in output.weights], round(float(output.value), 4)
         ([1.0, 0.25], 2.0)
 
     References:

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
 
 
 @register
@@ -36,8 +38,8 @@ class IMTLL(Gate):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.IMTLL(initial=[0.0, 1.0]))
-        >>> reading = blend.read_values({"a": 1.0, "b": 2.0}, step=0)  # 1 + 2 e - 1
-        >>> [round(float(g), 3) for g in reading.weights], round(float(reading.value), 3)
+        >>> output = blend.compute_from_values({"a": 1.0, "b": 2.0}, step=0)  # 1 + 2 e - 1
+        >>> [round(float(g), 3) for g in output.weights], round(float(output.value), 3)
         ([1.0, 2.718], 5.437)
 
     References:
@@ -47,7 +49,7 @@ class IMTLL(Gate):
         none. LibMTL 1.1 has it only together with the balance of gradients, in one method.
     """
 
-    meaning = "it brings its loss to size 1"
+    why_small_weights_are_fine = "it brings its loss to size 1"
 
     def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)

@@ -39,8 +39,8 @@ class Logarithm(Scalarization):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.Logarithm())
-        >>> reading = blend.read_values({"a": 0.5, "b": 4.0})
-        >>> [round(float(g), 3) for g in reading.weights], round(float(reading.value), 3)  # log(0.5 * 4)
+        >>> output = blend.compute_from_values({"a": 0.5, "b": 4.0})
+        >>> [round(float(g), 3) for g in output.weights], round(float(output.value), 3)  # log(0.5 * 4)
         ([2.0, 0.25], 0.693)
 
     References:

@@ -7,7 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal.serialization import deserialize, register, serialize
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import checked_preference, one_each
 from blendloss.gates.normalizers._as_normalizer import as_normalizer
 
@@ -38,16 +41,16 @@ class Normalized(Gate):
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.Normalized("initial"))
         >>> for a, b in ((4.0, 100.0), (2.0, 25.0)):
-        ...     reading = blend.read_values({"a": a, "b": b}, step=0)
-        >>> reading.weights.numpy().tolist(), float(reading.value)  # 2/4 + 25/100
+        ...     output = blend.compute_from_values({"a": a, "b": b}, step=0)
+        >>> output.weights.numpy().tolist(), float(output.value)  # 2/4 + 25/100
         ([0.25, 0.009999999776482582], 0.75)
 
     References:
         none; the ratio to the first value is GradNorm's loss ratio, Chen et al., ICML 2018, section 3.
     """
 
-    needs_values = True
-    updates = True
+    needs = Needs.VALUES
+    stateful = True
 
     def __init__(
         self, normalize: Any = "initial", weights: Any = None, *, name: str | None = None, dtype: Any = None
@@ -56,12 +59,12 @@ class Normalized(Gate):
         normalizer = as_normalizer(normalize)
         if normalizer is None:
             raise TypeError("`normalize` must be a name or a normaliser. Received: normalize=None")
-        if normalizer.needs_penalties or normalizer.has_cost:
+        if Needs.PENALTIES in normalizer.needs or normalizer.has_cost:
             raise ValueError(f"`normalize` must be a normaliser that divides. Received: normalize={normalize!r}")
         self.normalize = normalizer
         self.given = checked_preference("weights", weights)
-        self.needs_values, self.needs_residual = normalizer.needs_values, normalizer.needs_residual
-        self.updates = normalizer.updates
+        self.needs = normalizer.needs
+        self.stateful = normalizer.stateful
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("weights", self.given, k)
@@ -72,7 +75,7 @@ class Normalized(Gate):
         gating = self.normalize.gating(self, tf.math.log(weights), context)
         return gating._replace(total=gating.total * tf.reduce_sum(weights))
 
-    def resting(self, step: Any = None) -> Gating:
+    def batch_independent_gating(self, step: Any = None) -> Gating:
         return self.gating(Context(step, training=False))  # which looks at no values
 
     def get_config(self) -> dict[str, Any]:

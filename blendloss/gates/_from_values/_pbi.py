@@ -41,8 +41,8 @@ class PBI(Scalarization):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.PBI([1.0, 1.0], penalty=1.0))
-        >>> reading = blend.read_values({"a": 2.0, "b": 0.0})
-        >>> [round(float(g), 3) for g in reading.weights], round(float(reading.value), 3)  # 2 sqrt(2)
+        >>> output = blend.compute_from_values({"a": 2.0, "b": 0.0})
+        >>> [round(float(g), 3) for g in output.weights], round(float(output.value), 3)  # 2 sqrt(2)
         ([1.414, 0.0], 2.828)
 
     References:

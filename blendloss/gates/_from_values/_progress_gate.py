@@ -11,7 +11,10 @@ import tensorflow as tf
 from blendloss._internal import checks, conversion
 from blendloss._internal.assertions import require
 from blendloss._internal.replicas import mean_over_replicas
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import precise, shared_values
 
 
@@ -28,17 +31,18 @@ class ProgressGate(Gate, abc.ABC):
         dtype: of the logits and the state.
     """
 
-    needs_values = True
-    updates = True
+    needs = Needs.VALUES
+    stateful = True
 
     def __init__(self, same_batch: Any, *, name: str | None, dtype: Any) -> None:
         super().__init__(name=name, dtype=dtype)
         self.same_batch = checks.boolean("same_batch", same_batch)
-        self.needs_progress = self.same_batch
+        if self.same_batch:
+            self.needs |= Needs.PROGRESS
 
     def create_state(self, k: int) -> None:
-        self.waiting = self.state("waiting", dtype="int64")
-        self.skipped = self.state("skipped", dtype="int64")
+        self.waiting = self.add_state("waiting", dtype="int64")
+        self.skipped = self.add_state("skipped", dtype="int64")
 
     @abc.abstractmethod
     def learn(self, values: tf.Tensor, waiting: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,10 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.random import LAW, WEIGHTS, checked_seed, uniform
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 
 #: What logits are made of, from numbers uniform in (0, 1); the weights are their softmax.
 _LOGITS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -68,10 +71,10 @@ class Random(Gate):
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.Random(seed=0))
         >>> losses = {"a": 1.0, "b": 3.0}
         >>> for step in (0, 1):
-        ...     print([round(float(g), 3) for g in blend.read_values(losses, step=step).weights])
+        ...     print([round(float(g), 3) for g in blend.compute_from_values(losses, step=step).weights])
         [0.489, 0.511]
         [0.648, 0.352]
-        >>> blend.read_values(losses, step=0, training=False).weights.numpy().tolist()
+        >>> blend.compute_from_values(losses, step=0, training=False).weights.numpy().tolist()
         [0.5, 0.5]
 
     References:
@@ -80,7 +83,7 @@ class Random(Gate):
         "normal".
     """
 
-    needs_step = True
+    needs = Needs.STEP
 
     def __init__(
         self,

@@ -8,7 +8,10 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal.loss_axis import largest
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import kept, shared_values
 
 
@@ -42,12 +45,12 @@ class RateGate(Gate, abc.ABC):
         dtype: of the logits.
     """
 
-    needs_values = True
-    updates = True
+    needs = Needs.VALUES
+    stateful = True
 
     def create_state(self, k: int) -> None:
         self.logits = kept(self, "logits", (k,))
-        self.skipped = self.state("skipped", dtype="int64")
+        self.skipped = self.add_state("skipped", dtype="int64")
 
     @abc.abstractmethod
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
@@ -70,7 +73,7 @@ class RateGate(Gate, abc.ABC):
         # Centred in full precision: half precision would round, or lose, what all logits have in common.
         return Gating(tf.cast(logits - largest(logits), self.compute_dtype), self.total(logits))
 
-    def resting(self, step: Any = None) -> Gating:
+    def batch_independent_gating(self, step: Any = None) -> Gating:
         return self._of(tf.convert_to_tensor(self.logits))
 
 

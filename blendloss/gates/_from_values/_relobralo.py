@@ -10,7 +10,8 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.random import LOOK_BACK, checked_seed, uniform
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, smoothed
 
@@ -60,8 +61,8 @@ class ReLoBRaLo(RateGate):
         >>> gate = bl.gates.ReLoBRaLo(alpha=0.5, temperature=1.0, seed=0)
         >>> blend = bl.Blend(["a", "b"], gate=gate)
         >>> for step, a in enumerate((1.0, 2.0)):  # half 1 and 1, half 2 softmax(2, 1)
-        ...     reading = blend.read_values({"a": a, "b": 3.0}, step=step)
-        >>> [round(float(g), 3) for g in reading.weights]
+        ...     output = blend.compute_from_values({"a": a, "b": 3.0}, step=step)
+        >>> [round(float(g), 3) for g in output.weights]
         [1.231, 0.769]
 
     References:
@@ -73,7 +74,7 @@ class ReLoBRaLo(RateGate):
         has g(t - 1), its weights sum to 1, but to K in the lookback, and its temperature acts in the lookback alone.
     """
 
-    needs_step = True
+    needs = RateGate.needs | Needs.STEP
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class ReLoBRaLo(RateGate):
     def create_state(self, k: int) -> None:
         super().create_state(k)
         self.history = kept(self, "losses", (2, k), 1)  # the first and the last; two variables cost a small step more
-        self.seen = self.state("seen", dtype="int64")
+        self.seen = self.add_state("seen", dtype="int64")
 
     def stepped(self, values: tf.Tensor, valid: tf.Tensor, context: Context) -> tf.Tensor:
         seen = tf.convert_to_tensor(self.seen)

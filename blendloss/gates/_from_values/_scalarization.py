@@ -6,7 +6,10 @@ import abc
 
 import tensorflow as tf
 
-from blendloss.gates._base.gate import Context, Gate, Gating, of_signed_weights
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, gating_from_signed_weights
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import shared_values
 
 
@@ -17,7 +20,7 @@ class Scalarization(Gate, abc.ABC):
     `Soft()` is that of F.
     """
 
-    needs_values = True
+    needs = Needs.VALUES
 
     @abc.abstractmethod
     def scalarized(self, values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -25,7 +28,7 @@ class Scalarization(Gate, abc.ABC):
 
     def gating(self, context: Context) -> Gating:
         _, weights = self.scalarized(shared_values(self, context))
-        gating = of_signed_weights(weights)
+        gating = gating_from_signed_weights(weights)
         return gating._replace(logits=tf.cast(gating.logits, self.compute_dtype))
 
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor:

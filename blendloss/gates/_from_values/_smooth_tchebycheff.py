@@ -8,7 +8,10 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import checked_entries, checked_preference, kept, one_each, shared_values
 from blendloss.gates._from_values._scalarization import blended
 
@@ -54,8 +57,8 @@ class SmoothTchebycheff(Gate):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.SmoothTchebycheff(1.0, preference=[1.0, 1.0]))
-        >>> reading = blend.read_values({"a": 1.0, "b": 1.0}, training=False)  # 1 + log 2
-        >>> reading.weights.numpy().tolist(), round(float(reading.value), 3)
+        >>> output = blend.compute_from_values({"a": 1.0, "b": 1.0}, training=False)  # 1 + log 2
+        >>> output.weights.numpy().tolist(), round(float(output.value), 3)
         ([0.5, 0.5], 1.693)
 
     References:
@@ -68,7 +71,7 @@ class SmoothTchebycheff(Gate):
         reports F less K times the largest logarithm, with the same gradient.
     """
 
-    needs_values = True
+    needs = Needs.VALUES
 
     def __init__(
         self,
@@ -91,17 +94,17 @@ class SmoothTchebycheff(Gate):
             raise ValueError(f"`warmup` must be 0 without `averaging`. Received: warmup={warmup!r}")
         if self.averaging is not None and self.ideal is not None:
             raise ValueError(f"`ideal` must be None with `averaging`. Received: ideal={ideal!r}")
-        self.updates = self.averaging is not None
+        self.stateful = self.averaging is not None
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("preference", self.preference, k, 1 / k if self.averaging is None else 1.0)
         self.origin = one_each("ideal", self.ideal, k, 0.0)
         if self.averaging is not None:
             self.nadir = kept(self, "nadir", (k,))
-            self.steps = self.state("steps", dtype="int64")
-            self.averaged = self.state("averaged", dtype="int64")
-            self.known = self.state("known", dtype="int64")
-            self.skipped = self.state("skipped", dtype="int64")
+            self.steps = self.add_state("steps", dtype="int64")
+            self.averaged = self.add_state("averaged", dtype="int64")
+            self.known = self.add_state("known", dtype="int64")
+            self.skipped = self.add_state("skipped", dtype="int64")
 
     def gating(self, context: Context) -> Gating:
         values = shared_values(self, context)

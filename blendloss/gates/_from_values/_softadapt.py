@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss._internal import checks
 from blendloss._internal.assertions import require
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context
+from blendloss.gates._base.context import Context
 from blendloss.gates._base.values import kept
 from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio, smoothed
 
@@ -76,8 +76,8 @@ class SoftAdapt(RateGate):
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.SoftAdapt(1.0, order=1, every=1))
         >>> for a in (1.0, 2.0):
-        ...     reading = blend.read_values({"a": a, "b": 3.0}, step=0)  # slopes 1 and 0: odds of e
-        >>> [round(float(g), 3) for g in reading.weights]
+        ...     output = blend.compute_from_values({"a": a, "b": 3.0}, step=0)  # slopes 1 and 0: odds of e
+        >>> [round(float(g), 3) for g in output.weights]
         [0.731, 0.269]
 
     References:
@@ -122,7 +122,7 @@ class SoftAdapt(RateGate):
         self.points = 2 if self.rate == "ratio" else (4 if self.order is None else self.order) + 1
         self.period = self.every or (1 if self.rate == "ratio" else self.points)
         self.history = kept(self, "losses", (max(self.points, self.period), k))
-        self.seen = self.state("seen", dtype="int64")
+        self.seen = self.add_state("seen", dtype="int64")
 
     def total(self, logits: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.exp(logits))

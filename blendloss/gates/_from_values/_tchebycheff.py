@@ -7,7 +7,10 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gate, Gating, of_stage
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gate import Gate
+from blendloss.gates._base.gating import Gating, one_hot_logits
+from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import checked_entries, checked_preference, one_each, shared_values
 
 
@@ -36,8 +39,8 @@ class Tchebycheff(Gate):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(["a", "b"], gate=bl.gates.Tchebycheff([1.0, 3.0], ideal=[0.0, 1.0]))
-        >>> reading = blend.read_values({"a": 2.0, "b": 2.0})  # max(2, 3 * (2 - 1))
-        >>> reading.weights.numpy().tolist(), float(reading.value)
+        >>> output = blend.compute_from_values({"a": 2.0, "b": 2.0})  # max(2, 3 * (2 - 1))
+        >>> output.weights.numpy().tolist(), float(output.value)
         ([0.0, 3.0], 3.0)
 
     References:
@@ -49,7 +52,7 @@ class Tchebycheff(Gate):
         Autodiff of a maximum (PyTorch, TensorFlow) halves the weight between two equal losses.
     """
 
-    needs_values = True
+    needs = Needs.VALUES
 
     def __init__(
         self, preference: Any = None, ideal: Any = None, *, name: str | None = None, dtype: Any = None
@@ -66,7 +69,7 @@ class Tchebycheff(Gate):
         values = shared_values(self, context)
         factors, origin = (tf.constant(given, values.dtype) for given in (self.factors, self.origin))
         behind = factors * (values - origin)
-        logits = of_stage(tf.argmax(behind), len(self.factors), self.compute_dtype)
+        logits = one_hot_logits(tf.argmax(behind), len(self.factors), self.compute_dtype)
         broken = tf.reduce_any(tf.math.is_nan(behind))  # which a comparison would hide
         return Gating(tf.where(broken, tf.constant(float("nan"), logits.dtype), logits), factors)
 

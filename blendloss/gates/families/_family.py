@@ -41,7 +41,7 @@ class Family(Configured, abc.ABC):
         ...     def get_config(self):
         ...         return {}
         >>> gate = bl.gates.Bayesian(Known(), examples=100, seed=0)
-        >>> bl.Blend({"a": "mse", "b": "mae"}, gate).read([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
+        >>> bl.Blend({"a": "mse", "b": "mae"}, gate).compute([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
         [0.5, 0.5]
     """
 

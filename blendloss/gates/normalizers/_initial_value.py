@@ -7,7 +7,9 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible, sizes
 
 
@@ -34,11 +36,11 @@ class InitialValue(Normalizer):
         The ratio is GradNorm's loss ratio: Chen et al., ICML 2018, section 3.
     """
 
-    needs_values = True
-    updates = True
+    needs = Needs.VALUES
+    stateful = True
 
     def create_state(self, gate: Any, k: int) -> None:
-        gate.first_values = gate.state("first_values", (k,))
+        gate.first_values = gate.add_state("first_values", (k,))
 
     def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
         first = tf.convert_to_tensor(gate.first_values)

@@ -13,7 +13,9 @@ from blendloss._internal.reductions import accurate_sum
 from blendloss._internal.replicas import sum_over_replicas
 from blendloss._internal.serialization import register
 from blendloss._likelihood.partition import log_partition_alone
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible
 from blendloss.gates.statistics._statistic import count
 
@@ -47,7 +49,7 @@ class Likelihood(Normalizer):
         >>> import blendloss as bl
         >>> gate = bl.gates.Learned(normalize=bl.gates.normalizers.Likelihood(scale=1.0))
         >>> blend = bl.Blend({"mse": bl.losses.SquaredError(), "mae": bl.losses.AbsoluteError()}, gate=gate)
-        >>> round(float(blend.read([[0.0]], [[0.0]], step=0).cost), 3)  # (log sqrt(pi) + log 2) / 2
+        >>> round(float(blend.compute([[0.0]], [[0.0]], step=0).cost), 3)  # (log sqrt(pi) + log 2) / 2
         0.633
 
     References:
@@ -57,14 +59,13 @@ class Likelihood(Normalizer):
         none; the gradient in c_k is as above.
     """
 
-    needs_residual = True
-    needs_penalties = True
+    needs = Needs.RESIDUAL | Needs.PENALTIES
     has_cost = True
-    meaning = "it was chosen by likelihood, and says that the residuals do not follow that loss's law"
+    why_small_weights_are_fine = "it was chosen by likelihood: the residuals do not follow that loss's law"
 
     def __init__(self, scale: Any = None) -> None:
         self.scale = None if scale is None else checks.number_or_numbers("scale", scale, checks.positive)
-        self.updates = self.scale is None
+        self.stateful = self.scale is None
 
     def create_state(self, gate: Any, k: int) -> None:
         scales = checks.for_each("scale", 1.0 if self.scale is None else self.scale, k)
@@ -72,7 +73,7 @@ class Likelihood(Normalizer):
         gate.log_scales = gate.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
         gate.log_scales.assign(np.log(scales))
         if self.scale is None:
-            gate.unit = gate.state("unit")
+            gate.unit = gate.add_state("unit")
 
     def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
         if self.scale is None and context.training:

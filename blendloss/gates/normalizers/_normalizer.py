@@ -9,15 +9,17 @@ import tensorflow as tf
 
 from blendloss._internal.replicas import mean_over_replicas
 from blendloss._internal.serialization import Configured
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 
 
 class Normalizer(Configured, abc.ABC):
     """What brings the losses of a learned gate to one scale, or makes likelihoods of them.
 
     A subclass implements `gating`, `create_state` if it keeps something, and `cost` if it `has_cost`. It has arguments
-    alone; what it keeps are variables of the gate, so that they are tracked, saved and resumed. `needs_values`,
-    `needs_residual`, `needs_penalties`, `updates` and `meaning` become the gate's.
+    alone; what it keeps are variables of the gate, so that they are tracked, saved and resumed. `needs`,
+    `stateful` and `why_small_weights_are_fine` become the gate's.
 
     Returns:
         `gating(gate, logits, context)` gives the gate's `Gating`.
@@ -30,17 +32,15 @@ class Normalizer(Configured, abc.ABC):
         ...     def get_config(self):
         ...         return {}
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=bl.gates.Learned(normalize=Halves()))
-        >>> blend.read([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
+        >>> blend.compute([[0.0]], [[2.0]], step=0).weights.numpy().tolist()
         [0.25, 0.25]
     """
 
-    needs_values: bool = False
-    needs_residual: bool = False
-    needs_penalties: bool = False
-    updates: bool = False
+    needs: Needs = Needs.NOTHING
+    stateful: bool = False
     has_cost: bool = False
-    #: What a small weight says, where it is no sign of collapse; see `Gate.meaning`.
-    meaning: str | None = None
+    #: What a small weight says, where it is no sign of collapse; see `Gate`.
+    why_small_weights_are_fine: str | None = None
 
     def create_state(self, gate: Any, k: int) -> None:
         """Checks the arguments against the number of losses `k`, and creates variables of the gate."""

@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.gates._base.gate import Context, Gating
+from blendloss.gates._base.context import Context
+from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.needs import Needs
 from blendloss.gates.normalizers._normalizer import Normalizer, divisible, sizes
 
 
@@ -43,16 +45,16 @@ class RunningMean(Normalizer):
         [11.0, 3.0]
     """
 
-    needs_values = True
-    updates = True
+    needs = Needs.VALUES
+    stateful = True
 
     def __init__(self, memory: float = 100.0) -> None:
         self.memory = checks.finite("memory", memory, minimum=1)
 
     def create_state(self, gate: Any, k: int) -> None:
-        gate.means = gate.state("means", (k,))
-        gate.seen = gate.state("seen", (k,))
-        gate.skipped = gate.state("skipped", (k,), dtype="int64")
+        gate.means = gate.add_state("means", (k,))
+        gate.seen = gate.add_state("seen", (k,))
+        gate.skipped = gate.add_state("skipped", (k,), dtype="int64")
 
     def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
         means = tf.convert_to_tensor(gate.means)

@@ -41,6 +41,6 @@ class Entropy(Regularizer):
         At a share of exactly 0, where dH/ds is infinite, the gradient is 0: such a share is switched off.
     """
 
-    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+    def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         positive, logs = positive_part(shares)
         return mean_over_examples(tf.reduce_sum(tf.where(positive, shares, tf.zeros_like(shares)) * logs, axis=-1))

@@ -52,7 +52,7 @@ class KL(Regularizer):
         if len(self.prior) != k:
             raise ValueError(f"`prior` must have one number for each of the {k} losses. Received: {self.prior}")
 
-    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+    def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         positive, logs = positive_part(shares)
         log_ratios = logs - tf.math.log(tf.constant(self.prior, shares.dtype))
         return mean_over_examples(

@@ -42,7 +42,7 @@ class LoadBalance(Regularizer):
         none; the variance divides by K, as in the authors' code.
     """
 
-    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+    def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         importance = mean_over_batch(shares)  # CV has no scale: the mean does as well as the sum
         mean = tf.reduce_mean(importance)
         variance = tf.reduce_mean(tf.square(importance - mean))

@@ -18,7 +18,7 @@ from blendloss.schedules import as_schedule
 class Regularizer(Configured, abc.ABC):
     """A scalar of a gate's shares, times a coefficient that may follow a schedule; added once to the blended loss.
 
-    regularizer(shares, step) = coefficient(step) * of_shares(shares). A subclass implements `of_shares`. Regularisers
+    regularizer(shares, step) = coefficient(step) * penalty(shares). A subclass implements `penalty`. Regularisers
     have no state; any number of them add up: `Learned(regularizers=[...])`.
 
     Args:
@@ -35,7 +35,7 @@ class Regularizer(Configured, abc.ABC):
     Example:
         >>> import tensorflow as tf, blendloss as bl
         >>> class Largest(bl.gates.regularizers.Regularizer):
-        ...     def of_shares(self, shares):
+        ...     def penalty(self, shares):
         ...         return tf.reduce_max(shares)
         >>> float(Largest(2.0)([0.25, 0.75]))
         1.5
@@ -57,7 +57,7 @@ class Regularizer(Configured, abc.ABC):
         del k  # a body: AutoGraph warns of functions that have none
 
     @abc.abstractmethod
-    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+    def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         """The scalar of `shares` `[..., K]`, float32 or float64, before the coefficient."""
 
     def __call__(self, shares: Any, step: Any = None) -> tf.Tensor:
@@ -76,7 +76,7 @@ class Regularizer(Configured, abc.ABC):
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__}'s coefficient follows the step: pass `step=`. Received: step=None")
         coefficient = self.coefficient.at(0 if step is None else step, shares.dtype)
-        return coefficient * self.of_shares(shares)
+        return coefficient * self.penalty(shares)
 
     def get_config(self) -> dict[str, Any]:
         return {"coefficient": serialize(self.coefficient)}

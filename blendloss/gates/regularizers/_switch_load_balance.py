@@ -42,7 +42,7 @@ class SwitchLoadBalance(Regularizer):
         so that a gate which starts with equal shares would be pushed away from its first loss.
     """
 
-    def of_shares(self, shares: tf.Tensor) -> tf.Tensor:
+    def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         largest = tf.cast(shares == tf.reduce_max(shares, axis=-1, keepdims=True), shares.dtype)
         chosen = tf.math.divide_no_nan(largest, tf.reduce_sum(largest, axis=-1, keepdims=True))
         fractions = tf.stop_gradient(mean_over_batch(chosen))

@@ -32,7 +32,7 @@ class Kurtosis(Statistic):
         none; the sample moments are not corrected for bias.
     """
 
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         # Residuals less the smallest are exactly 0 where all are equal, and keep their digits far from 0.
         infinity = tf.constant(float("inf"), residual.dtype)
         raised = residual - tf.reduce_min(tf.where(counted, residual, infinity))

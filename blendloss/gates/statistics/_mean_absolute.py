@@ -26,7 +26,7 @@ class MeanAbsolute(Statistic):
         2.0
     """
 
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return mean(tf.abs(residual), counted)
 
     def get_config(self) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class OutlierShare(Statistic):
     def __init__(self, cutoff: float = 3.0) -> None:
         self.cutoff = checks.positive("cutoff", cutoff)
 
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         distance = tf.abs(residual - quantile(residual, counted, 0.5))
         outlying = distance > self.cutoff * _CONSISTENCY * quantile(distance, counted, 0.5)
         return mean(tf.cast(outlying, residual.dtype), counted)

@@ -39,7 +39,7 @@ class QuantileAbsolute(Statistic):
     def __init__(self, level: float = 0.9) -> None:
         self.level = checks.between("level", level, 0, 1)
 
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return quantile(tf.abs(residual), counted, self.level)
 
     def get_config(self) -> dict[str, Any]:

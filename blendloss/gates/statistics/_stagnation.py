@@ -26,7 +26,7 @@ class Stagnation(Statistic):
         ratio: how many times longer the long mean remembers, > 1.
 
     Returns:
-        Calling it gives the watched statistic of one batch; `reading` compares the running means.
+        Calling it gives the watched statistic of one batch; `from_means` compares the running means.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -34,7 +34,7 @@ class Stagnation(Statistic):
 
     Example:
         >>> import blendloss as bl
-        >>> float(bl.gates.statistics.Stagnation().reading([0.9, 1.2], [1.0, 0.8]))
+        >>> float(bl.gates.statistics.Stagnation().from_means([0.9, 1.2], [1.0, 0.8]))
         0.75
 
     References:
@@ -51,13 +51,13 @@ class Stagnation(Statistic):
         self.statistic = statistic
         self.ratio = checks.between("ratio", ratio, 1, float("inf"))
 
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-        return self.statistic.of_batch(residual, counted)
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+        return self.statistic.compute(residual, counted)
 
     def memories(self, memory: float) -> tuple[float, ...]:
         return (memory, self.ratio * memory)
 
-    def reading(self, means: Any, filled: Any) -> tf.Tensor:
+    def from_means(self, means: Any, filled: Any) -> tf.Tensor:
         means, filled = tf.convert_to_tensor(means), tf.convert_to_tensor(filled)
         # After t steps a mean over M has seen 1 - (1 - 1/M)^t of it: 1 - 1/e at t = M.
         ready = filled[1] >= 1 - math.exp(-1)

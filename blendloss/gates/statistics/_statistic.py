@@ -15,8 +15,8 @@ from blendloss._internal.serialization import Configured
 class Statistic(Configured, abc.ABC):
     """A number that says something about a batch of residuals.
 
-    A subclass implements `of_batch`. `ResidualState` keeps running means of it, by default one; a statistic that
-    compares several says how long each remembers (`memories`) and what their comparison is (`reading`).
+    A subclass implements `compute`. `ResidualState` keeps running means of it, by default one; a statistic that
+    compares several says how long each remembers (`memories`) and what their comparison is (`output`).
 
     Returns:
         Calling it gives the statistic of a batch of residuals, a scalar.
@@ -27,7 +27,7 @@ class Statistic(Configured, abc.ABC):
     Example:
         >>> import tensorflow as tf, blendloss as bl
         >>> class Largest(bl.gates.statistics.Statistic):
-        ...     def of_batch(self, residual, counted):
+        ...     def compute(self, residual, counted):
         ...         return tf.reduce_max(tf.where(counted, abs(residual), 0.0))
         ...     def get_config(self):
         ...         return {}
@@ -36,14 +36,14 @@ class Statistic(Configured, abc.ABC):
     """
 
     @abc.abstractmethod
-    def of_batch(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
+    def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         """The statistic of the `residual` `[N]` elements that are `counted` `[N]`; NaN if there are none."""
 
     def memories(self, memory: float) -> tuple[float, ...]:
         """How many steps each running mean remembers, given the gate's `memory`."""
         return (memory,)
 
-    def reading(self, means: tf.Tensor, filled: tf.Tensor) -> tf.Tensor:
+    def from_means(self, means: tf.Tensor, filled: tf.Tensor) -> tf.Tensor:
         """The number that drives the gate; NaN while there is none.
 
         Args:
@@ -63,7 +63,7 @@ class Statistic(Configured, abc.ABC):
                 f"`counted` must have the shape of `residual`, {residual.shape}. Received: shape {counted.shape}"
             )
         residual, counted = tf.reshape(residual, [-1]), tf.reshape(counted, [-1])
-        return self.of_batch(residual, counted)
+        return self.compute(residual, counted)
 
 
 def mean(values: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from blendloss._internal.custom_gradient import custom_gradient
-from blendloss.losses._math.numerics import coefficients, reused, series, where
+from blendloss.losses._math.numerics import coefficients, fusion_barrier, series, where
 
 # The integer as wide as the type, and where its exponent begins.
 _EXPONENT = {tf.float32: (tf.int32, 23), tf.float64: (tf.int64, 52)}
@@ -67,7 +67,7 @@ def log1p(x: tf.Tensor) -> tf.Tensor:
     power = _power_of_2(1.0 - n)
     f = (0.5 * x) * power + (0.5 * power - 1.0)
     # With z = f / (2 + f), log(1 + f) = 2 artanh(z) = 2 z + 2 z^3 / 3 + 2 z^5 / 5 + ..., and f - 2 z = f z.
-    z = f * reused(1.0 / (2.0 + f))
+    z = f * fusion_barrier(1.0 / (2.0 + f))
     square = z * z
     less = z * (f - 2.0 * square * series(_ARTANH, square, 0.0, 1 / 9))
     return where(x <= x.dtype.max, n * math.log(2.0) + (f - less), x)

@@ -21,7 +21,7 @@ def where(condition: tf.Tensor, x: tf.Tensor | float, y: tf.Tensor | float) -> t
     return tf.where(condition, tf.convert_to_tensor(x, dtype), tf.convert_to_tensor(y, dtype))
 
 
-def reused(x: tf.Tensor, bound: float = 2.0) -> tf.Tensor:
+def fusion_barrier(x: tf.Tensor, bound: float = 2.0) -> tf.Tensor:
     """`x`, a quotient, root or logarithm below `bound`, to be read often; a NaN may be lost on the way.
 
     XLA:CPU fuses such an operation into one reader, or writes it to memory. So one reads it that changes nothing, is
@@ -45,7 +45,7 @@ def in_unit(residual: tf.Tensor, scale: float, order: int) -> tuple[tf.Tensor, t
 def lorentzian(residual: tf.Tensor, scale: float, far: tf.Tensor, r: tf.Tensor, s: float) -> tf.Tensor:
     """1 / (1 + u^2), u = residual / scale, and where that is `far` 1 / |u|; `far`, r and s as `in_unit` gives them."""
     numerator = where(far, tf.constant(scale, r.dtype), s * s)
-    return reused(numerator / where(far, tf.abs(residual), s * s + r * r))
+    return fusion_barrier(numerator / where(far, tf.abs(residual), s * s + r * r))
 
 
 def polynomial(coefficients: Sequence[float], x: tf.Tensor) -> tf.Tensor:
@@ -66,7 +66,7 @@ def over_self(function_of_x: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 
 def log1p_over_self(x: tf.Tensor) -> tf.Tensor:
     """log(1 + x) / x for 0 <= x <= 1, 1 at 0."""
-    y = reused(1.0 / (2.0 + x))
+    y = fusion_barrier(1.0 / (2.0 + x))
     return 2.0 * y * artanh_over_self(tf.square(x * y))
 
 

@@ -16,7 +16,7 @@ from blendloss.losses._several import as_loss_of_several, weights_of_several
 
 
 @register
-class Head(Configured):
+class OutputLoss(Configured):
     """A loss of one output of several, or of some of them: l(y_true[target], y_pred[output]).
 
     With heads, a blend takes what the model gives, a dict or a list of outputs. Several losses may read one output, and
@@ -43,17 +43,20 @@ class Head(Configured):
     Example:
         >>> import blendloss as bl
         >>> blend = bl.Blend(
-        ...     {"depth": bl.losses.Head("depth", "mae"), "physics": bl.losses.Head("pde", "mse", target=0.0)},
+        ...     {
+        ...         "depth": bl.losses.OutputLoss("depth", "mae"),
+        ...         "physics": bl.losses.OutputLoss("pde", "mse", target=0.0),
+        ...     },
         ...     gate=bl.gates.Fixed([1.0, 10.0]),
         ... )
-        >>> reading = blend.read({"depth": [[1.0]]}, {"depth": [[3.0]], "pde": [[0.5]]})
-        >>> reading.losses.numpy().tolist(), round(float(reading.value), 4)
+        >>> output = blend.compute({"depth": [[1.0]]}, {"depth": [[3.0]], "pde": [[0.5]]})
+        >>> output.losses.numpy().tolist(), round(float(output.value), 4)
         ([2.0, 0.25], 4.5)
     """
 
     def __init__(self, output: Any, loss: Any, target: Any = None) -> None:
         self.output = keys("output", output)
-        if isinstance(loss, Head):
+        if isinstance(loss, OutputLoss):
             raise TypeError(f"`loss` must not be a head itself. Received: loss={loss!r}")
         if isinstance(target, float):
             self.target: Any = checks.finite("target", target)
@@ -88,5 +91,5 @@ class Head(Configured):
         return {"output": as_lists(self.output), "loss": serialize(self.loss), "target": as_lists(self.target)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Head:
+    def from_config(cls, config: dict[str, Any]) -> OutputLoss:
         return cls(**{**config, "loss": deserialize(config["loss"])})

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend.output import Reading
+from blendloss._blend.output import BlendOutput
 
 
-class Readings(keras.metrics.Metric):
+class BlendMetrics(keras.metrics.Metric):
     """Each loss's mean over the examples that it was evaluated on (NaN if there are none), and each latest weight.
 
     One metric for all, as a step pays for each variable that it moves.
@@ -30,18 +30,18 @@ class Readings(keras.metrics.Metric):
     def update_state(self, *given: Any, **named: Any) -> None:
         """Adds nothing: the loss has counted its readings itself, and a loop over all metrics gives targets."""
 
-    def count_reading(self, reading: Reading, number: tf.Tensor) -> None:
+    def count_output(self, output: BlendOutput, number: tf.Tensor) -> None:
         """Counts the reading of a batch of `number` examples."""
-        unread = tf.math.is_nan(reading.losses) & (reading.weights == 0)
+        unread = tf.math.is_nan(output.losses) & (output.weights == 0)
         # A value that does not count may be NaN, and 0 times NaN is NaN.
-        values = tf.where(unread, tf.zeros_like(reading.losses), reading.losses)
+        values = tf.where(unread, tf.zeros_like(output.losses), output.losses)
         counts = tf.where(unread, tf.zeros_like(values), tf.cast(number, values.dtype))
         if self._has_cost:
-            values = tf.concat([values, [tf.cast(reading.cost, values.dtype)]], 0)
+            values = tf.concat([values, [tf.cast(output.cost, values.dtype)]], 0)
             counts = tf.concat([counts, [tf.cast(number, counts.dtype)]], 0)
         self.total.assign_add(tf.cast(values * counts, self.total.dtype))
         self.count.assign_add(tf.cast(counts, self.count.dtype))
-        self.latest.assign(tf.cast(tf.concat([reading.weights, [1]], 0), self.latest.dtype))
+        self.latest.assign(tf.cast(tf.concat([output.weights, [1]], 0), self.latest.dtype))
 
     def result(self) -> dict[str, Any]:
         count = tf.convert_to_tensor(self.count)
