@@ -11,7 +11,7 @@ import blendloss as bl
 from blendloss import gates
 from blendloss.gates._from_gradients._grad_drop import kept, purity
 from blendloss.gates._from_gradients._grad_norm import slopes, training_rates
-from blendloss.gates._from_gradients._ntk import estimated_trace, exact_trace
+from blendloss.gates._from_gradients._kernel_traces import estimated_trace, exact_trace
 from blendloss.losses import OutputLoss
 from tests.gates.gradients import steps_of, train
 from tests.gates.values import blend_of

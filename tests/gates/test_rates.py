@@ -14,7 +14,7 @@ from blendloss._internal.random import LOOK_BACK, uniform
 from blendloss.gates import normalizers
 from blendloss.gates._from_values._rate_gate import ratio, smoothed
 from blendloss.gates._from_values._relobralo import log_balance
-from blendloss.gates._from_values._softadapt import forward_difference, normalized
+from blendloss.gates._from_values._softadapt_rates import forward_difference, over_sum, over_sum_of_sizes
 from tests.gates.golden.rates import SLOWER, long_run
 from tests.gates.values import blend_of, falling, read, state_of, train
 
@@ -62,10 +62,10 @@ def test_the_slope_of_a_constant_is_0():
 
 def test_normalised_rates():
     rates = tf.constant([1.0, -3.0, 0.0])
-    np.testing.assert_allclose(normalized(rates, "sum"), [-0.5, 1.5, 0])
-    np.testing.assert_allclose(normalized(rates, "absolute"), [0.25, -0.75, 0])
-    np.testing.assert_array_equal(normalized(tf.constant([1.0, -1.0]), "sum"), [1, -1])
-    np.testing.assert_array_equal(normalized(tf.zeros([2]), "absolute"), [0, 0])
+    np.testing.assert_allclose(over_sum(rates), [-0.5, 1.5, 0])
+    np.testing.assert_allclose(over_sum_of_sizes(rates), [0.25, -0.75, 0])
+    np.testing.assert_array_equal(over_sum(tf.constant([1.0, -1.0])), [1, -1])
+    np.testing.assert_array_equal(over_sum_of_sizes(tf.zeros([2])), [0, 0])
 
 
 def test_ratios_at_their_ends():

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.assertions import require
+from blendloss._internal.dtypes import initial
 from blendloss._internal.serialization import register
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import LAST, LossGradients
 from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import checked_entries, one_each, shared_values
-
-FORMS = ("renormalized", "softmax", "exponential")
-REFERENCES = ("initial", "previous")
+from blendloss.gates._from_gradients._grad_norm_forms import FORMS, REFERENCES
 
 
 def training_rates(losses: tf.Tensor, references: tf.Tensor) -> tf.Tensor:
@@ -107,25 +105,30 @@ class GradNorm(GradientGate):
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, name=name, dtype=dtype)
         self.alpha = checks.non_negative("alpha", alpha, dtype=self.compute_dtype)
-        self.form = checks.one_of("form", form, FORMS)
-        self.relative_to = checks.one_of("relative_to", relative_to, REFERENCES)
+        self.form = checks.one_of("form", form, list(FORMS))
+        self._parametrization = FORMS[self.form]
+        self.relative_to = checks.one_of("relative_to", relative_to, list(REFERENCES))
+        self._reference = REFERENCES[self.relative_to]
         self.initial_losses = checked_entries(
             "initial_losses", initial_losses, checks.positive, dtype=self.compute_dtype
         )
-        if self.initial_losses is not None and relative_to != "initial":
+        if self.initial_losses is not None and not self._reference.of_the_start:
             raise ValueError(
                 "`initial_losses` must be None where losses are compared with the previous ones. "
                 f"Received: initial_losses={initial_losses!r}"
             )
+        # The variables, once the losses are known.
+        self.parameters: Any = None
+        self.references: Any = None
+        self.rates: Any = None
 
     def create_state(self, k: int) -> None:
         given = one_each("initial_losses", self.initial_losses, k, 0.0)  # 0 where there is none yet
         super().create_state(k)
-        start = "ones" if self.form == "renormalized" else "zeros"
         self.parameters = self.add_weight(
             name="parameters",
             shape=(k,),
-            initializer=keras.initializers.get(start),
+            initializer=initial(self._parametrization.start),
             aggregation="only_first_replica",  # as it is assigned in the step, too
         )
         self.references = self.add_state("references", (k,))
@@ -135,7 +138,10 @@ class GradNorm(GradientGate):
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         losses = tf.cast(shared_values(self, context), tf.float64)
         sound = self._follow(losses) & tf.reduce_all(tf.math.is_finite(gradients.norms()))
-        weights = self._weights(assigned=True)
+        parameters, weights = self._parameters_and_weights()
+        renormalized = self._parametrization.renormalized(parameters, weights)
+        if renormalized is not None:
+            self.parameters.assign(tf.cast(renormalized, self.parameters.dtype))
         return tf.where(sound, weights, tf.constant(float("nan"), tf.float64))
 
     def _follow(self, losses: tf.Tensor) -> tf.Tensor:
@@ -148,39 +154,23 @@ class GradNorm(GradientGate):
         found = tf.where((kept == 0) & usable, losses, kept)
         rates = training_rates(losses, tf.where(found == 0, tf.ones_like(found), found))
         sound = tf.reduce_all(tf.math.is_finite(rates))
-        following = tf.where(usable, losses, kept) if self.relative_to == "previous" else found
+        following = self._reference.following(found, losses, usable, kept)
         self.references.assign(tf.cast(following, self.references.dtype))
         self.rates.assign(tf.where(sound, tf.cast(rates, self.rates.dtype), tf.convert_to_tensor(self.rates)))
         return sound
 
-    def _weights(self, assigned: bool = False) -> tf.Tensor:
-        """w, `[K]`, float64, after bringing the parameters to what they must fulfil, if `assigned`."""
+    def _parameters_and_weights(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is trained, and w, both `[K]`, float64."""
         parameters = tf.cast(tf.convert_to_tensor(self.parameters), tf.float64)
-        k = len(self.names)
-        if self.form == "softmax":
-            return k * tf.nn.softmax(parameters)
-        if self.form == "exponential":
-            weights = k * tf.nn.softmax(parameters)
-            brought = tf.math.log(tf.constant(k, tf.float64)) + tf.nn.log_softmax(parameters)
-        else:
-            rule = f"The weights of the gate {self.name!r} must have a positive sum: take a lower learning rate for it."
-            total = tf.reduce_sum(parameters)
-            weights = brought = k * parameters / require(total > 0, rule, total)
-        if assigned:
-            self.parameters.assign(tf.cast(brought, self.parameters.dtype))
-        return weights
+        return parameters, self._parametrization.weights(parameters, self.name)
 
     def own_gradients(self, context: Context) -> list[tf.Tensor] | None:
         if context.gradients is None or not self.trainable_variables:
             return None
-        weights = self._weights()
+        weights = self._parameters_and_weights()[1]
         rates = tf.cast(tf.convert_to_tensor(self.rates), tf.float64)
-        found = slopes(weights, context.gradients.norms(), rates, self.alpha)
-        if self.form == "softmax":
-            found = weights * (found - tf.reduce_mean(weights * found))
-        elif self.form == "exponential":
-            found = weights * found
-        found = tf.cast(found, self.parameters.dtype)
+        of_weights = slopes(weights, context.gradients.norms(), rates, self.alpha)
+        found = tf.cast(self._parametrization.slopes(weights, of_weights), self.parameters.dtype)
         # What the blend shows, and an optimizer may step over, must not stay in the weights for ever.
         return [tf.where(tf.reduce_all(tf.math.is_finite(found)), found, tf.zeros_like(found))]
 

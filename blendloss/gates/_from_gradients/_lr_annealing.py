@@ -12,27 +12,8 @@ from blendloss._internal.serialization import register
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
-
-FORMS = ("paper", "code", "mean", "norm_sum", "norm_mean")
-# jaxpi's, next to the mean size, so that no weight is above 1e5.
-_LEAST = 1e-5
-
-
-def over_sizes(total: tf.Tensor, sizes: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-    """`total` / `sizes`, `[K]`; `kept` where a size is 0; NaN where one is infinite, which 1 / inf = 0 would hide."""
-    sizes = tf.where(tf.math.is_inf(sizes), tf.constant(float("nan"), sizes.dtype), sizes)
-    return tf.where(sizes == 0, kept, total / tf.where(sizes == 0, tf.ones_like(sizes), sizes))
-
-
-def mean_over_sizes(sizes: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
-    """m / (s_k + 1e-5 m), m the mean of the sizes s, `[K]`; `kept` where all sizes are 0."""
-    mean = tf.reduce_mean(sizes)
-    return over_sizes(mean, sizes + _LEAST * mean, kept)
-
-
-def smoothed(old: tf.Tensor, new: tf.Tensor, momentum: float) -> tf.Tensor:
-    """momentum * old + (1 - momentum) * new."""
-    return momentum * old + (1 - momentum) * new
+from blendloss.gates._from_gradients._annealing_targets import TARGETS
+from blendloss.gates._from_gradients._weights_of_sizes import smoothed
 
 
 @register
@@ -111,14 +92,16 @@ class LRAnnealing(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
-        self.form = checks.one_of("form", form, FORMS)
+        self.form = checks.one_of("form", form, list(TARGETS))
+        self._target = TARGETS[self.form]
         if reference is not None and not isinstance(reference, str):
             if isinstance(reference, bool) or not isinstance(reference, numbers.Integral):
                 raise TypeError(f"`reference` must be a name, a place or None. Received: reference={reference!r}")
             reference = checks.integer("reference", reference, minimum=0)
-        if reference is not None and form in ("norm_sum", "norm_mean"):
+        if reference is not None and not self._target.has_reference:
             raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
         self.reference = reference
+        self._place: int = 0  # the reference's, once the losses are known
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:
@@ -136,25 +119,10 @@ class LRAnnealing(GradientGate):
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
-        weights = smoothed(last, self._aim(gradients, last), self.momentum)
-        if self.form.startswith("norm"):
+        weights = smoothed(last, self._target.weights(gradients, last, self._place), self.momentum)
+        if not self._target.has_reference:
             return weights
         return tf.where(tf.range(len(self.names)) == self._place, tf.ones_like(weights), weights)
-
-    def _aim(self, gradients: LossGradients, last: tf.Tensor) -> tf.Tensor:
-        if self.form.startswith("norm"):
-            norms = gradients.norms()
-            if self.form == "norm_mean":
-                return mean_over_sizes(norms, last)
-            return over_sizes(tf.reduce_sum(norms), norms, last)
-        if self.form == "mean":
-            sizes = gradients.mean_sizes()
-            return over_sizes(sizes[self._place], sizes, last)
-        largest = gradients.largest()[self._place]
-        if self.form == "paper":
-            return over_sizes(largest, gradients.mean_sizes(), last)
-        by_variable = [tf.reduce_mean(tf.abs(tf.cast(rows, tf.float64)), axis=1) for rows in gradients.matrices()]
-        return over_sizes(largest, tf.abs(last) * tf.reduce_mean(tf.stack(by_variable), axis=0), last)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -2,60 +2,64 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from blendloss._internal import checks, random
-from blendloss._internal.replicas import sum_over_replicas
 from blendloss._internal.serialization import register
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import shared_values
-from blendloss.gates._from_gradients._lr_annealing import mean_over_sizes, over_sizes, smoothed
-
-FORMS = ("paper", "mean", "root")
-# An odd number of 64 bits, so that each loss draws by a seed of its own.
-_OWN = 0xD1B54A32D192ED03
-Pullback = Callable[[tf.Tensor], list[tf.Tensor | None]]
+from blendloss.gates._from_gradients._kernel_traces import Estimated, Exact, Trace, kernel_traces
+from blendloss.gates._from_gradients._weights_of_sizes import mean_over_sizes, smoothed, sum_over_sizes
 
 
-def exact_trace(pullback: Pullback, shape: Any) -> tf.Tensor:
-    """tr J J^T = sum_i |J^T e_i|^2, float64, by one backward pass after the other, in the memory of one.
+def _traces(gate: NTK, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """tr K_k."""
+    return gate._kernel_traces(gradients, context)[0]
+
+
+def _mean_traces(gate: NTK, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """tr K_k / (number of residuals)."""
+    return tf.math.divide_no_nan(*gate._kernel_traces(gradients, context))
+
+
+def _root_norms(gate: NTK, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """|d sqrt|l_k| / dw| = |d l_k / dw| / (2 sqrt|l_k|)."""
+    losses = tf.cast(shared_values(gate, context), tf.float64)
+    return tf.math.divide_no_nan(gradients.norms(), 2 * tf.sqrt(tf.abs(losses)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """A published variant.
 
     Args:
-        pullback: v -> J^T v, in parts, for v of `shape`.
-        shape: of the residuals.
+        sizes: (gate, gradients, context) -> what the weights equalise, `[K]`, float64.
+        weights: (sizes, the last weights) -> `[K]`; a loss of size 0 keeps its last weight.
+        needs: what the gate needs for the sizes.
     """
-    size = tf.reduce_prod(shape)
-    return _summed(lambda i: pullback(tf.reshape(tf.cast(tf.range(size) == i, tf.float32), shape)), size)
+
+    sizes: Callable[[NTK, LossGradients, Context], tf.Tensor]
+    weights: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    needs: Needs
+
+    @property
+    def has_traces(self) -> bool:
+        """Whether it looks at the kernels of the residuals."""
+        return Needs.RESIDUAL_GRADIENTS in self.needs
 
 
-def estimated_trace(pullback: Pullback, shape: Any, probes: int, uniforms: tf.Tensor) -> tf.Tensor:
-    """The mean of |J^T v|^2 over vectors v of random signs, whose expectation is tr J J^T (Hutchinson), float64.
-
-    Args:
-        pullback: v -> J^T v, in parts, for v of `shape`.
-        shape: of the residuals.
-        probes: the number of vectors.
-        uniforms: `[probes, N]` in (0, 1).
-    """
-    signs = tf.where(uniforms < 0.5, -tf.ones_like(uniforms), tf.ones_like(uniforms))
-    return _summed(lambda i: pullback(tf.reshape(signs[i], shape)), tf.constant(probes)) / probes
-
-
-def _summed(parts_of: Callable[[tf.Tensor], list[tf.Tensor | None]], number: tf.Tensor) -> tf.Tensor:
-    """The sum over i below `number` of |parts_of(i)|^2, one after the other."""
-
-    def step(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parts = [tf.cast(part, tf.float64) for part in parts_of(i) if part is not None]
-        return i + 1, sum((tf.reduce_sum(tf.square(part)) for part in parts), total)
-
-    start = tf.constant(0), tf.constant(0.0, tf.float64)
-    return tf.while_loop(lambda i, _: i < number, step, start, parallel_iterations=1)[1]
+FORMS = {
+    "paper": Form(_traces, sum_over_sizes, Needs.RESIDUAL_GRADIENTS),
+    "mean": Form(_mean_traces, mean_over_sizes, Needs.RESIDUAL_GRADIENTS),
+    "root": Form(_root_norms, sum_over_sizes, Needs.VALUES),
+}
 
 
 @register
@@ -131,58 +135,34 @@ class NTK(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
-        self.form = checks.one_of("form", form, FORMS)
-        self.needs |= Needs.VALUES if form == "root" else Needs.RESIDUAL_GRADIENTS
+        self.form = checks.one_of("form", form, list(FORMS))
+        self._variant = FORMS[self.form]
+        self.needs |= self._variant.needs
         self.probes = None if probes is None else checks.integer("probes", probes, minimum=1)
-        if probes is not None and form == "root":
+        if probes is not None and not self._variant.has_traces:
             raise ValueError(f"`probes` must be None for the form {form!r}, which has no trace. Received: {probes!r}")
         if (seed is None) != (probes is None):
             raise ValueError(f"`seed` must be given with `probes`, and only then. Received: seed={seed!r}")
         self.seed = None if seed is None else random.checked_seed(seed)
-        if probes is not None:
+        self._trace: Trace = Exact()
+        if self.probes is not None and self.seed is not None:
+            self._trace = Estimated(self.probes, self.seed)
             self.needs |= Needs.STEP
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         last = tf.cast(tf.convert_to_tensor(self.last), tf.float64)
-        if self.form == "root":
-            losses = tf.cast(shared_values(self, context), tf.float64)
-            # d sqrt|l| = dl / (2 sqrt|l|)
-            sizes = tf.math.divide_no_nan(gradients.norms(), 2 * tf.sqrt(tf.abs(losses)))
-        else:
-            sizes = self._traces(gradients, context)
-        total = tf.reduce_sum(sizes)
-        aim = mean_over_sizes(sizes, last) if self.form == "mean" else over_sizes(total, sizes, last)
-        return smoothed(last, aim, self.momentum)
+        sizes = self._variant.sizes(self, gradients, context)
+        return smoothed(last, self._variant.weights(sizes, last), self.momentum)
 
-    def _traces(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        """tr K_k of the whole batch, `[K]`, float64; per residual for "mean"."""
+    def _kernel_traces(self, gradients: LossGradients, context: Context) -> tuple[tf.Tensor, tf.Tensor]:
+        """tr K_k of the whole batch and the number of its residuals, both `[K]`, float64."""
         if gradients.residuals is None:
             raise ValueError(
                 f"The gate {self.name!r} looks at the residuals' gradients: pass `residuals=blend.residuals(y_true, "
                 "y_pred)`, recorded by the tape, to `gradients`. Received: residuals=None"
             )
-        places = gradients.places()
-        traces = [
-            self._trace(gradients, residual, places, k, context) for k, residual in enumerate(gradients.residuals)
-        ]
-        numbers = [tf.cast(tf.size(residual), tf.float64) for residual in gradients.residuals]
-        total, number = sum_over_replicas([tf.stack(traces), tf.stack(numbers)])
-        return tf.math.divide_no_nan(total, number) if self.form == "mean" else total
-
-    def _trace(
-        self, gradients: LossGradients, residual: tf.Tensor, places: list[int], k: int, context: Context
-    ) -> tf.Tensor:
-        def pullback(seed: tf.Tensor) -> list[tf.Tensor | None]:
-            found = gradients.of([residual], [tf.cast(seed, residual.dtype)])
-            return [found[place] for place in places]
-
-        shape = tf.shape(residual)
-        if self.probes is None or self.seed is None:
-            return exact_trace(pullback, shape)
-        seed = (self.seed + k * _OWN) % 2**64
-        drawn = random.by_example([tf.size(residual), self.probes], seed, context.step, stream=random.PROBES)
-        return estimated_trace(pullback, shape, self.probes, tf.transpose(drawn))
+        return kernel_traces(gradients, gradients.residuals, self._trace, context.step)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -22,6 +24,33 @@ def log_balance(now: tf.Tensor, then: tf.Tensor, temperature: float, epsilon: fl
     relative = finite((now - then - epsilon / temperature) / (temperature * then + epsilon))
     relative = tf.where(tf.math.is_nan(relative), tf.zeros_like(relative), relative)  # 0 / 0
     return tf.nn.log_softmax(relative) + math.log(now.shape[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How training starts.
+
+    Args:
+        first: the step, counted from 0, whose losses stand for l(0) from the next one on.
+        log_weights: (steps seen, log g(t - 1), that or log bal(t, 0) as rho says, log bal(t, t - 1), the formula's
+            log g(t)) -> log g(t), `[K]`.
+    """
+
+    first: int
+    log_weights: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _from_ones(seen: tf.Tensor, old: tf.Tensor, past: tf.Tensor, step: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """g(0) = 1."""
+    return tf.where(seen == 0, old, new)
+
+
+def _from_losses_of_one(seen: tf.Tensor, old: tf.Tensor, past: tf.Tensor, step: tf.Tensor, new: tf.Tensor) -> tf.Tensor:
+    """alpha is 1 at the first step and 0 at the second."""
+    return tf.where(seen == 0, past, tf.where(seen == 1, step, new))
+
+
+FORMS = {"paper": Form(0, _from_ones), "code": Form(1, _from_losses_of_one)}
 
 
 @register
@@ -93,8 +122,12 @@ class ReLoBRaLo(RateGate):
         self.temperature = checks.positive("temperature", temperature, dtype=self.compute_dtype)
         self.expected_rho = checks.non_negative("expected_rho", expected_rho, maximum=1, dtype=self.compute_dtype)
         self.seed = checked_seed(seed)
-        self.form = checks.one_of("form", form, ("paper", "code"))
+        self.form = checks.one_of("form", form, list(FORMS))
+        self._form = FORMS[self.form]
         self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        # The variables, once the losses are known.
+        self.history: Any = None
+        self.seen: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
@@ -108,11 +141,8 @@ class ReLoBRaLo(RateGate):
         look_back, step = tf.unstack(self._balance(values, before))
         past = tf.where(keeps, old, look_back)
         new = smoothed(past, step, self.alpha)
-        if self.form == "paper":
-            new = tf.where(seen == 0, old, new)
-        else:
-            new = tf.where(seen == 0, past, tf.where(seen == 1, step, new))
-        first = tf.where(seen == (0 if self.form == "paper" else 1), values, before[0])
+        new = self._form.log_weights(seen, old, past, step, new)
+        first = tf.where(seen == self._form.first, values, before[0])
         put(self.history, tf.stack([first, values]), valid)
         put(self.seen, seen + 1, valid)
         return put(self.logits, new, valid)

@@ -12,26 +12,8 @@ from blendloss._internal.assertions import require
 from blendloss._internal.serialization import register
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.values import kept
-from blendloss.gates._from_values._rate_gate import RateGate, finite, put, ratio, smoothed
-
-
-def forward_difference(losses: tf.Tensor) -> tf.Tensor:
-    """The slope at the first of the n + 1 `losses` `[n + 1, K]`, one step apart, of the polynomial through them, `[K]`.
-
-    sum_j c_j l_j, c_j = (-1)^(j + 1) binomial(n, j) / j, c_0 = -sum_j c_j.
-    """
-    n = losses.shape[0] - 1
-    coefficients = [(-1) ** (j + 1) * math.comb(n, j) / j for j in range(1, n + 1)]
-    # Of differences, so that the slope of a constant is 0.
-    return tf.linalg.matvec(losses[1:] - losses[0], tf.constant(coefficients, losses.dtype), transpose_a=True)
-
-
-def normalized(rates: tf.Tensor, by: str | None) -> tf.Tensor:
-    """`rates` over their sum, or over the sum of their sizes; as they are where that is 0."""
-    if by is None:
-        return rates
-    size = tf.reduce_sum(rates if by == "sum" else tf.abs(rates))
-    return tf.where(size == 0, rates, rates / tf.where(size == 0, tf.ones_like(size), size))
+from blendloss.gates._from_values._rate_gate import RateGate, finite, put, smoothed
+from blendloss.gates._from_values._softadapt_rates import NORMALIZATIONS, RATES
 
 
 @register
@@ -107,21 +89,23 @@ class SoftAdapt(RateGate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.beta = checks.finite("beta", beta, dtype=self.compute_dtype)
-        self.rate = checks.one_of("rate", rate, ("slope", "ratio"))
-        self.order = None if order is None else checks.integer("order", order, 1)
-        if self.order is not None and rate == "ratio":
-            raise ValueError(f"`order` must be None for ratios. Received: order={order!r}")
+        self.rate = checks.one_of("rate", rate, list(RATES))
+        self._rate = RATES[self.rate](order)
+        self.order = None if order is None else int(order)
         self.every = None if every is None else checks.integer("every", every, 1)
-        self.normalize = checks.one_of("normalize", normalize, (None, "sum", "absolute"))
+        self._period = self._rate.period if self.every is None else self.every
+        self.normalize = checks.one_of("normalize", normalize, list(NORMALIZATIONS))
+        self._normalization = NORMALIZATIONS[self.normalize]
         self.loss_weighted = checks.boolean("loss_weighted", loss_weighted)
         self.sum_of_weights = None if total is None else checks.positive("total", total, dtype=self.compute_dtype)
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
+        # The variables, once the losses are known.
+        self.history: Any = None
+        self.seen: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)
-        self.points = 2 if self.rate == "ratio" else (4 if self.order is None else self.order) + 1
-        self.period = self.every or (1 if self.rate == "ratio" else self.points)
-        self.history = kept(self, "losses", (max(self.points, self.period), k))
+        self.history = kept(self, "losses", (max(self._rate.points, self._period), k))
         self.seen = self.add_state("seen", dtype="int64")
 
     def total(self, logits: tf.Tensor) -> tf.Tensor:
@@ -132,7 +116,7 @@ class SoftAdapt(RateGate):
         losses = put(self.history, tf.concat([before[1:], values[tf.newaxis]], 0), valid)
         seen = put(self.seen, tf.convert_to_tensor(self.seen) + 1, valid)
         old = tf.cast(tf.convert_to_tensor(self.logits), values.dtype)
-        due = valid & (seen >= losses.shape[0]) & (seen % self.period == 0)
+        due = valid & (seen >= losses.shape[0]) & (seen % self._period == 0)
         new = smoothed(old, self._log_weights(losses), self.momentum)
         # Slopes of the largest losses overflow; logarithms of negative means are NaN.
         logits = put(self.logits, new, due & ~tf.reduce_any(tf.math.is_nan(new)))
@@ -142,8 +126,7 @@ class SoftAdapt(RateGate):
         return require(~(due & tf.reduce_any(tf.reduce_mean(losses, 0) < 0)), rule, logits)
 
     def _log_weights(self, losses: tf.Tensor) -> tf.Tensor:
-        rates = ratio(losses[-1], losses[-2]) if self.rate == "ratio" else forward_difference(losses[-self.points :])
-        logits = self.beta * normalized(rates, self.normalize)
+        logits = self.beta * self._normalization(self._rate(losses))
         if self.loss_weighted:
             means = tf.reduce_mean(losses, axis=0)
             means = tf.where(tf.reduce_any(means > 0), means, tf.ones_like(means))
