@@ -266,13 +266,13 @@ def test_of_a_gate_per_example_the_mean_share_counts(case, mode):
     output = blend.compute(ZERO, TWO, step=0, features=features.astype("float32"))
     if (case, type(mode)) != ("spread", bl.modes.Hard):  # which takes the first of equals, for every example
         assert blend.diagnose(output).collapsed == collapsed
-    with pytest.raises(ValueError, match=r"depend on the batch or the step: pass `reading=.*Received: reading=None"):
+    with pytest.raises(ValueError, match=r"depend on the batch or the step: pass `output=.*Received: output=None"):
         blend.diagnose()
 
 
 def test_a_scheduled_temperature_needs_the_step_or_a_reading():
     blend = learned([8.0, 0.0], ["a", "b"], bl.modes.Annealed(bl.schedules.linear(10.0, 0.1, steps=10)))
-    with pytest.raises(ValueError, match="pass `reading=.*or `step=`"):
+    with pytest.raises(ValueError, match="pass `output=.*or `step=`"):
         blend.diagnose()
     assert [blend.diagnose(step=step).collapsed for step in (0, 10)] == [False, True]
     readings = [blend.compute_from_values({"a": 1.0, "b": 2.0}, step=step) for step in (0, 10)]

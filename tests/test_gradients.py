@@ -99,7 +99,7 @@ def test_hard_gradients(loss, mode):
     in_y, in_z = tape.gradient(output.value, [prediction, logits])
     with tf.GradientTape() as tape:
         chosen = blend.compute(Y_TRUE, prediction, step=STEP).weights.numpy().argmax()
-        alone = bl.Blend({"alone": list(blend._given.values())[chosen]}, bl.gates.Fixed([1.0]))(Y_TRUE, prediction)
+        alone = bl.Blend({"alone": list(blend.functions.values())[chosen]}, bl.gates.Fixed([1.0]))(Y_TRUE, prediction)
     np.testing.assert_allclose(in_y, tape.gradient(alone, prediction), rtol=1e-12, atol=1e-15)
     with tf.GradientTape() as tape:
         linear = tf.reduce_sum(HARD[mode](logits, STEP) * output.losses)

@@ -18,7 +18,8 @@ from blendloss.losses._several import mask_of_several, targets_of_several
 class Batch(NamedTuple):
     """Targets and predictions at one rank and dtype, or structures of them, with what weighs them.
 
-    `given` are the targets as they were given, `missing` says which elements were replaced, as they do not count.
+    `given` are the targets as they were given. `missing` says which elements were replaced, as they do not count.
+    `converted` says whether targets or predictions were brought to another dtype.
     """
 
     y_true: tf.Tensor
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
     mask: tf.Tensor | None
     given: tf.Tensor | None = None
     missing: tuple[tf.Tensor, ...] = ()
+    converted: bool = False
 
     @property
     def own_targets(self) -> tf.Tensor:
@@ -169,7 +171,7 @@ def validate_losses(losses: Any) -> dict[str, Any]:
         raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
     heads = {isinstance(loss, OutputLoss) for loss in given.values() if not isinstance(loss, AddedLoss)}
     if len(heads) > 1:
-        raise ValueError(f"`losses` must all be heads, or none of them. Received: losses={losses!r}")
+        raise ValueError(f"`losses` must all be of type `OutputLoss`, or none of them. Received: losses={losses!r}")
     for name in given:
         if not isinstance(name, str):
             raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
@@ -182,12 +184,13 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
     """The batch of a call."""
     if isinstance(y_pred, Mapping) or (isinstance(y_pred, (list, tuple)) and any(map(tf.is_tensor, y_pred))):
         raise TypeError(
-            "`y_pred` must be one tensor where the losses are no heads: let each name the output it reads, as in "
-            "losses.OutputLoss('depth', 'mae'), or reduce the outputs to values and give them to `combine`. "
+            "`y_pred` must be one tensor unless the losses are of type `OutputLoss`, which name the output that they "
+            "read, as in losses.OutputLoss('depth', 'mae'). Or compute the values, and give them to `combine`. "
             f"Received: y_pred of type {type(y_pred).__name__}"
         )
     mask = getattr(y_pred, "_keras_mask", None)
-    y_pred = to_compute_dtype(y_pred, "y_pred")
+    given_pred = conversion.real("y_pred", y_pred)
+    y_pred = to_compute_dtype(given_pred, "y_pred")
     y_true = given = conversion.tensor("y_true", y_true)
     if y_true.dtype != tf.string:  # which a function of one's own may take
         y_true = tf.cast(
@@ -197,7 +200,8 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
         y_true = of_rank(y_true, y_pred)
     if sample_weight is not None:
         sample_weight = tf.cast(conversion.numbers("sample_weight", sample_weight), y_pred.dtype)
-    return Batch(y_true, y_pred, sample_weight, mask, given)
+    converted = given.dtype != y_pred.dtype or given_pred.dtype != y_pred.dtype
+    return Batch(y_true, y_pred, sample_weight, mask, given, converted=converted)
 
 
 def _of_several(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
@@ -216,3 +220,29 @@ def to_compute_dtype(values: Any, name: str = "values") -> tf.Tensor:
     """`values` in float32 or float64: sums of half-precision losses overflow."""
     values = conversion.real(name, values)
     return values if values.dtype == tf.float64 else tf.cast(values, tf.float32)
+
+
+def added_names(losses: Mapping[str, Any]) -> list[str]:
+    """Which of `losses` a layer adds."""
+    return [name for name, loss in losses.items() if isinstance(loss, AddedLoss)]
+
+
+def with_added(
+    losses: Mapping[str, Any], batches: Sequence[Batch], added: Mapping[str, Any] | None
+) -> tuple[Batch, ...]:
+    """`batches` of the other losses, and for each loss of a layer one that holds its value of `added`."""
+    wanted, given = added_names(losses), {} if added is None else added
+    if not isinstance(given, Mapping) or set(given) != set(wanted):
+        raise ValueError(
+            f"`added` must have a value for each loss that a layer adds, {wanted}: use `BlendedModel`, or give them in "
+            f"a loop of your own. Received: {list(given) if isinstance(given, Mapping) else given!r}"
+        )
+    others = iter(batches)
+    return tuple(_added_batch(name, given[name]) if name in given else next(others) for name in losses)
+
+
+def _added_batch(name: str, value: Any) -> Batch:
+    value = to_compute_dtype(value, f"added[{name!r}]")
+    if value.shape.rank != 0:
+        raise ValueError(f"`added[{name!r}]` must be a scalar. Received: shape {value.shape}")
+    return Batch(value, value, None, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,17 +10,26 @@ from blendloss._blend.batch import NO_BATCH, Batch
 from blendloss._internal import checks, conversion
 from blendloss._internal.reductions import weights_of_elements
 from blendloss._internal.step import integer_step
-from blendloss.gates import Context, MetricGate, Needs
+from blendloss.gates import Context, Gate, MetricGate, Needs
 from blendloss.losses._penalty import align
-
-if TYPE_CHECKING:
-    from blendloss._blend.blend import Blend
+from blendloss.modes import Mode
 
 
-def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: Any) -> Context:
-    """The context of a call of `blend`, but for the losses' values and gradients; arguments as of the call."""
-    gate = blend.gate
-    reasons = reasons_for_step(blend)
+def context_of(
+    gate: Gate, mode: Mode, losses_train: bool, step: Any, training: bool, batch: Batch, features: Any
+) -> Context:
+    """The context of a call, but for the losses' values and gradients.
+
+    Args:
+        gate: whose needs are met.
+        mode: which may follow the step, too.
+        losses_train: whether a loss has variables that train.
+        step: the training step, or None.
+        training: whether this is a training step.
+        batch: whose residual a gate may look at.
+        features: what the caller gave, or None.
+    """
+    reasons = reasons_for_step(gate, mode, losses_train)
     if step is None and reasons:
         raise ValueError(
             f"This blend needs the step: {'; '.join(reasons)}. Pass `step=optimizer.iterations` in a loop of your "
@@ -28,7 +37,7 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
             "A plain `compile(loss=blend)` does neither. Received: step=None"
         )
     context = Context(None if step is None else integer_step(step), checks.boolean("training", training))
-    context = context._replace(one_hot=blend.mode.one_hot)
+    context = context._replace(one_hot=mode.one_hot)
     if Needs.FEATURES in gate.needs:
         if features is None:
             raise ValueError(f"The gate {gate.name!r} chooses by features: pass `features=`. Received: None")
@@ -49,13 +58,12 @@ def context_of(blend: Blend, step: Any, training: bool, batch: Batch, features: 
     return context._replace(residual=residual, counted=counted, weighed=weights)
 
 
-def reasons_for_step(blend: Blend) -> list[str]:
-    """Why a call of `blend` must be given the step; empty where it need not."""
-    gate, mode = blend.gate, blend.mode
+def reasons_for_step(gate: Gate, mode: Mode, losses_train: bool) -> list[str]:
+    """Why a call must be given the step; empty if it need not."""
     unobserved = isinstance(gate, MetricGate) and not gate.metric_observed
     reasons = (
         (bool(gate.trainable_variables), f"the gate {gate.name!r} trains"),
-        (len(blend.trainable_variables) > len(gate.trainable_variables), "a loss trains"),
+        (losses_train, "a loss trains"),
         (unobserved, f"the gate {gate.name!r} watches a metric that nothing shows it"),
         (gate.stateful, f"the gate {gate.name!r} keeps a running state"),
         (Needs.STEP in gate.needs, f"the gate {gate.name!r} follows the step"),

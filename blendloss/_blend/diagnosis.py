@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from blendloss._blend.objective import Objective
+from blendloss._blend.output import BlendOutput
 from blendloss.losses import Penalty
 from blendloss.losses._math.quadrature import tail
 from blendloss.modes import softmax
-
-if TYPE_CHECKING:
-    from blendloss._blend.blend import Blend
-    from blendloss._blend.output import BlendOutput
 
 
 class Diagnosis(NamedTuple):
@@ -46,11 +44,13 @@ class Diagnosis(NamedTuple):
         return self.sentence
 
 
-def diagnosis_of(blend: Blend, output: BlendOutput | None, step: Any, held_out: bool, threshold: float) -> Diagnosis:
-    """The diagnosis of `blend`; arguments as of `Blend.diagnose`."""
-    gate, names = blend.gate, blend.names
+def diagnosis_of(
+    objective: Objective, output: BlendOutput | None, step: Any, held_out: bool, threshold: float
+) -> Diagnosis:
+    """What `Blend.diagnose` gives."""
+    gate, names = objective.gate, objective.losses.names
     resting = gate.batch_independent_gating(step)
-    found = _shares(blend, resting, output, step)
+    found = _shares(objective, resting, output, step)
     shares = None if found is None else dict(zip(names, found.tolist(), strict=True))
     who = f"gate {gate.name!r} ({type(gate).__name__})"
     excuse = "the weights follow the loss on data that was held out" if held_out else gate.why_small_weights_are_fine
@@ -75,13 +75,13 @@ def diagnosis_of(blend: Blend, output: BlendOutput | None, step: Any, held_out: 
     if found[largest] < threshold:
         return Diagnosis(False, shares, f"The {who} has not collapsed: {how_much}.")
     because = _because(names, largest, None if output is None else _numbers(resting, output))
-    return Diagnosis(True, shares, f"The {who} has collapsed: {how_much}, {because}. {_remedies(blend)}")
+    return Diagnosis(True, shares, f"The {who} has collapsed: {how_much}, {because}. {_remedies(objective)}")
 
 
-def _shares(blend: Blend, resting: Any, output: BlendOutput | None, step: Any) -> np.ndarray | None:
+def _shares(objective: Objective, resting: Any, output: BlendOutput | None, step: Any) -> np.ndarray | None:
     """The share of each loss, `[K]`, float64, its mean where each example has its own; None where nothing tells."""
-    if resting is not None and (step is not None or not blend.mode.needs_step):
-        return _of_logits(blend.mode, tf.convert_to_tensor(resting.logits), step)
+    if resting is not None and (step is not None or not objective.mode.needs_step):
+        return _of_logits(objective.mode, tf.convert_to_tensor(resting.logits), step)
     if output is None:
         return None
     weights = np.asarray(output.weights, np.float64)
@@ -126,17 +126,17 @@ def _because(names: tuple[str, ...], largest: int, numbers: np.ndarray | None) -
     )
 
 
-def _remedies(blend: Blend) -> str:
-    given = blend._given.values()
+def _remedies(objective: Objective) -> str:
+    given = objective.losses.functions.values()
     tails = [tail(loss) for loss in given if isinstance(loss, Penalty)]
     ways = []
-    if len(tails) == len(blend.names) and min(tails) > 1:  # each is a density by itself
+    if len(tails) == len(objective.losses.names) and min(tails) > 1:  # each is a density by itself
         ways.append('`Learned(normalize="likelihood")`')
-    if len(tails) == len(blend.names) and max(tails) > 0:  # together they can be one
+    if len(tails) == len(objective.losses.names) and max(tails) > 0:  # together they can be one
         ways.append("`gates.ExponentialFamily()`")
     if None not in given:
         ways.append("`BlendedModel(..., held_out=...)`")
     choosing = f"To choose by evidence, use {' or '.join(ways)}" if ways else "Choose the weights by hand (`Fixed`)"
-    if hasattr(blend.gate, "regularizers"):
+    if hasattr(objective.gate, "regularizers"):
         return f"{choosing}; to keep the weights spread, a regulariser such as `gates.regularizers.Entropy(0.1)`."
     return f"{choosing}."

@@ -118,7 +118,7 @@ def fit_gate(
         checks.positive("tolerance", tolerance),
         checks.integer("max_iterations", max_iterations, minimum=1),
     )
-    blend._batches(y_true, y_pred, sample_weight)  # which says what is wrong before a graph is traced
+    blend.objective.read(y_true, y_pred, sample_weight, None)  # which says what is wrong before a graph is traced
     # Called as a concrete function: TensorFlow would warn of a function that is traced for each new blend.
     arguments = (y_true, y_pred, sample_weight, features)
     return GateFit(*minimise.get_concrete_function(*arguments)(*arguments))

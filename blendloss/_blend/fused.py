@@ -14,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from blendloss._blend.batch import Batch
-from blendloss._blend.row_reduction import one_row, row_reducer_for, sum_rows
+from blendloss._blend.row_reduction import RowReducer, one_row, row_reducer_for
 from blendloss._blend.weighted_sum import block_nonfinite_gradient, masked_product
 from blendloss._internal.custom_gradient import custom_gradient
 from blendloss._internal.reductions import number_of, weights_of_elements
@@ -47,7 +47,7 @@ def penalty_means(
         l, `[K]`; 0 for an empty batch.
     """
     weights, number = _weighing(residuals[0], batch, reduction)
-    sums = _sums(penalties, residuals, weights, off, by_row=False)[0]
+    sums = _sums(penalties, residuals, weights, off, row_reducer_for(residuals[0], by_row=False))[0]
     if off is not None and weights and reduction == "mean_with_sample_weight":  # the number is of the weights, too
         number = tf.stack([block_nonfinite_gradient(number, one) for one in off])
     return tf.math.divide_no_nan(sums, number)
@@ -82,7 +82,7 @@ def penalty_sums_by_example(
     weights, number = _weighing(residuals[0], batch, reduction)
     rows, factors = [_row_of_each(one) for one in residuals], [_row_of_each(one) for one in weights]
     columns = None if off is None else [one[:, tf.newaxis] for one in off]
-    return _sums(penalties, rows, factors, columns, by_row=True), number
+    return _sums(penalties, rows, factors, columns, row_reducer_for(rows[0], by_row=True)), number
 
 
 def chosen_penalty_mean(
@@ -112,10 +112,10 @@ def chosen_penalty_mean(
         residual = reduce(operator.sub, arrays[:count])
         return math.prod(arrays[count:], start=getattr(penalty, of_it)(residual))
 
+    reducer = row_reducer_for(arrays[0], by_row=True)
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
-        return tf.math.divide_no_nan(sum_rows([values], by_row=True)[0, 0], number)
-    summed = row_reducer_for(1, arrays[0], by_row=True)
+        return tf.math.divide_no_nan(reducer.sum_values([values])[0, 0], number)
 
     @custom_gradient
     def total(*arrays: tf.Tensor) -> Any:
@@ -127,7 +127,7 @@ def chosen_penalty_mean(
             return found
 
         def value(penalty: Penalty, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
-            return summed(lambda *rows: [weighted("value", penalty, rows)], arrays)[0, 0]
+            return reducer.sum(1, lambda *rows: [weighted("value", penalty, rows)], arrays)[0, 0]
 
         return one(value, arrays), gradient
 
@@ -156,19 +156,19 @@ def _sums(
     residuals: Sequence[tf.Tensor],
     weights: Sequence[tf.Tensor],
     off: Sequence[tf.Tensor] | None,
-    by_row: bool,
+    reducer: RowReducer,
 ) -> tf.Tensor:
-    """sum w rho_k(r_k), `[rows, K]`: residuals, and w, if there is one, are `[rows, M]`, or else each is one row."""
+    """sum w rho_k(r_k) of each row, `[rows, K]`; residuals and w, if there is one, are arrays for `reducer`."""
     found = []
     for at in range(0, len(penalties), _TOGETHER):
         group = slice(at, at + _TOGETHER)
         some = None if off is None else off[group]
-        found.append(_sums_together(penalties[group], [*residuals[group], *weights], some, by_row))
+        found.append(_sums_together(penalties[group], [*residuals[group], *weights], some, reducer))
     return found[0] if len(found) == 1 else tf.concat(found, 1)
 
 
 def _sums_together(
-    penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None, by_row: bool
+    penalties: Sequence[Penalty], arrays: Sequence[tf.Tensor], off: Sequence[tf.Tensor] | None, reducer: RowReducer
 ) -> tf.Tensor:
     """`_sums` of a few penalties."""
     count = len(penalties)
@@ -185,14 +185,12 @@ def _sums_together(
     if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
         if off is not None:
             arrays = [*map(block_nonfinite_gradient, arrays[:count], off), *arrays[count:]]
-        return sum_rows(each("value", *arrays), by_row)
-    summed = row_reducer_for(count, arrays[0], by_row)
+        return reducer.sum_values(each("value", *arrays))
 
     @custom_gradient
     def sums(*arrays: tf.Tensor) -> Any:
         def gradient(upstream: tf.Tensor) -> list[tf.Tensor]:
-            # Scalars, of one row: XLA:GPU's kernel of values and slopes ends where the slopes are reshaped.
-            columns = tf.split(upstream, count, axis=1) if by_row else tf.unstack(upstream[0])
+            columns = reducer.columns(upstream, count)
 
             def scaled(found: list[tf.Tensor]) -> list[tf.Tensor]:
                 if off is None:
@@ -205,6 +203,6 @@ def _sums_together(
             residuals = arrays[:count] if off is None else map(block_nonfinite_gradient, arrays[:count], off)
             return [*slopes, tf.add_n(scaled(each("value", *residuals)))]
 
-        return summed(partial(each, "value"), arrays), gradient
+        return reducer.sum(count, partial(each, "value"), arrays), gradient
 
     return sums(*arrays)

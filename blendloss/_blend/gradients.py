@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tensorflow as tf
 
 from blendloss._blend.batch import NO_BATCH, to_compute_dtype
-from blendloss._blend.context import context_of
+from blendloss._blend.objective import Objective
 from blendloss._blend.output import BlendedGradients
 from blendloss._internal import checks, conversion
 from blendloss._internal.assertions import require
 from blendloss._internal.reductions import per_replica
 from blendloss.gates import Context, GradientGate, LossGradients, Needs
 
-if TYPE_CHECKING:
-    from blendloss._blend.blend import Blend
-
 
 def gradients_of(
-    blend: Blend,
+    objective: Objective,
     tape: tf.GradientTape,
     values: list[tf.Tensor],
     variables: list[Any],
@@ -28,9 +25,9 @@ def gradients_of(
     residuals: list[tf.Tensor] | None,
     scale: Any,
 ) -> BlendedGradients:
-    """The gradients of `blend` in `variables`; arguments as of `Blend.gradients`, in the order of the losses."""
-    gate = blend.gate
-    _check(blend, tape, values)
+    """What `Blend.gradients` gives; `values` and `residuals` are in the order of the losses."""
+    gate = objective.gate
+    _check(objective, tape, values)
     scale = checked_scale(scale)
     own = {id(variable) for variable in gate.trainable_variables}
     of_gate = [variable for variable in variables if id(variable) in own]
@@ -40,18 +37,21 @@ def gradients_of(
             "network.trainable_variables + blend.trainable_variables. Received: none of them"
         )
     # A mean over replicas is a share of it on each: the optimizer adds up.
-    share = per_replica(tf.ones([], values[0].dtype), blend.reduction)
+    share = per_replica(tf.ones([], values[0].dtype), objective.reduction)
     measured: Any = gate.measured if isinstance(gate, GradientGate) else "shared"
     of_network = [variable for variable in variables if id(variable) not in own]
     losses = LossGradients(tape, values, of_network, measured, share=share, scale=scale, residuals=residuals)
 
-    context = context_of(blend, step, True, NO_BATCH, features)
+    context = objective.context(step, True, NO_BATCH, features)
     if Needs.GRADIENTS in gate.needs:
         context = context._replace(gradients=losses)
-    # What the gate computes from the network's variables, such as a pass for each residual, need not be recorded.
+    # dL/dl_k is the weight of loss k, whatever mode, total and reduction made of the logits: the weights are recovered
+    # by differentiating the blend. What the gate computes from the network's variables, such as a pass for each
+    # residual, need not be recorded.
     with tf.GradientTape(watch_accessed_variables=False) as inner:
         inner.watch([*values, *(variable.value for variable in of_gate)])
-        output = blend._compute_from([to_compute_dtype(value) for value in values], context)
+        given = objective.losses.given_in_order([to_compute_dtype(value) for value in values])
+        output, _ = objective.blend(given, context)
     sources = values, [variable.value for variable in of_gate]
     slopes, of_own = inner.gradient(output.value, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     weights = tf.stack([tf.cast(slope, share.dtype) / share for slope in slopes])
@@ -77,15 +77,17 @@ def checked_scale(scale: Any) -> Any:
     return require((tensor > 0) & tf.math.is_finite(tensor), "`scale` must be positive and finite.", tensor)
 
 
-def _check(blend: Blend, tape: tf.GradientTape, values: list[tf.Tensor]) -> None:
+def _check(objective: Objective, tape: tf.GradientTape, values: list[tf.Tensor]) -> None:
     if not isinstance(tape, tf.GradientTape):
         raise TypeError(f"`tape` must be a tf.GradientTape that recorded the values. {checks.received('tape', tape)}")
-    if blend.reduction in ("none", None):
-        raise ValueError(f"A blend that does not reduce has no one gradient. Received: reduction={blend.reduction!r}")
-    for name, value in zip(blend.names, values, strict=True):
+    if not objective.reduces:
+        raise ValueError(
+            f"A blend that does not reduce has no one gradient. Received: reduction={objective.reduction!r}"
+        )
+    for name, value in zip(objective.losses.names, values, strict=True):
         if value.shape.rank != 0:
             raise ValueError(f"`values` must be scalars, as `blend.values` gives them. Received: {name} {value.shape}")
-    if Needs.GRADIENTS in blend.gate.needs and not getattr(tape, "_persistent", True):
+    if Needs.GRADIENTS in objective.gate.needs and not getattr(tape, "_persistent", True):
         raise ValueError(
             "`tape` must be persistent, as each loss is differentiated by itself: tf.GradientTape(persistent=True). "
             "Received: one that is not"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from blendloss._blend.batch import NO_BATCH, Batch
+from blendloss._blend.example_values import Terms
 from blendloss._internal.reductions import accurate_mean, per_replica, reduce, weights_of_elements
 
 
@@ -64,20 +65,20 @@ class BlendedGradients(NamedTuple):
     output: BlendOutput
 
 
-def output_of(
-    value: tf.Tensor, losses: tf.Tensor, weights: tf.Tensor, cost: Any, batch: Batch, reduction: str | None
-) -> tuple[BlendOutput, tf.Tensor]:
+def output_of(terms: Terms, cost: Any, batch: Batch, reduction: str | None) -> tuple[BlendOutput, tf.Tensor]:
     """The record of a call, with the gate's cost added to the blended losses; and what of it is added once.
 
     Args:
-        value: the blended losses.
-        losses: `[K]`.
-        weights: `[K]`.
+        terms: the blended losses.
         cost: what `Gate.cost` gave.
         batch: of the examples that a cost of all examples is counted for.
         reduction: the blend's.
     """
-    value = per_replica(value, reduction)
+    value = per_replica(terms.value, reduction)
+    weights = terms.weights
+    if weights.shape.rank > 1:  # of each example
+        weights = accurate_mean(tf.transpose(tf.reshape(weights, [-1, weights.shape[-1]])))
+    losses = tf.cast(terms.losses, weights.dtype)
     given = () if cost is None else cost if isinstance(cost, tuple) else (cost,)
     reduced = [_cost(part, value, batch, reduction) for part in given]
     means = [accurate_mean(tf.reshape(part, [-1])) for part, _ in reduced]  # of this replica, as the losses are

@@ -1,10 +1,10 @@
-"""How what penalties make of rows of numbers is added up: in few passes on a processor, often in one on a GPU."""
+"""Row sums of penalty values: few passes over memory on a CPU, usually one on a GPU."""
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import tensorflow as tf
 
@@ -23,38 +23,69 @@ _GPU_WARP = 32
 _Function = Callable[..., list[tf.Tensor]]
 
 
-def one_row(array: tf.Tensor) -> tf.Tensor:
-    """All of it in one row, `[1, M]`."""
-    return tf.reshape(array, [1, -1])
+def row_reducer_for(array: tf.Tensor, by_row: bool) -> RowReducer:
+    """The reducer for arrays like `array`, on the device where `array` is computed."""
+    return GpuRowReducer(by_row) if _on_gpu(array) else CpuRowReducer(by_row)
 
 
-def row_reducer_for(
-    count: int, array: tf.Tensor, by_row: bool
-) -> Callable[[_Function, Sequence[tf.Tensor]], tf.Tensor]:
-    """How `count` penalties are summed where `array` is: a function of what makes them of arrays, and of the arrays.
+class RowReducer(abc.ABC):
+    """Sums the rows of arrays that a function computes element by element.
 
     Args:
-        count: K.
-        array: one of the arrays.
-        by_row: whether they are `[rows, M]`; or else all of each is one row.
-
-    Returns:
-        A function that gives the sums of each row, `[rows, K]`.
+        by_row: whether arrays are `[rows, M]`; else the whole of each array, of any shape, is one row.
     """
-    if _on_gpu(array):
-        length = _rows(array, by_row).shape[1]
-        short = length is not None and length < _GPU_WARP
-        return partial(_summed_apart if short else _summed_in_pairs, by_row=by_row)
-    return partial(_summed_together, by_row=by_row, parts=_PARTS if count > 1 else _PARTS_OF_ONE)
+
+    def __init__(self, by_row: bool) -> None:
+        self.by_row = by_row
+
+    @abc.abstractmethod
+    def sum(self, count: int, function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The sums of each row, `[rows, K]`, of `function(*arrays)`: `count` = K arrays."""
+
+    def sum_values(self, values: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The sums `[rows, K]` of K arrays that are computed already."""
+        return _sum_in_parts(lambda *rows: list(rows), [self.rows(array) for array in values], 1)
+
+    def rows(self, array: tf.Tensor) -> tf.Tensor:
+        """`array` as rows, `[rows, M]`."""
+        return array if self.by_row else one_row(array)
+
+    def columns(self, values: tf.Tensor, count: int) -> list[tf.Tensor]:
+        """The `count` = K columns of `values` `[rows, K]`, each of a shape that multiplies an array."""
+        # Scalars, of one row: XLA:GPU's kernel of values and slopes ends where the slopes are reshaped.
+        return tf.split(values, count, axis=1) if self.by_row else tf.unstack(values[0])
 
 
-def sum_rows(values: Sequence[tf.Tensor], by_row: bool) -> tf.Tensor:
-    """The sums `[rows, K]` of K arrays that are there already; arguments as of `row_reducer_for`."""
-    return _summed_together(lambda *arrays: list(arrays), values, by_row, 1)
+class CpuRowReducer(RowReducer):
+    """Adds neighbouring values first and writes only their sums, for XLA:CPU."""
+
+    def sum(self, count: int, function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        parts = _PARTS if count > 1 else _PARTS_OF_ONE
+        return _sum_in_parts(function, [self.rows(array) for array in arrays], parts)
 
 
-def _rows(array: tf.Tensor, by_row: bool) -> tf.Tensor:
-    return array if by_row else one_row(array)
+class GpuRowReducer(RowReducer):
+    """Sums two arrays as the parts of one complex array: XLA:GPU makes one kernel of all values and slopes."""
+
+    def sum(self, count: int, function: _Function, arrays: Sequence[tf.Tensor]) -> tf.Tensor:
+        length = self.rows(arrays[0]).shape[1]
+        values = function(*arrays)
+        if length is not None and length < _GPU_WARP:
+            return tf.stack([tf.reduce_sum(self.rows(one), axis=1) for one in values], axis=1)
+        even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
+        pairs = [self.rows(tf.complex(*pair)) for pair in zip(even[::2], even[1::2], strict=True)]
+        length = pairs[0].shape[1]
+        size = _GPU_ROW if length is None else min(_GPU_ROW, length)
+        sums = _parts(tf.stack([tf.reduce_sum(_pieces(pair, size), axis=-1) for pair in pairs]))
+        total = _total(_by_row(tf.transpose(sums), pairs[0], size), 1)
+        if length is None or length % size:
+            total += tf.transpose(_total(_parts(tf.stack([_rest(pair, size) for pair in pairs])), -1))
+        return tf.cast(total, arrays[0].dtype)[:, : len(values)]
+
+
+def one_row(array: tf.Tensor) -> tf.Tensor:
+    """All of `array` in one row, `[1, M]`."""
+    return tf.reshape(array, [1, -1])
 
 
 def _on_gpu(tensor: tf.Tensor) -> bool:
@@ -63,9 +94,8 @@ def _on_gpu(tensor: tf.Tensor) -> bool:
     return kind == "GPU" if kind else bool(tf.config.get_visible_devices("GPU"))
 
 
-def _summed_together(function: _Function, arrays: Sequence[tf.Tensor], by_row: bool, parts: int) -> tf.Tensor:
-    """Sums of rows, `[rows, K]`, of what `function` makes of `arrays` by element: K arrays. In stacks, for XLA:CPU."""
-    arrays = [_rows(array, by_row) for array in arrays]
+def _sum_in_parts(function: _Function, arrays: Sequence[tf.Tensor], parts: int) -> tf.Tensor:
+    """The sums `[rows, K]` of the K arrays `function(*arrays)`, `[rows, M]` each; in stacks, for XLA:CPU."""
     length = arrays[0].shape[1]
     parts = parts if length is None else _parts_of(length, parts)
     size = parts * _PART
@@ -95,25 +125,6 @@ def _parts_of(length: int, most: int) -> int:
     if length > _SHORT:
         return most
     return next((parts for parts in range(most, 1, -1) if length % (parts * _PART) == 0), most)
-
-
-def _summed_in_pairs(function: _Function, arrays: Sequence[tf.Tensor], by_row: bool) -> tf.Tensor:
-    """As `_summed_together`, two as the parts of complex numbers: XLA:GPU makes one kernel of all and of the slopes."""
-    values = function(*arrays)
-    even = [*values, *[tf.zeros_like(values[0])] * (len(values) % 2)]
-    pairs = [_rows(tf.complex(*pair), by_row) for pair in zip(even[::2], even[1::2], strict=True)]
-    length = pairs[0].shape[1]
-    size = _GPU_ROW if length is None else min(_GPU_ROW, length)
-    sums = _parts(tf.stack([tf.reduce_sum(_pieces(pair, size), axis=-1) for pair in pairs]))
-    total = _total(_by_row(tf.transpose(sums), pairs[0], size), 1)
-    if length is None or length % size:
-        total += tf.transpose(_total(_parts(tf.stack([_rest(pair, size) for pair in pairs])), -1))
-    return tf.cast(total, arrays[0].dtype)[:, : len(values)]
-
-
-def _summed_apart(function: _Function, arrays: Sequence[tf.Tensor], by_row: bool) -> tf.Tensor:
-    """As `_summed_together`, of short rows."""
-    return tf.stack([tf.reduce_sum(_rows(values, by_row), axis=1) for values in function(*arrays)], axis=1)
 
 
 def _parts(pairs: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,9 @@
-"""The dtype of gates and trained losses, and the initial values of their variables."""
+"""Dtypes of state and of computations, and initial values of variables."""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -30,3 +30,14 @@ def initial(value: Any) -> Callable[..., tf.Tensor]:
         return tf.broadcast_to(tf.cast(tf.constant(np.asarray(value, np.float64)), dtype), shape)
 
     return initialize
+
+
+def common_dtype(tensors: Sequence[Any]) -> tf.DType:
+    """What tensors, or structures of them, are computed in together: float64 if one of them is, else float32."""
+    return tf.float64 if any(tensor.dtype == tf.float64 for tensor in tf.nest.flatten(tensors)) else tf.float32
+
+
+def to_common_dtype(tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """`tensors` in their common dtype."""
+    dtype = common_dtype(tensors)
+    return [tf.cast(tensor, dtype) for tensor in tensors]

@@ -20,8 +20,8 @@ def added_values(model: Any) -> dict[str, tf.Tensor]:
     for name, tensors in _tensors(model).items():
         if not tensors:
             raise ValueError(
-                f"The layer {model.blend._given[name].layer!r} must add a loss with `add_loss` in each call, which the "
-                f"blend weighs as {name!r}. Received: none"
+                f"The layer {model.blend.functions[name].layer!r} must add a loss with `add_loss` in each call, which "
+                f"the blend weighs as {name!r}. Received: none"
             )
         value = tf.add_n([tf.reduce_sum(to_compute_dtype(tensor)) for tensor in tensors])
         found[name] = per_replica(value, "mean") if model.blend.reduction == "sum" else value
@@ -36,7 +36,7 @@ def without_added(model: Any, losses: list[Any]) -> list[Any]:
 
 def _tensors(model: Any) -> dict[str, list[Any]]:
     """What the layer of each `AddedLoss` added, and the layers in it."""
-    named = {name: loss for name, loss in model.blend._given.items() if isinstance(loss, AddedLoss)}
+    named = {name: loss for name, loss in model.blend.functions.items() if isinstance(loss, AddedLoss)}
     if not named:
         return {}
     layers, found = model.network._flatten_layers(), {}

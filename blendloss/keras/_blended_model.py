@@ -243,7 +243,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
                     "Received: neither"
                 )
             given["callbacks"] = monitored(given.get("callbacks"), gate)
-        check_targets(self.blend._given.values(), given.get("x"), given.get("y"))
+        check_targets(self.blend.functions.values(), given.get("x"), given.get("y"))
         if not self.run_eagerly:
             build_before_tracing(self, given.get("x"), given.get("y"), given.get("sample_weight"))
         history = super().fit(**given)
@@ -300,7 +300,9 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
             require_progress(self)
         features = x if Needs.FEATURES in self.blend.gate.needs else None
         y, y_pred, sample_weight = self.by_name(y, y_pred, sample_weight)
-        output, own = self.blend._compute(y, y_pred, sample_weight, self.step, training, features, added_values(self))
+        output, own = self.blend.objective.compute(
+            y, y_pred, sample_weight, added_values(self), self.step, training, features
+        )
         if training:
             self.logged_at.assign(self.step)
         self.log_output(output, y_pred)
@@ -308,7 +310,7 @@ class BlendedModel(SavesSeeds, OfNetwork, keras.Model):
 
     def by_name(self, y: Any, y_pred: Any, sample_weight: Any, losses: Any = None) -> tuple[Any, Any, Any]:
         """The batch as `losses`, the blend's if None, read it, where the network's outputs are a list with names."""
-        losses = self.blend._given if losses is None else losses
+        losses = self.blend.functions if losses is None else losses
         return by_name(losses.values(), getattr(self, "output_names", None), y, y_pred, sample_weight)
 
     def log_output(self, output: BlendOutput, y_pred: Any) -> None:

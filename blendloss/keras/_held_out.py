@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from blendloss._blend.blend import Blend
-from blendloss._blend.evaluation import Evaluation
 from blendloss._blend.look_ahead import ORDERS
+from blendloss._blend.loss_set import LossSet
 from blendloss._blend.loss_variables import captured_variables
 from blendloss._internal import checks
 from blendloss._internal.random import checked_seed
@@ -84,9 +84,9 @@ class HeldOut(Configured):
         if isinstance(target, Blend):
             raise TypeError(f"`target` must be a loss, not a blend. Received: target={target!r}")
         self.target = target
-        self.evaluation = Evaluation({"target": target}, elementwise=False, reduction="mean")
+        self.losses = LossSet({"target": target}, elementwise=False, reduction="mean")
         inner = innermost(target)
-        held = [*self.evaluation.held[0], *getattr(inner, "trainable_variables", ()), *captured_variables(inner)]
+        held = [*self.losses.evaluators[0].held, *getattr(inner, "trainable_variables", ()), *captured_variables(inner)]
         trained = [variable.name for variable in held if variable.trainable]
         if trained:
             raise ValueError(

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend.batch import batches_of
 from blendloss._blend.look_ahead import dense, pulled_back, step_along
 from blendloss._internal.half_precision import within_range
 from blendloss._internal.replicas import sum_over_replicas
@@ -79,8 +78,7 @@ def _held_out_direction(
         with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
             target = {"target": model.held_out.target}
             read = model.by_name(y, model(x, training=False), sample_weight, losses=target)
-            batches = batches_of(target, *read)
-            (aim,) = model.held_out.evaluation.means(batches)
+            (aim,) = model.held_out.losses.read(*read, added=None).means()
 
     def backward(factor: Any) -> list[tf.Tensor | None]:
         seed = tf.cast(factor if scale is None else factor * scale, aim.dtype)

@@ -30,14 +30,14 @@ def require_progress(model: Any) -> None:
 def _require_trained(model: Any) -> None:
     """Raises for a function that reads a variable which nothing trains or saves; the network's own are trained."""
     of_network = {id(part) for variable in model.network.variables for part in (variable, variable.value)}
-    twice = [v.name for v in model.blend._of_losses if {id(v), id(v.value)} & of_network]
+    twice = [v.name for v in model.blend.loss_variables if {id(v), id(v.value)} & of_network]
     if twice:
         raise ValueError(
             "A loss must not hold a variable of the network, which would be trained twice: let a function read it. "
             f"Received: losses that hold {twice}"
         )
     trained = {id(part) for variable in model.trainable_variables for part in (variable, variable.value)}
-    for name, loss in model.blend._given.items():
+    for name, loss in model.blend.functions.items():
         for variable in captured_variables(innermost(loss)):
             if id(variable) not in trained:
                 raise ValueError(

@@ -141,7 +141,7 @@ def test_per_example_weight_zero_protects_its_example():
     blend = bl.Blend({"mse": "mse", "bad": lambda y, p: tf.math.log(p - p)[:, 0]}, PerExample(logits))
     prediction = tf.Variable([[1.0], [2.0]])
     with tf.GradientTape() as tape:
-        values = bl.Blend({"mse": "mse", "bad": blend._given["bad"]}, PerExample([[0.0, -np.inf]] * 2))(
+        values = bl.Blend({"mse": "mse", "bad": blend.functions["bad"]}, PerExample([[0.0, -np.inf]] * 2))(
             [[0.0], [0.0]], prediction
         )
     assert float(values) == 2.5

@@ -580,7 +580,7 @@ class Scaled(keras.losses.Loss):
 def _():
     found = {}
     for name, model in zip(("keras", "ours"), pair(loss=Scaled(), optimizer="sgd"), strict=True):
-        loss = model.loss if name == "keras" else next(iter(model.blend._given.values()))
+        loss = model.loss if name == "keras" else next(iter(model.blend.functions.values()))
         loss.factor.assign(2.0)
         fitted()(model)
         found[name] = float(loss.factor)

@@ -223,12 +223,13 @@ def test_it_trains_in_a_model_and_resumes_bit_for_bit(tmp_path):
     stopped.save(tmp_path / "model.keras")
     resumed = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(
-        resumed.blend._given["adaptive"].alpha_and_scale()[0], stopped.blend._given["adaptive"].alpha_and_scale()[0]
+        resumed.blend.functions["adaptive"].alpha_and_scale()[0],
+        stopped.blend.functions["adaptive"].alpha_and_scale()[0],
     )
     fit(resumed, 4, initial_epoch=2)
     for ours, theirs in zip(resumed.get_weights(), straight.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert (np.abs(straight.blend._given["adaptive"].alpha_and_scale()[0] - 1.0) > 1e-3).all()
+    assert (np.abs(straight.blend.functions["adaptive"].alpha_and_scale()[0] - 1.0) > 1e-3).all()
 
 
 def test_replicas_train_it_alike(replicas):

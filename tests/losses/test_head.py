@@ -320,8 +320,8 @@ def test_what_trains_in_a_head_is_saved(tmp_path):
     trained.fit(np.ones((6, 2)), TRUE, verbose=0)
     trained.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
-    alpha, scale = loaded.blend._given["a"].loss.alpha_and_scale()
-    assert (float(alpha), float(scale)) == tuple(map(float, trained.blend._given["a"].loss.alpha_and_scale()))
+    alpha, scale = loaded.blend.functions["a"].loss.alpha_and_scale()
+    assert (float(alpha), float(scale)) == tuple(map(float, trained.blend.functions["a"].loss.alpha_and_scale()))
     assert float(scale) != 1.0
 
 
@@ -329,7 +329,7 @@ def test_what_trains_in_a_head_is_saved(tmp_path):
 
 
 def test_heads_are_all_or_none():
-    with pytest.raises(ValueError, match="`losses` must all be heads, or none of them"):
+    with pytest.raises(ValueError, match="`losses` must all be of type `OutputLoss`, or none of them"):
         bl.Blend({"a": OutputLoss("a", "mse"), "b": "mse"}, bl.gates.Fixed([1, 1]))
 
 
@@ -341,10 +341,14 @@ def test_heads_are_reduced():
 @pytest.mark.parametrize(
     ("gate", "error", "message"),
     [
-        (lambda: bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1, 2], width=1), ValueError, "heads"),
+        (
+            lambda: bl.gates.ResidualState(bl.gates.statistics.MeanAbsolute(), [1, 2], width=1),
+            ValueError,
+            "several outputs",
+        ),
         (lambda: bl.gates.ExponentialFamily(), TypeError, "must be a penalty"),
-        (lambda: bl.gates.ByResidual([1.0, 2.0]), (TypeError, ValueError), "heads|must be a penalty"),
-        (lambda: bl.gates.Learned(normalize="likelihood"), ValueError, "heads"),
+        (lambda: bl.gates.ByResidual([1.0, 2.0]), (TypeError, ValueError), "several outputs|must be a penalty"),
+        (lambda: bl.gates.Learned(normalize="likelihood"), ValueError, "several outputs"),
     ],
     ids=["residual-state", "exponential-family", "by-residual", "likelihood"],
 )
