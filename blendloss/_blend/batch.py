@@ -11,7 +11,7 @@ from blendloss._blend.missing import without_missing
 from blendloss._internal import conversion
 from blendloss.losses import AddedLoss, Columns, OutputLoss
 from blendloss.losses._keys import several
-from blendloss.losses._penalty import of_rank
+from blendloss.losses._penalty import match_rank
 from blendloss.losses._several import mask_of_several, targets_of_several
 
 
@@ -197,7 +197,7 @@ def batch_of(y_true: Any, y_pred: Any, sample_weight: Any) -> Batch:
             conversion.numbers("y_true", y_true), y_pred.dtype
         )  # as Keras does; losses of classes cast back
     if y_true.shape.rank is not None and y_pred.shape.rank is not None:
-        y_true = of_rank(y_true, y_pred)
+        y_true = match_rank(y_true, y_pred)
     if sample_weight is not None:
         sample_weight = tf.cast(conversion.numbers("sample_weight", sample_weight), y_pred.dtype)
     converted = given.dtype != y_pred.dtype or given_pred.dtype != y_pred.dtype

@@ -1,4 +1,4 @@
-"""Losses: penalties of the residual with their slopes; `OutputLoss` and `Columns` read a part of the outputs."""
+"""Losses: penalties of the residual, and wrappers that choose which part of the outputs a loss reads."""
 
 from blendloss.losses._absolute_error import AbsoluteError
 from blendloss.losses._adaptive_barron import AdaptiveBarron

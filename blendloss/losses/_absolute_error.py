@@ -10,20 +10,21 @@ from blendloss.losses._penalty import ScaledPenalty
 
 @register
 class AbsoluteError(ScaledPenalty):
-    """Absolute error: the median's loss, 2 / pi = 0.637 efficient at the normal.
+    """Absolute error: the median minimises it; its efficiency at the normal law is 2 / pi = 0.637.
 
         rho(r) = |r| / s,    psi(r) = sign(r) / s,    psi(0) = 0,    r = y_pred - y_true
 
     `AbsoluteError()` is exactly `keras.losses.mean_absolute_error`.
 
     Args:
-        scale: s, positive.
+        scale: s, positive, in units of the residual.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl

@@ -1,4 +1,4 @@
-"""Whatever computes per-example values, behind one signature."""
+"""One signature, `(y_true, y_pred) -> per-example values`, for all kinds of losses."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ from blendloss.losses._penalty import Penalty
 
 _OWN = ("sum", "mean_with_sample_weight")
 
-# Those that add nothing to the values that `call` gives but a reduction, or nothing at all.
+# These only reduce the values that `call` returns, or return them unchanged.
 _CALLS_OF_VALUES = (keras.losses.Loss.__call__, keras.Layer.__call__, AdaptiveBarron.__call__)
 
 
 class AdaptedLoss:
-    """A Keras loss as `(y_true, y_pred) -> per-example values`; the original is in `loss`.
+    """A Keras loss as a function `(y_true, y_pred) -> per-example values`; `loss` is the original.
 
     Args:
         loss: a Keras loss, or the name of one.
-        values: a function that gives its unreduced values; None where it reduces them in a `__call__` of its own.
+        values: a function that returns the unreduced values; None if the loss has its own `__call__`, which reduces
+            them.
     """
 
     def __init__(self, loss: keras.losses.Loss | str, values: Callable[[Any, Any], tf.Tensor] | None) -> None:
@@ -37,10 +38,10 @@ class AdaptedLoss:
         """Unreduced values, `[batch, ...]`, as Keras's own loss functions return them."""
         if self._values is None:
             raise ValueError(
-                "A loss with a `__call__` of its own gives no values by example: only that call reduces them. "
+                "A loss with its own `__call__` has no values by example, because that call reduces them. "
                 f"Received: {self.loss!r}"
             )
-        y_true, y_pred = _columns(conversion.numbers("y_true", y_true), conversion.real("y_pred", y_pred))
+        y_true, y_pred = _as_columns(conversion.numbers("y_true", y_true), conversion.real("y_pred", y_pred))
         try:
             return self._values(y_true, y_pred)
         except (ValueError, tf.errors.InvalidArgumentError) as error:
@@ -53,7 +54,7 @@ class AdaptedLoss:
         """Whether the loss is reduced by its own rule, not by that of the blend.
 
         Args:
-            reduction: the blend's.
+            reduction: the blend's reduction.
             weighed: whether there are sample weights or a mask.
         """
         own = getattr(self.loss, "reduction", None)
@@ -62,18 +63,18 @@ class AdaptedLoss:
         return self.has_own_call or (own in _OWN and own != reduction)
 
     def reduced(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: Any, mask: Any) -> Any:
-        """What the loss itself makes of a batch, by its own `__call__` and reduction; each replica's share of it."""
+        """The loss of a batch, reduced by its own `__call__` and reduction; on replicas, each replica's part."""
         if not self.has_own_call:
-            y_true, y_pred = _columns(y_true, y_pred)
-        y_pred = tf.identity(y_pred)  # the mask is not to stay on a tensor of the caller's
+            y_true, y_pred = _as_columns(y_true, y_pred)
+        y_pred = tf.identity(y_pred)  # the caller's tensor must not keep the mask
         if mask is not None:
             y_pred._keras_mask = mask
         loss: Any = self.loss
         return loss(y_true, y_pred) if sample_weight is None else loss(y_true, y_pred, sample_weight)
 
 
-def _columns(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both, as columns where they have rank 1: to Keras that is a single example; here a batch of scalars."""
+def _as_columns(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds a last axis if both have rank 1: here that is a batch of scalars, but Keras takes it as one example."""
     if y_true.shape.rank == y_pred.shape.rank == 1:
         return y_true[:, tf.newaxis], y_pred[:, tf.newaxis]
     return y_true, y_pred
@@ -88,7 +89,7 @@ def as_loss(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
             loss, such as "mse".
 
     Returns:
-        A callable; an `AdaptedLoss`, whose `loss` is the original, for Keras's losses and names.
+        A callable. For Keras's losses and names, it is an `AdaptedLoss` whose `loss` is the original.
 
     Raises:
         ValueError: for an unknown name.

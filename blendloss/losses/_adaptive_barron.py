@@ -1,4 +1,4 @@
-"""Barron's penalty as a likelihood, whose shape and scale are trained."""
+"""Barron's penalty as a negative log-likelihood with a trained shape and scale."""
 
 from __future__ import annotations
 
@@ -29,31 +29,32 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         Z(alpha) = integral of exp(-rho(u, alpha, 1)) du
         alpha = low + (high - low) sigmoid(a),    c = floor + (c_0 - floor) softplus(s + log(e - 1)),    a, s trained
 
-    rho is the penalty of `Barron`, between Cauchy (alpha = 0) and least squares (alpha = 2). Z makes it a density, so
-    that alpha does not simply fall to where outliers are cheapest: it ends where the residuals' own tails are. rho and
-    its derivatives in r, alpha and c are closed forms, accurate in float32 for |r / c| from 1e-30 to 1e30; log Z is a
-    quadrature in float64, good to 1e-11, once a step and not for each example.
+    rho is the penalty of `Barron`, between Cauchy (alpha = 0) and least squares (alpha = 2). Z makes a density of it.
+    Without Z, alpha would fall to the value at which outliers cost least; with Z, it follows the tails of the
+    residuals. rho and its derivatives in r, alpha and c are closed forms, accurate in float32 for |r / c| from 1e-30 to
+    1e30. log Z is a quadrature in float64 with an error of 1e-11, computed once a step and not for each example.
 
-    Give it to a `Blend` (of one loss, if need be), which tracks, trains, saves and resumes it; or, in a loop of your
-    own, apply gradients to its `trainable_variables`. A plain `compile(loss=...)`, which never would, is refused.
+    Give the loss to a `Blend` (a blend of one loss will do), which tracks, trains, saves and resumes it. In a loop of
+    your own, apply gradients to its `trainable_variables`. A plain `compile(loss=...)` never trains a loss, so calling
+    the loss there raises an error.
 
     Args:
-        channels: D, for an alpha and a c of each element of the last axis; None is one pair for all.
+        channels: D. Each of the D elements of the last axis has its own alpha and c. None is one pair for all.
         low: the lower end of alpha's range, at least 0.
-        high: its upper end, above `low`, at most 2.
+        high: the upper end of alpha's range, above `low`, at most 2.
         initial_alpha: alpha at the start, strictly inside the range; None is the middle.
-        initial_scale: c_0, c at the start.
+        initial_scale: c_0, c at the start, positive, in units of the residual.
         floor: c's lower bound, positive, below `initial_scale`.
         name: the layer's name.
-        dtype: of a and s; None is float64 where Keras's `floatx` is that, else float32.
+        dtype: the dtype of a and s. None is float64 if Keras's `floatx` is float64, else float32.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`; a rank-1 input is a batch of
-        scalars. They may be negative.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns values `[batch, ...]` in the dtype of `y_pred`. A rank-1
+        input is a batch of scalars and keeps its shape. Values may be negative.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of its range; on calling, if the shapes differ, the last axis has not
+        ValueError: if an argument is out of its range. When called, if the shapes differ, the last axis does not have
             `channels` elements, or Keras calls it as a compiled loss.
 
     Example:
@@ -69,8 +70,8 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         Barron, A general and adaptive robust loss function, CVPR 2019, arXiv:1701.03077.
 
     Deviations:
-        Z is integrated here; the paper's code interpolates it by a spline, good to 5e-7. Its special cases are exact,
-        see `Barron`.
+        Z is integrated here; the paper's code interpolates it by a spline with an error of 5e-7. The special cases are
+        exact, see `Barron`.
     """
 
     reduction = None  # a Keras loss that does not reduce
@@ -112,10 +113,10 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
 
     @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any, *of_compile: Any) -> tf.Tensor:
-        """The values, `[batch, ...]`, in `y_pred`'s dtype; arguments as of `Penalty`."""
-        if of_compile:  # Keras gives sample weights, or None, to a loss that was compiled
+        """The values, `[batch, ...]`, in the dtype of `y_pred`. Both arguments are `[batch, ..., D]` or `[batch]`."""
+        if of_compile:  # Keras passes sample weights, or None, to a compiled loss
             raise ValueError(
-                f"The loss {self.name!r} trains, which a plain `compile(loss=...)` never does: no optimizer sees it. "
+                f"The loss {self.name!r} trains, but with a plain `compile(loss=...)` no optimizer sees its variables. "
                 f'Use `BlendedModel(network, Blend({{"{self.name}": loss}}, Fixed([1.0])))`, or apply gradients to '
                 "`loss.trainable_variables` in a loop of your own. Received: a call by Keras, with sample weights"
             )
@@ -142,8 +143,8 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
     def _elements(self, residual: tf.Tensor) -> tf.Tensor:
         """The negative log-likelihood of each element of `residual`."""
         shape, scale = self._shape(residual.dtype), self._scale(residual.dtype)
-        alpha, b, scale = (_spread(one, residual) for one in (shape.alpha, shape.b, scale))
-        return values(residual, Shape(alpha, b), scale) + _spread(self._log_normalizer(residual.dtype), residual)
+        alpha, b, scale = (_broadcast(one, residual) for one in (shape.alpha, shape.b, scale))
+        return values(residual, Shape(alpha, b), scale) + _broadcast(self._log_normalizer(residual.dtype), residual)
 
     def _log_normalizer(self, dtype: Any) -> tf.Tensor:
         log_scale = tf.math.log(self._scale(tf.float64))
@@ -152,7 +153,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
     def _shape(self, dtype: Any) -> Shape:
         latent = tf.cast(tf.convert_to_tensor(self._latent_alpha), dtype)
         width = self.high - self.low
-        # 2 - alpha by itself: near 2 the difference would have no digits left.
+        # 2 - alpha is computed separately: near 2 the difference would lose all digits.
         return Shape(self.low + width * tf.sigmoid(latent), (2.0 - self.high) + width * tf.sigmoid(-latent))
 
     def _scale(self, dtype: Any) -> tf.Tensor:
@@ -160,7 +161,7 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         return self.floor + (self.initial_scale - self.floor) * tf.math.softplus(latent + _SOFTPLUS_IS_1)
 
     def alpha_and_scale(self) -> tuple[tf.Tensor, tf.Tensor]:
-        """alpha and c as they are now, scalars or `[channels]`."""
+        """The current alpha and c, scalars or `[channels]`."""
         return self._shape(self.variable_dtype).alpha, self._scale(self.variable_dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -187,8 +188,8 @@ class AdaptiveBarron(keras.Layer, keras.losses.Loss):
         return loss
 
 
-def _spread(parameter: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """`parameter`, `[]` or `[D]`, at the shape of `like`; its gradient is summed accurately, whatever compiles it."""
+def _broadcast(parameter: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
+    """Broadcasts `parameter`, `[]` or `[D]`, to the shape of `like`, and sums its gradient accurately."""
 
     @custom_gradient
     def spread(given: tf.Tensor) -> Any:

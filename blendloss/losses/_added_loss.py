@@ -9,25 +9,25 @@ from blendloss._internal.serialization import Configured, register
 
 @register
 class AddedLoss(Configured):
-    """What a layer adds with `add_loss`, such as the KL term of a variational autoencoder, as one of the losses.
+    """The loss that a layer adds with `add_loss`, such as the KL term of a variational autoencoder.
 
     l = the sum of all losses that the layer named `layer`, and the layers in it, added in this call of the network. An
     activity regularizer adds its loss in the same way and counts. Kernel regularizers belong to weights and do not
     count: they stay in `model.losses`. `BlendedModel` finds the layer, however deep it is nested, and takes the loss
-    out of `model.losses`, so that it is counted once, with the gate's weight. In a loop of your own, give the value:
-    `blend(y_true, y_pred, added={"kl": value})`, or all values to `combine`.
+    out of `model.losses`, so that it is counted once, with the gate's weight. In a loop of your own, pass the value:
+    `blend(y_true, y_pred, added={"kl": value})`, or pass all values to `combine`.
 
     Args:
         layer: the layer's name.
 
     Returns:
-        The loss, to be named in a `Blend`. It is one value for the batch, so a gate that weighs each example by itself
-        cannot take it. Sample weights and masks do not apply to it, as in Keras.
+        A loss for a `Blend`. It is one scalar for the batch, so a gate with weights for each example cannot take it. As
+        in Keras, sample weights and masks do not apply to it.
 
     Raises:
-        TypeError: if `layer` is no string.
-        ValueError: if `layer` is empty. From `fit` and `evaluate`, if there is not one layer of this name, it added
-            nothing, or another `AddedLoss` has its loss already. From the blend, if a value is missing.
+        TypeError: if `layer` is not a string.
+        ValueError: if `layer` is empty. From `fit` and `evaluate`, if not exactly one layer has this name, if it added
+            nothing, or if another `AddedLoss` already has its loss. From the blend, if a value is missing.
 
     Example:
         >>> import blendloss as bl
@@ -45,9 +45,9 @@ class AddedLoss(Configured):
         self.layer = layer
 
     def __call__(self, y_true: Any, y_pred: Any) -> NoReturn:
-        """Not possible: the value comes from the network."""
+        """Raises: the value comes from the network."""
         raise ValueError(
-            "A loss that a layer adds does not follow from targets and predictions: name it in a `Blend`. "
+            "A loss that a layer adds does not follow from targets and predictions: give it to a `Blend`. "
             f"Received: a call of {self!r}"
         )
 

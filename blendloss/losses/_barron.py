@@ -13,11 +13,11 @@ from blendloss.losses._math.gaussian import gaussian
 from blendloss.losses._math.numerics import expm1_over_self, fusion_barrier, log1p_over_self, over_self, where
 from blendloss.losses._penalty import Penalty
 
-# Closer to 0 than this, the general form is that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
+# If |alpha| is below this, the general form equals that of alpha = 0 to a tenth of an ulp for |u| up to 1e30.
 _ZERO = {tf.float32: 1e-10, tf.float64: 1e-19}
-# Farther from 0 than this, the general form is that of an infinite alpha wherever it is neither 0 nor infinite.
+# If |alpha| is above this, the general form equals that of an infinite alpha wherever it is neither 0 nor infinite.
 _INFINITE = {tf.float32: 1e11, tf.float64: 1e22}
-# Exponents from which a power's base, 1 + u^2 / b, has lost more digits to rounding than its logarithm would.
+# From this exponent on, the rounding of a power's base, 1 + u^2 / b, costs more digits than that of its logarithm.
 _STEEP = 64.0
 
 
@@ -28,20 +28,21 @@ class Barron(Penalty):
         rho(r) = b / alpha ((1 + u^2 / b)^(alpha / 2) - 1),    b = |alpha - 2|,    u = r / c,    r = y_pred - y_true
         psi(r) = r / c^2 (1 + u^2 / b)^(alpha / 2 - 1)
 
-    and its limits: u^2 / 2 at alpha = 2, log(1 + u^2 / 2) at 0, 1 - exp(-u^2 / 2) at -inf, exp(u^2 / 2) - 1 at +inf.
-    The curvature at 0 is 1 / c^2: unlike the other penalties here, rho is a function of r / c alone. alpha = 1 is
-    pseudo-Huber / c^2, alpha = 0 Cauchy, -2 Geman-McClure.
+    At the limits, rho is u^2 / 2 at alpha = 2, log(1 + u^2 / 2) at 0, 1 - exp(-u^2 / 2) at -inf, exp(u^2 / 2) - 1 at
+    +inf. The curvature at 0 is 1 / c^2: unlike the other penalties here, rho is a function of r / c only. alpha = 1 is
+    pseudo-Huber / c^2, alpha = 0 is Cauchy, and alpha = -2 is Geman-McClure.
 
     Args:
         alpha: the shape, any real number or plus or minus infinity; smaller is more robust.
-        scale: c, positive.
+        scale: c, positive, in units of the residual.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `alpha` is not a number or `scale` not a positive one, of which float32 holds the
-            square and its reciprocal; on calling, if the shapes differ.
+        TypeError, ValueError: if `alpha` is not a number, or `scale` is not a positive number whose square and its
+            reciprocal fit float32. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -54,7 +55,7 @@ class Barron(Penalty):
         Barron, A general and adaptive robust loss function, CVPR 2019, arXiv:1701.03077, equations (8) and (9).
 
     Deviations:
-        The special cases are exact and their neighbourhoods accurate; the paper's implementation shifts alpha and b by
+        The special cases are exact, and alphas near them are accurate. The paper's implementation shifts alpha and b by
         1e-6 instead (its appendix B).
     """
 
@@ -86,13 +87,13 @@ class Barron(Penalty):
         alpha, b, root = self.alpha, abs(self.alpha - 2.0), math.sqrt(abs(self.alpha - 2.0))
         magnitude = tf.abs(residual)
         # With v = |u| / sqrt(b), 1 + u^2 / b = 1 + v^2 up to v = 1 and v^2 (1 + v^-2) beyond, where v^2 may overflow.
-        far, w = _folded(magnitude, self.scale * root)
+        far, w = _fold(magnitude, self.scale * root)
         t = w * w
         log = t * log1p_over_self(t)
         log_v = _log_of_ratio(far, w, magnitude, self.scale * root)
         inner = _power(1.0 + t, log, 0.5 * alpha - 1.0)
 
-        # Far out psi = sqrt(b) / c v^(alpha - 1) (1 + v^-2)^(alpha/2 - 1), with sqrt(b) v / c = b / |r| split off where
+        # Far out psi = sqrt(b) / c v^(alpha - 1) (1 + v^-2)^(alpha/2 - 1), with the factor b / |r| split off if
         # v^(alpha - 1) may underflow (and alpha - 1 is not exact).
         if alpha <= 1.0:
             tail = _far_power(far, w, magnitude / (self.scale * root), log_v, alpha) * inner
@@ -118,34 +119,34 @@ class Barron(Penalty):
         return where(infinite, limit, value), where(infinite, tf.sign(residual) * slope_limit, slope)
 
 
-def _folded(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
+def _fold(magnitude: tf.Tensor, scale: float) -> tuple[tf.Tensor, tf.Tensor]:
     """Whether a = |r| / s exceeds 1, and b = min(a, 1 / a), whose square never overflows.
 
-    One division of tensors: exact to half an ulp (XLA turns a division by a constant into a product), and 0 for
-    infinite residuals.
+    This is one division of tensors, exact to half an ulp (XLA turns a division by a constant into a product). It is 0
+    for infinite residuals.
     """
     far = magnitude > scale
     return far, fusion_barrier(where(far, scale, magnitude) / where(far, magnitude, scale))
 
 
 def _log_of_ratio(far: tf.Tensor, b: tf.Tensor, magnitude: tf.Tensor, scale: float) -> tf.Tensor:
-    """log a where `far`, 0 elsewhere, from `_folded`'s b; also where b is flushed to 0, and finite at infinity."""
+    """log a where `far`, 0 elsewhere, from `_fold`'s b. It is right if b is flushed to 0, and finite at infinity."""
     flushed = far & (b < 1e-30)
     log = tf.math.log(where(flushed, tf.minimum(magnitude, magnitude.dtype.max), where(far, b, 1.0)))
-    # One reader of the logarithm: see `fusion_barrier`.
+    # The logarithm has one consumer: see `fusion_barrier`.
     one = tf.constant(1.0, log.dtype)
     return where(flushed, one, -1.0) * log - where(flushed, one * math.log(scale), 0.0)
 
 
 def _far_power(far: tf.Tensor, w: tf.Tensor, v: tf.Tensor, log_v: tf.Tensor, exponent: float) -> tf.Tensor:
-    """v^exponent where `far`, by whichever of v and w = 1 / v keeps the power's derivative finite."""
+    """v^exponent where `far`. The base is v or w = 1 / v, so that the power's derivative stays finite."""
     if exponent > 0:
         return _power(where(far, v, 1.0), log_v, exponent)
     return _power(where(far, w, 1.0), -log_v, -exponent)
 
 
 def _power(base: tf.Tensor, log: tf.Tensor, exponent: float) -> tf.Tensor:
-    """base^exponent; `log` = log(base) makes up for the exponent's rounding to the dtype, up to 70 ulp in float32."""
+    """base^exponent. `log` = log(base) corrects the rounding of the exponent to the dtype, up to 70 ulp in float32."""
     if abs(exponent) > _STEEP:
         return tf.exp(exponent * log)
     rounded = float(base.dtype.as_numpy_dtype(exponent))

@@ -1,4 +1,4 @@
-"""Barron's penalty with its derivatives in residual, shape and scale, all three of them tensors, 0 <= alpha <= 2.
+"""Barron's penalty for tensors of residuals, shapes and scales, with its derivatives in all three; 0 <= alpha <= 2.
 
 With u = r / c, b = 2 - alpha, S = 1 + u^2 / b, L = log S, z = alpha L / 2 and E(z) = (exp(z) - 1) / z:
 
@@ -8,7 +8,7 @@ With u = r / c, b = 2 - alpha, S = 1 + u^2 / b, L = log S, z = alpha L / 2 and E
     d rho / d a  = b / 4 (L^2 E'(z) - L E(z) + L E(z - L)) = b / 4 integral_0^L exp(alpha y / 2) h(y) dy,
                    h(y) = y - 1 + exp(-y)
 
-Differentiating the formula of rho itself would be off by eps u^2 / b, which near alpha = 2 is everything.
+The derivative of rho's own formula has a rounding error of eps u^2 / b, which exceeds the derivative near alpha = 2.
 """
 
 from __future__ import annotations
@@ -25,30 +25,31 @@ from blendloss.losses._barron import Barron
 from blendloss.losses._math.numerics import expm1_over_self, over_self, polynomial, where
 from blendloss.losses._math.quadrature import cells
 
-# Nearer to 2 than this, alpha counts as this near: rho changes by less than it is rounded.
+# The least b = 2 - alpha. A smaller b changes rho by less than its rounding error.
 _NEAREST = {tf.float32: 1e-9, tf.float64: 1e-18}
 # h(y) / y^2 by its Taylor series, and Gauss-Legendre's rule on [0, 1], for L <= 1: both good to an ulp.
 _TERMS = {tf.float32: 9, tf.float64: 17}
 _POINTS = {tf.float32: 5, tf.float64: 8}
-# The nodes of Z are those of cells in which the penalties with these shapes are smooth; farther out is 2e-16 of Z.
+# The cells of Z's quadrature are such that the penalties of these shapes are smooth in each. Beyond _FARTHEST lies
+# 2e-16 of Z.
 _ALPHAS = (0.0, 0.25, 0.5, 1.0, 1.5, 1.75, 1.9, 1.99, 1.999, 1.999999, 2.0)
 _FARTHEST = 1e16
 
 
 class Shape(NamedTuple):
-    """alpha and b = 2 - alpha, each with all its digits."""
+    """alpha and b = 2 - alpha, both accurate in all digits; `[]`, `[D]` or the residual's shape."""
 
     alpha: tf.Tensor
     b: tf.Tensor
 
 
 def values(residual: tf.Tensor, shape: Shape, scale: tf.Tensor) -> tf.Tensor:
-    """rho(r, alpha, c), elementwise, with closed-form derivatives; tensors of one shape and dtype."""
+    """rho(r, alpha, c), elementwise, with closed-form derivatives. All tensors have one shape and dtype."""
     alpha = shape.alpha
-    # To autodiff, b is 2 - alpha: the derivatives of the derivatives go through both.
+    # For autodiff, b is 2 - alpha: second derivatives go through both.
     b = tf.stop_gradient(tf.maximum(shape.b, _NEAREST[alpha.dtype])) + (tf.stop_gradient(alpha) - alpha)
     value, *slopes = _value_and_slopes(residual, Shape(alpha, b), scale)
-    return _with_slopes(residual, alpha, scale, tf.stop_gradient(value), *slopes)
+    return _attach_slopes(residual, alpha, scale, tf.stop_gradient(value), *slopes)
 
 
 def log_partition(shape: Shape) -> tf.Tensor:
@@ -69,7 +70,7 @@ def _half_line() -> tuple[np.ndarray, np.ndarray]:
 
 
 @custom_gradient
-def _with_slopes(
+def _attach_slopes(
     residual: tf.Tensor,
     alpha: tf.Tensor,
     scale: tf.Tensor,
@@ -78,10 +79,10 @@ def _with_slopes(
     in_alpha: tf.Tensor,
     in_scale: tf.Tensor,
 ) -> Any:
-    """`value` with given derivatives; higher orders differentiate those."""
+    """`value` with the given derivatives. Higher orders differentiate these."""
 
     def gradient(upstream: tf.Tensor) -> tuple[Any, ...]:
-        # No NaN from 0 times infinity: where the loss is gated off, alpha and c must not hear of it.
+        # If the loss has weight 0, alpha and c must receive no gradient: 0 times infinity is 0 here, not NaN.
         slopes = (in_residual, in_alpha, in_scale)
         return (*(tf.math.multiply_no_nan(slope, upstream) for slope in slopes), None, None, None, None)
 
@@ -89,7 +90,7 @@ def _with_slopes(
 
 
 def _value_and_slopes(residual: tf.Tensor, shape: Shape, scale: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """rho and its derivatives in r, alpha and c."""
+    """rho and its derivatives in r, alpha and c: four tensors of the residual's shape."""
     alpha, b = shape
     dtype = residual.dtype
     sign, root = tf.sign(residual), tf.sqrt(b)
@@ -104,7 +105,7 @@ def _value_and_slopes(residual: tf.Tensor, shape: Shape, scale: tf.Tensor) -> tu
     log = tf.math.log1p(t) - 2.0 * tf.math.log(where(far, w, 1.0))  # L
     inner = tf.pow(1.0 + t, -0.5 * b)
     decay = tf.pow(where(far, w, 1.0), b) * inner  # S^(-b / 2)
-    # u^2 S^(-b / 2) and |u| S^(-b / 2), without what over- or underflows on the way.
+    # u^2 S^(-b / 2) and |u| S^(-b / 2), without intermediate overflow or underflow.
     heavy = far & (alpha < 1.0)
     power = b * tf.pow(where(heavy, a, 1.0) / where(heavy, root, 1.0), where(heavy, alpha, 1.0)) * inner
     square = where(heavy, power, a * (a * decay))

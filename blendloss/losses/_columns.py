@@ -19,23 +19,25 @@ from blendloss.losses._output_loss import OutputLoss
 class Columns(Configured):
     """A loss of some columns of an output: l(y_true[..., targets], y_pred[..., columns]).
 
-    Columns are elements of the last axis. A network that predicts three quantiles in one layer, say, has a loss for
-    each column, all of the same target. Sample weights and masks are those of the whole output.
+    Columns are elements of the last axis. For example, a network predicts three quantiles in one layer, and each column
+    has its own loss with the same target. Sample weights and masks are those of the whole output.
 
     Args:
         loss: any loss that a blend takes: a penalty, a Keras loss or its name, a function `(y_true, y_pred)`.
-        columns: which columns of the output the loss reads: an index, or a list of them; negative ones count from the
-            last.
-        targets: which columns of the target belong to them, in the same form. None is the same columns where the target
-            has as many columns as the output, and else the whole target, which must have as many columns as are read.
+        columns: which columns of the output the loss reads: an index, or a list of indexes. Negative indexes count from
+            the end.
+        targets: which columns of the target belong to them, in the same form. With None, they are the same columns if
+            the target has as many columns as the output. Otherwise they are the whole target, which must have as many
+            columns as the loss reads.
 
     Returns:
-        The loss, to be named in a `Blend` or given to an `OutputLoss`. Calling it gives values by example.
+        A loss for a `Blend` or an `OutputLoss`. `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns values `[batch,
+        ...]`.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if a list is empty. When called, if there is no such column, the number of columns is not known, or
-            the target has neither as many columns as the output nor as many as are read.
+        ValueError: if a list is empty. When called, if there is no such column, if the number of columns is unknown, or
+            if the target has neither as many columns as the output nor as many as the loss reads.
 
     Example:
         >>> import blendloss as bl
@@ -48,7 +50,9 @@ class Columns(Configured):
 
     def __init__(self, loss: Any, columns: int | Sequence[int], targets: int | Sequence[int] | None = None) -> None:
         if isinstance(loss, OutputLoss):
-            raise TypeError(f"`loss` must not be a head: give the columns to it. Received: loss={loss!r}")
+            raise TypeError(
+                f"`loss` must not be an `OutputLoss`: wrap the columns in it instead. Received: loss={loss!r}"
+            )
         self.loss = loss
         self.columns = _indices("columns", columns)
         self.targets = None if targets is None else _indices("targets", targets)
@@ -60,15 +64,16 @@ class Columns(Configured):
         rank = y_pred.shape.rank
         if rank is not None and y_true.shape.rank == rank - 1:
             y_true = y_true[..., tf.newaxis]
-        read = _taken("y_pred", y_pred, self.columns)
+        read = _take_columns("y_pred", y_pred, self.columns)
         if self.targets is not None:
-            return _taken("y_true", y_true, self.targets), read
+            return _take_columns("y_true", y_true, self.targets), read
         if y_true.shape.rank == rank and y_true.shape[-1] == y_pred.shape[-1]:
-            return _taken("y_true", y_true, self.columns), read
+            return _take_columns("y_true", y_true, self.columns), read
         if y_true.shape.rank != rank or y_true.shape[-1] != read.shape[-1]:
             raise ValueError(
-                f"`y_true` must have as many columns as `y_pred` or as are read, {read.shape[-1]}; or let `targets` "
-                f"say which belong to this loss. Received: y_true of shape {y_true.shape}, y_pred of {y_pred.shape}"
+                f"`y_true` must have as many columns as `y_pred` or as the loss reads, {read.shape[-1]}; otherwise "
+                "`targets` must say which columns belong to this loss. "
+                f"Received: y_true of shape {y_true.shape}, y_pred of {y_pred.shape}"
             )
         return y_true, read
 
@@ -86,14 +91,14 @@ class Columns(Configured):
 
 
 def innermost(loss: Any) -> Any:
-    """The loss itself, without what says which outputs and columns it reads."""
+    """The loss inside of all wrappers that say which outputs and columns it reads."""
     while isinstance(loss, (OutputLoss, Columns)):
         loss = loss.loss
     return loss
 
 
 def _indices(name: str, value: Any) -> int | list[int]:
-    """An index, or a list of them."""
+    """Checks an index, or a list of indexes."""
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, np.ndarray)):
         return checks.integer(name, value)
     if len(value) == 0:
@@ -101,12 +106,12 @@ def _indices(name: str, value: Any) -> int | list[int]:
     return [checks.integer(f"{name}[{place}]", index) for place, index in enumerate(value)]
 
 
-def _taken(name: str, tensor: tf.Tensor, columns: int | list[int]) -> tf.Tensor:
+def _take_columns(name: str, tensor: tf.Tensor, columns: int | list[int]) -> tf.Tensor:
     """`tensor[..., columns]`, with a last axis even for one column."""
     if tensor.shape.rank is None or tensor.shape.rank < 2 or tensor.shape[-1] is None:
         raise ValueError(
-            f"`{name}` must have a last axis of known length, [batch, ..., columns], of which a loss reads the columns "
-            f"{columns}. Received: shape {tensor.shape}"
+            f"`{name}` must have a last axis of known length, [batch, ..., columns], because a loss reads its "
+            f"columns {columns}. Received: shape {tensor.shape}"
         )
     width = tensor.shape[-1]
     wanted = columns if isinstance(columns, list) else [columns]

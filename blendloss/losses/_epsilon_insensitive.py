@@ -14,21 +14,21 @@ from blendloss.losses._penalty import Penalty
 
 @register
 class EpsilonInsensitive(Penalty):
-    """Epsilon-insensitive: support vector regression's loss; residuals within epsilon cost nothing.
+    """Epsilon-insensitive: the loss of support vector regression; 0 for residuals within epsilon.
 
         rho(r) = max(|r| - epsilon, 0),    psi(r) = sign(r) for |r| > epsilon, 0 otherwise,    r = y_pred - y_true
 
-    As an estimate of location its efficiency at the normal rises from 0.637 at epsilon = 0 to 0.81 at about 0.6 and
-    falls again.
+    Its efficiency at the normal law rises from 0.637 at epsilon = 0 to 0.81 at about 0.6, and then falls.
 
     Args:
         epsilon: half the width of the insensitive tube, in units of the residual, at least 0.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `epsilon` is not a finite number of at least 0; on calling, if the shapes differ.
+        TypeError, ValueError: if `epsilon` is not a finite number of at least 0. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl

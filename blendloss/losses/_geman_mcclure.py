@@ -7,7 +7,7 @@ import math
 import tensorflow as tf
 
 from blendloss._internal.serialization import register
-from blendloss.losses._math.numerics import in_unit, lorentzian, where
+from blendloss.losses._math.numerics import divide_by_unit, lorentzian, where
 from blendloss.losses._penalty import ScaledPenalty
 
 
@@ -17,16 +17,18 @@ class GemanMcClure(ScaledPenalty):
 
         rho(r) = s^2 / 2 u^2 / (1 + u^2),    psi(r) = r / (1 + u^2)^2,    u = r / s,    r = y_pred - y_true
 
-    Unit curvature at 0; rho < s^2 / 2; not convex. Gross outliers stop mattering.
+    Unit curvature at 0; rho < s^2 / 2; not convex. Gross outliers have almost no influence.
 
     Args:
-        scale: s, positive; 3.7874 standard deviations (twice the 1.89371 of Barron's alpha = -2) is 95 % efficient.
+        scale: s, positive, in units of the residual. With s = 3.7874 standard deviations (twice the 1.89371 of Barron's
+            alpha = -2), the efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -44,7 +46,7 @@ class GemanMcClure(ScaledPenalty):
     tuning = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        far, r, s = in_unit(residual, self.scale, order=2)
+        far, r, s = divide_by_unit(residual, self.scale, order=2)
         quotient = lorentzian(residual, self.scale, far, r, s)
         near = 0.5 * residual * (residual * quotient)
         most = 0.5 * self.scale * self.scale

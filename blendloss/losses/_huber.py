@@ -14,7 +14,7 @@ from blendloss.losses._penalty import Penalty
 
 @register
 class Huber(Penalty):
-    """Huber: quadratic within the threshold, linear beyond it; convex, slope bounded by it.
+    """Huber: quadratic within the threshold, linear beyond it; convex, with the slope bounded by the threshold.
 
         rho(r) = r^2 / 2               for |r| <= delta
                  delta |r| - delta^2 / 2    beyond
@@ -23,13 +23,15 @@ class Huber(Penalty):
     Unit curvature at 0. `Huber(delta)` is exactly `keras.losses.huber` with the same `delta`.
 
     Args:
-        delta: Huber's k, the threshold in units of the residual, positive; 1.345 standard deviations is 95 % efficient.
+        delta: Huber's k, the threshold, positive, in units of the residual. With delta = 1.345 standard deviations, the
+            efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `delta` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `delta` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl

@@ -10,7 +10,7 @@ from blendloss._internal import checks, conversion
 
 
 def keys(name: str, value: Any) -> Any:
-    """`value`, a key or an index, or a tuple, list or dict of these, nested; lists as tuples."""
+    """Checks `value`: a key, an index, or a nested tuple, list or dict of these. Lists become tuples."""
     if isinstance(value, Mapping):
         made: Any = {key: keys(name, one) for key, one in value.items()}
     elif isinstance(value, (list, tuple)):
@@ -31,27 +31,27 @@ def several(chosen: Any) -> bool:
 
 
 def as_lists(chosen: Any) -> Any:
-    """Keys in the form that JSON gives back."""
+    """Keys with lists in place of tuples, as JSON stores them."""
     if isinstance(chosen, Mapping):
         return {key: as_lists(one) for key, one in chosen.items()}
     return [as_lists(one) for one in chosen] if isinstance(chosen, tuple) else chosen
 
 
-def picked(name: str, structure: Any, chosen: Any) -> Any:
-    """What `chosen` names in `structure`, in the form of `chosen`; of several, tensors."""
-    return _picked(name, structure, chosen) if several(chosen) else selected(name, structure, chosen)
+def pick(name: str, structure: Any, chosen: Any) -> Any:
+    """The parts of `structure` that `chosen` names, in the same form. Several parts are converted to tensors."""
+    return _pick_each(name, structure, chosen) if several(chosen) else _select(name, structure, chosen)
 
 
-def _picked(name: str, structure: Any, chosen: Any) -> Any:
+def _pick_each(name: str, structure: Any, chosen: Any) -> Any:
     if isinstance(chosen, Mapping):
-        return {key: _picked(name, structure, one) for key, one in chosen.items()}
+        return {key: _pick_each(name, structure, one) for key, one in chosen.items()}
     if isinstance(chosen, tuple):
-        return tuple(_picked(name, structure, one) for one in chosen)
-    return conversion.tensor(name, selected(name, structure, chosen))
+        return tuple(_pick_each(name, structure, one) for one in chosen)
+    return conversion.tensor(name, _select(name, structure, chosen))
 
 
-def selected(name: str, structure: Any, key: str | int) -> Any:
-    """`structure[key]`, or an error that says what there is."""
+def _select(name: str, structure: Any, key: str | int) -> Any:
+    """`structure[key]`, or an error that lists the existing keys."""
     there = f"{name} of type {type(structure).__name__}"
     if isinstance(structure, Mapping):
         there = str(list(structure))
@@ -61,7 +61,7 @@ def selected(name: str, structure: Any, key: str | int) -> Any:
         there = str(list(range(len(structure))))
         if -len(structure) <= key < len(structure):
             return structure[key]
-    nested = at_path(structure, key)
+    nested = _find_path(structure, key)
     if nested is not None:
         return nested
     index = name == "y_true" and isinstance(key, numbers.Integral)
@@ -69,8 +69,8 @@ def selected(name: str, structure: Any, key: str | int) -> Any:
     raise KeyError(f"`{name}` must have {key!r}, which a loss reads{hint}. Received: {there}")
 
 
-def weight_at(sample_weight: Any, key: Any) -> Any:
-    """What is given for the output `key`, or for all outputs on a path such as "a/b"; None if nothing is."""
+def find_weight(sample_weight: Any, key: Any) -> Any:
+    """The sample weights for the output `key`, or for all outputs on a path such as "a/b"; None if there are none."""
     if isinstance(sample_weight, Mapping) and key in sample_weight:
         return sample_weight[key]
     for part in key.split("/") if isinstance(key, str) and "/" in key else [key]:
@@ -89,8 +89,8 @@ def _is_index(part: Any) -> bool:
     return isinstance(part, int) or (isinstance(part, str) and part.isdecimal())
 
 
-def at_path(structure: Any, path: Any) -> Any:
-    """What is at a path such as "a/b" or "a/0" in nested outputs; None if nothing is."""
+def _find_path(structure: Any, path: Any) -> Any:
+    """The output at a path such as "a/b" or "a/0" in nested outputs; None if there is none."""
     if not isinstance(path, str) or "/" not in path:
         return None
     for part in path.split("/"):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._internal.serialization import register
 from blendloss.losses._math.elementary import expm1
 from blendloss.losses._math.numerics import artanh_over_self, fusion_barrier, series, where
-from blendloss.losses._penalty import ScaledPenalty, with_slope
+from blendloss.losses._penalty import ScaledPenalty, attach_slope
 
 # log cosh(u) / u^2 as a polynomial in u^2, interpolated at the Chebyshev nodes of [0, 1]; relative error 6e-20.
 _COEFFICIENTS = (
@@ -18,27 +18,28 @@ _COEFFICIENTS = (
     -0.0000119466241165282035, 4.38266144225282921e-6, -1.59716632965741364e-6, 5.59709923225520597e-7,
     -1.76892748956669629e-7, 4.54786530766834938e-8, -8.11194822786848565e-9, 7.27617893351934908e-10,
 )  # fmt: skip
-# |u| up to which tanh |u| is taken from its series, and at which it rounds to 1.
+# Up to |u| = _NEAR, tanh |u| is computed by its series; from |u| = _FAR on, it rounds to 1.
 _NEAR, _FAR = 0.17, 20.0
 
 
 @register
 class LogCosh(ScaledPenalty):
-    """Log-cosh (logistic): quadratic near 0, |r| far out, smooth to every order.
+    """Log-cosh (logistic): quadratic near 0, linear far out, infinitely differentiable.
 
         rho(r) = s^2 log cosh(r / s),    psi(r) = s tanh(r / s),    r = y_pred - y_true
 
-    Unit curvature at 0; slope bounded by s. `LogCosh()` is `keras.losses.log_cosh`, but accurate near 0, where the
-    usual formula loses every digit.
+    Unit curvature at 0; slope bounded by s. `LogCosh()` is `keras.losses.log_cosh`, but it is also accurate near
+    0, where the usual formula loses every digit.
 
     Args:
-        scale: s, positive; 1.2047 standard deviations is 95 % efficient.
+        scale: s, positive, in units of the residual. With s = 1.2047 standard deviations, the efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -63,11 +64,12 @@ class LogCosh(ScaledPenalty):
         z = decay * fusion_barrier(1.0 / (2.0 + decay))
         log1p = 2.0 * z * artanh_over_self(z * z, most=0.0041)
         value = where(far, self.scale * (magnitude + self.scale * (log1p - math.log(2.0))), near)
-        # tanh |u| = e / (2 + e), e = exp(2 |u|) - 1; near 0 the scale and the quotient by it would cost digits.
+        # tanh |u| = e / (2 + e), e = exp(2 |u|) - 1. Near 0, dividing by the scale and multiplying by it would cost
+        # digits.
         e = expm1(2.0 * where(a > _FAR, _FAR, a))
         tanh = where(residual < 0.0, -e, e) / (2.0 + e)
         straight = series([2.0 * (n + 1) * c for n, c in enumerate(_COEFFICIENTS)], t, 0.0, _NEAR**2)
         slope = where(a < _NEAR, residual * straight, self.scale * tanh)
-        # 1 - tanh^2 is (1 - tanh) (1 + tanh) = 4 d / (1 + d)^2, where autodiff would take a difference.
+        # 1 - tanh^2 is (1 - tanh) (1 + tanh) = 4 d / (1 + d)^2, where autodiff would compute a difference.
         curvature = where(far, 4.0 * decay / tf.square(1.0 + decay), 1.0 - tf.square(slope / self.scale))
-        return value, with_slope(residual, slope, curvature)
+        return value, attach_slope(residual, slope, curvature)

@@ -1,8 +1,8 @@
 """The base of the losses that are penalties of the residual.
 
-A penalty is a function rho of the residual r = y_pred - y_true, written together with its slope psi = d rho / dr:
-the two share their exponentials, roots and divisions, and the slope is a closed form that is accurate where
-differentiating the value's formula is not (cancellation near 0, overflow far out).
+A penalty is a function rho of the residual r = y_pred - y_true, written together with its slope psi = d rho / dr. Both
+share exponentials, roots and divisions. The slope is a closed form: the derivative of the value's formula would cancel
+near 0 and overflow far out.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _HALF = (tf.float16, tf.bfloat16)
 class Penalty(Configured, abc.ABC):
     """A penalty rho(r) of the residual r = y_pred - y_true, with its slope psi(r) = d rho / dr.
 
-    The base of this room's losses. A subclass implements `_value_and_slope(residual)` for float32 and float64, and
-    `get_config`; gradients use the closed-form slope, at every order, and are those in the residual: a variable of the
-    penalty itself would not train.
+    The base of the penalties. A subclass implements `_value_and_slope(residual)` for float32 and float64, and
+    `get_config`. Gradients of every order use the closed-form slope. There is a gradient in the residual only: a
+    variable of the penalty would not train.
 
     Returns:
-        Calling it gives per-example values, as Keras's loss functions do: the mean of rho over the last axis,
-        `[batch, ..., D]` -> `[batch, ...]`. A rank-1 input is a batch of scalars and keeps its shape.
+        `penalty(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`,
+        in the dtype of `y_pred`. A rank-1 input is a batch of scalars and keeps its shape.
 
     Raises:
-        ValueError: on calling, if the shapes differ; nothing is broadcast.
+        ValueError: when called, if the shapes differ; nothing is broadcast.
 
     Example:
         >>> import blendloss as bl
@@ -47,18 +47,18 @@ class Penalty(Configured, abc.ABC):
         [8.5]
     """
 
-    #: The argument that `tuned` solves for, or None where the efficiency does not depend on it.
+    #: The argument that `tuned` solves for, or None if the efficiency depends on no argument.
     tuning: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """rho and psi of a float32 or float64 `residual`, both of its shape."""
+        """rho and psi of `residual`, float32 or float64, in its shape and dtype."""
 
     def value_and_slope(self, residual: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """rho(r) and psi(r), elementwise.
 
         Args:
-            residual: r, floating, any shape. Half precision is computed in float32 and rounded once.
+            residual: r, a floating tensor of any shape. Half precision is computed in float32 and rounded once.
 
         Returns:
             Two tensors of `residual`'s shape and dtype.
@@ -70,29 +70,29 @@ class Penalty(Configured, abc.ABC):
         return self._value_and_slope(residual)
 
     def value(self, residual: Any) -> tf.Tensor:
-        """rho(r), elementwise, with psi(r) as its gradient; shape and dtype of `residual`."""
+        """rho(r), elementwise, with psi(r) as its gradient; in the shape and dtype of `residual`."""
         residual = as_floating("residual", residual)
         value, slope = self.value_and_slope(residual)
-        return with_slope(residual, value, slope)
+        return attach_slope(residual, value, slope)
 
     def slope(self, residual: Any) -> tf.Tensor:
-        """psi(r), elementwise; shape and dtype of `residual`."""
+        """psi(r), elementwise; in the shape and dtype of `residual`."""
         return self.value_and_slope(residual)[1]
 
     @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
-        """Mean of rho(y_pred - y_true) over the last axis.
+        """The mean of rho(y_pred - y_true) over the last axis.
 
         Args:
             y_true: targets, `[batch, ..., D]` or `[batch]`.
-            y_pred: predictions, same shape; its dtype is the result's. As in Keras, a missing or extra last axis
-                of length 1 is squeezed or added.
+            y_pred: predictions of the same shape, in the dtype of the result. As in Keras, a last axis of length 1 that
+                only one of the two has is squeezed or added.
 
         Returns:
             Values `[batch, ...]`; `[batch]` for rank-1 inputs.
 
         Raises:
-            ValueError: if the shapes differ otherwise; nothing is broadcast.
+            ValueError: if the shapes differ in another way; nothing is broadcast.
         """
         y_pred = as_floating("y_pred", y_pred)
         y_true = tf.cast(conversion.numbers("y_true", y_true), y_pred.dtype)
@@ -105,22 +105,22 @@ class Penalty(Configured, abc.ABC):
         return accurate_mean(values)
 
     def efficiency(self) -> float:
-        """Asymptotic efficiency of the location M-estimate at the standard normal, (E psi')^2 / E psi^2."""
+        """Asymptotic efficiency of the location M-estimate at the standard normal law: (E psi')^2 / E psi^2."""
         return efficiency_at_normal(self.slope)
 
     @classmethod
     def tuned(cls, efficiency: float = 0.95, **arguments: Any) -> Any:
-        """The penalty whose threshold or scale gives a wanted efficiency at the standard normal.
+        """The penalty whose threshold or scale has a given efficiency at the standard normal law.
 
-        Solves (E psi')^2 / E psi^2 = efficiency for the argument named by `cls.tuning`; residuals are in units of
-        their standard deviation.
+        Solves (E psi')^2 / E psi^2 = efficiency for the argument named by `cls.tuning`, which is in units of the
+        residuals' standard deviation.
 
         Args:
-            efficiency: the wanted efficiency, in (0, 1).
+            efficiency: the efficiency to reach, in (0, 1).
             **arguments: the other constructor arguments.
 
         Raises:
-            ValueError: if no value of the argument reaches it.
+            ValueError: if no value of the argument has this efficiency.
         """
         if cls.tuning is None:
             raise ValueError(
@@ -133,7 +133,7 @@ class Penalty(Configured, abc.ABC):
 
 
 class ScaledPenalty(Penalty):
-    """A penalty whose one argument is a positive scale."""
+    """A penalty whose only argument is a positive scale, in units of the residual."""
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = checks.divisor("scale", scale)
@@ -149,16 +149,16 @@ def as_floating(name: str, value: Any) -> tf.Tensor:
 
 
 def align(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both tensors at one rank, by Keras's rule; differing shapes raise instead of broadcasting."""
-    conversion.numbers("y_true", y_true)  # of a blend, they may be strings
-    y_true = of_rank(y_true, y_pred)
+    """Both tensors at one rank, by Keras's rule. Different shapes raise an error; nothing is broadcast."""
+    conversion.numbers("y_true", y_true)  # a blend also takes strings
+    y_true = match_rank(y_true, y_pred)
     if not y_true.shape.is_compatible_with(y_pred.shape):
         raise ValueError(
             f"`y_true` and `y_pred` must have the same shape. Received: shapes {y_true.shape} and {y_pred.shape}"
         )
     if not (y_true.shape.is_fully_defined() and y_pred.shape.is_fully_defined()):
-        # Where a length is known to the running graph alone, subtracting would broadcast a 1. A slice longer than the
-        # array fails, compiled or not; XLA drops assertions, and the graph's optimizer reshapes of rank 1.
+        # If a length is only known when the graph runs, a subtraction would broadcast a 1. A slice longer than the
+        # array fails with and without XLA. XLA drops assertions, and the graph's optimizer drops reshapes of rank 1.
         given, wanted = tf.shape(y_true), tf.shape(y_pred)
         size = given + tf.abs(given - wanted)
         y_true = tf.slice(y_true, tf.zeros_like(given), size, name="y_true_must_have_the_shape_of_y_pred")
@@ -166,8 +166,8 @@ def align(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return y_true, y_pred
 
 
-def of_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """`y_true` with a last axis of length 1 dropped, or added, where `y_pred` has not, or has, one."""
+def match_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """`y_true` at the rank of `y_pred`: a last axis of length 1 is dropped or added."""
     if y_true.shape.rank is None or y_pred.shape.rank is None:
         raise ValueError(
             f"The ranks of `y_true` and `y_pred` must be known. Received: shapes {y_true.shape} and {y_pred.shape}"
@@ -180,8 +180,8 @@ def of_rank(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 
 
 @custom_gradient
-def with_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
-    """`value`, whose derivative in `residual` is `slope`; higher orders differentiate `slope` itself."""
+def attach_slope(residual: tf.Tensor, value: tf.Tensor, slope: tf.Tensor) -> Any:
+    """Gives `value` the derivative `slope` in `residual`. Higher orders differentiate `slope`."""
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None]:
         return upstream * slope, None, None

@@ -8,27 +8,29 @@ import tensorflow as tf
 
 from blendloss._internal import checks
 from blendloss._internal.serialization import register
-from blendloss.losses._math.numerics import fusion_barrier, in_unit, where
-from blendloss.losses._penalty import Penalty, with_slope
+from blendloss.losses._math.numerics import divide_by_unit, fusion_barrier, where
+from blendloss.losses._penalty import Penalty, attach_slope
 
 
 @register
 class PseudoHuber(Penalty):
-    """Pseudo-Huber (Charbonnier, L1-L2): a smooth Huber, quadratic near 0 and linear far out.
+    """Pseudo-Huber (Charbonnier, L1-L2): a smooth form of Huber, quadratic near 0 and linear far out.
 
         rho(r) = delta^2 (sqrt(1 + u^2) - 1),    psi(r) = r / sqrt(1 + u^2),
         u = r / delta,    r = y_pred - y_true
 
-    Unit curvature at 0; slope bounded by delta. It is Barron's penalty of alpha = 1, times delta^2.
+    Unit curvature at 0; slope bounded by delta. It is Barron's penalty with alpha = 1, times delta^2.
 
     Args:
-        delta: the threshold, in units of the residual, positive; 1.2871 standard deviations is 95 % efficient.
+        delta: the threshold, positive, in units of the residual. With delta = 1.2871 standard deviations, the
+            efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `delta` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `delta` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -53,12 +55,12 @@ class PseudoHuber(Penalty):
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)
-        far, r, delta = in_unit(residual, self.delta, order=2)
+        far, r, delta = divide_by_unit(residual, self.delta, order=2)
         root = fusion_barrier(tf.sqrt(delta * delta + r * r), 2.0**64)
         # sqrt(1 + u^2) - 1 = u^2 / (1 + sqrt(1 + u^2)) does not cancel.
         near = residual * (residual * (delta / (delta + root)))
         value = where(far, self.delta * (magnitude - self.delta), near)
-        # 1 / sqrt(1 + u^2), or 1 / |u| far out. Its cube is psi', of which autodiff would take a difference.
+        # 1 / sqrt(1 + u^2), or 1 / |u| far out. Its cube is psi', which autodiff would compute as a difference.
         quotient = where(far, tf.constant(self.delta, r.dtype), delta) / where(far, magnitude, root)
         slope = where(far, tf.sign(residual) * self.delta, residual * quotient)
-        return value, with_slope(residual, slope, quotient * quotient * quotient)
+        return value, attach_slope(residual, slope, quotient * quotient * quotient)

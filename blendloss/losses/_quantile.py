@@ -14,7 +14,7 @@ from blendloss.losses._penalty import Penalty
 
 @register
 class Quantile(Penalty):
-    """Quantile (pinball, check): its minimiser is the q-quantile of the targets.
+    """Quantile (pinball, check): the q-quantile of the targets minimises it.
 
         rho(r) = max(q e, (q - 1) e) / s,    e = y_true - y_pred = -r
         psi(r) = (1 - q) / s for r > 0, -q / s for r < 0, 0 at 0,    r = y_pred - y_true
@@ -23,14 +23,15 @@ class Quantile(Penalty):
 
     Args:
         quantile: q, strictly between 0 and 1.
-        scale: s, positive.
+        scale: s, positive, in units of the residual.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `quantile` is not in (0, 1) or `scale` not a positive finite number; on calling, if
-            the shapes differ.
+        TypeError, ValueError: if `quantile` is not in (0, 1), or `scale` is not a positive finite number. When called,
+            if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -49,13 +50,15 @@ class Quantile(Penalty):
         return {"quantile": self.quantile, "scale": self.scale}
 
     def efficiency(self) -> float:
-        """Efficiency of the location estimate at the standard normal, 2 / pi; only the median estimates location.
+        """The efficiency of the median as an estimate of location at the standard normal law, 2 / pi.
 
         Raises:
             ValueError: if `quantile` is not 1/2.
         """
         if self.quantile != 0.5:
-            raise ValueError(f"`quantile` must be 0.5 for an efficiency of location. Received: {self.quantile!r}")
+            raise ValueError(
+                f"`quantile` must be 0.5 for an efficiency of location. Received: quantile={self.quantile!r}"
+            )
         return super().efficiency()
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

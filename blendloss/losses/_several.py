@@ -10,14 +10,14 @@ import tensorflow as tf
 
 from blendloss._internal import conversion
 from blendloss._internal.signatures import takes
-from blendloss.losses._keys import weight_at
-from blendloss.losses._penalty import of_rank
+from blendloss.losses._keys import find_weight
+from blendloss.losses._penalty import match_rank
 
 _MEANS = ("sum_over_batch_size", "mean", "none", None)
 
 
 def as_loss_of_several(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
-    """`loss` as a function of `(y_true, y_pred)`, of which `y_pred` is a tuple or dict of tensors.
+    """`loss` as a function of `(y_true, y_pred)` with a tuple or dict of tensors as `y_pred`.
 
     Raises:
         TypeError: for a loss of one tensor: a penalty, the name of a Keras loss, or one of Keras's own losses.
@@ -39,10 +39,10 @@ def as_loss_of_several(name: str, loss: Any) -> Callable[[Any, Any], tf.Tensor]:
 
 
 def weights_of_several(sample_weight: Any, chosen: Any) -> Any:
-    """The sample weights of a loss that reads the outputs `chosen`: those of all, or those given for one of them."""
+    """The sample weights of a loss that reads the outputs `chosen`: common to all, or given for one of them."""
     flat = tf.nest.flatten(chosen)
     if isinstance(sample_weight, Mapping):
-        given = [weight_at(sample_weight, key) for key in flat]
+        given = [find_weight(sample_weight, key) for key in flat]
     elif isinstance(sample_weight, (list, tuple)) and all(isinstance(key, int) for key in flat):
         given = [sample_weight[key] for key in flat]
     else:
@@ -50,14 +50,14 @@ def weights_of_several(sample_weight: Any, chosen: Any) -> Any:
     found = {id(one): one for one in given if one is not None}
     if len(found) > 1:
         raise ValueError(
-            f"`sample_weight` must be given for one of the outputs {flat}, which one loss reads, or be the same for "
-            f"all. Received: different weights of {len(found)} of them"
+            f"`sample_weight` must be given for one of the outputs {flat}, because one loss reads them all, or be the "
+            f"same for all. Received: different weights of {len(found)} of them"
         )
     return next(iter(found.values()), None)
 
 
 def mask_of_several(outputs: list[Any]) -> Any:
-    """What counts of an example: what counts in all of `outputs`."""
+    """The common mask, bool: an element counts if it counts in all of `outputs`."""
     masks = [mask for mask in (getattr(output, "_keras_mask", None) for output in outputs) if mask is not None]
     if not masks:
         return None
@@ -68,7 +68,7 @@ def mask_of_several(outputs: list[Any]) -> Any:
 
 
 def targets_of_several(y_true: Any, outputs: Any, dtype: tf.DType) -> Any:
-    """Targets in `dtype`, at the rank of the outputs that belong to them; of the first, if there is no such pair."""
+    """Targets in `dtype`, each at the rank of its output, or of the first output if their numbers differ."""
     targets, paired = tf.nest.flatten(y_true), tf.nest.flatten(outputs)
     if len(targets) != len(paired):
         paired = paired[:1] * len(targets)
@@ -81,4 +81,4 @@ def _target(target: Any, output: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     if target.dtype != tf.string:
         target = tf.cast(conversion.numbers("y_true", target), dtype)
     known = target.shape.rank is not None and output.shape.rank is not None
-    return of_rank(target, output) if known else target
+    return match_rank(target, output) if known else target

@@ -10,21 +10,22 @@ from blendloss.losses._penalty import ScaledPenalty
 
 @register
 class SquaredError(ScaledPenalty):
-    """Squared error: least squares, with Keras's convention of no factor 1/2.
+    """Squared error (least squares) without a factor 1/2, as in Keras.
 
         rho(r) = (r / s)^2,    psi(r) = 2 r / s^2,    r = y_pred - y_true
 
-    `SquaredError()` is exactly `keras.losses.mean_squared_error`; its curvature at 0 is 2 / s^2, twice that of the
-    robust penalties of this package, which are r^2 / 2 near 0.
+    `SquaredError()` is exactly `keras.losses.mean_squared_error`. Its curvature is 2 / s^2. The robust penalties of
+    this package are r^2 / 2 near 0 and have the curvature 1 there.
 
     Args:
-        scale: s, positive.
+        scale: s, positive, in units of the residual.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl

@@ -11,20 +11,22 @@ from blendloss.losses._penalty import ScaledPenalty
 
 @register
 class Tukey(ScaledPenalty):
-    """Tukey's biweight (bisquare): bounded, with a slope of exactly 0 beyond the scale.
+    """Tukey's biweight (bisquare): bounded; the slope is exactly 0 beyond the scale.
 
         rho(r) = c^2 / 6 (1 - max(1 - u^2, 0)^3),    psi(r) = r max(1 - u^2, 0)^2,    u = r / c,    r = y_pred - y_true
 
     Unit curvature at 0; rho <= c^2 / 6; not convex; twice continuously differentiable.
 
     Args:
-        scale: c, the rejection point, positive; 4.6851 standard deviations is 95 % efficient.
+        scale: c, the rejection point, positive, in units of the residual. With c = 4.6851 standard deviations, the
+            efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -36,7 +38,7 @@ class Tukey(ScaledPenalty):
         Technometrics 16 (1974).
 
     Deviations:
-        `scale` is c itself; some write c as a multiple of a separate scale.
+        `scale` is c itself. Some authors write c as a multiple of a separate scale.
     """
 
     tuning = "scale"
@@ -46,7 +48,7 @@ class Tukey(ScaledPenalty):
         outside = magnitude >= self.scale
         a = where(outside, 0.0, magnitude) / self.scale
         t = a * a
-        # 1 - u^2 as a product: c - |r| is exact near the kink, where 1 - u^2 would be all rounding error.
+        # 1 - u^2 as a product: c - |r| is exact near the kink, where 1 - u^2 would be mostly rounding error.
         g = where(t < 0.25, 1.0 - t, (self.scale - magnitude) / self.scale * (1.0 + a))
         g = where(outside, 0.0, g)
         near = residual * (residual * polynomial([1 / 2, -1 / 2, 1 / 6], t))

@@ -10,7 +10,7 @@ from blendloss.losses._math.gaussian import gaussian
 from blendloss.losses._math.numerics import where
 from blendloss.losses._penalty import ScaledPenalty
 
-# u^2 at which 1 - exp(-u^2) rounds to 1.
+# From this u^2 on, 1 - exp(-u^2) rounds to 1.
 _FAR = 40.0
 
 
@@ -23,13 +23,14 @@ class Welsch(ScaledPenalty):
     Unit curvature at 0; rho < s^2 / 2; not convex.
 
     Args:
-        scale: s, positive; 2.9846 standard deviations is 95 % efficient.
+        scale: s, positive, in units of the residual. With s = 2.9846 standard deviations, the efficiency is 95 %.
 
     Returns:
-        Calling it on `(y_true, y_pred)`, `[batch, ..., D]`, gives values `[batch, ...]`, as of `Penalty`.
+        `loss(y_true, y_pred)`, both `[batch, ..., D]`, returns the mean of rho over the last axis, `[batch, ...]`, in
+        the dtype of `y_pred`.
 
     Raises:
-        TypeError, ValueError: if `scale` is not a positive finite number; on calling, if the shapes differ.
+        TypeError, ValueError: if `scale` is not a positive finite number. When called, if the shapes differ.
 
     Example:
         >>> import blendloss as bl
@@ -48,7 +49,7 @@ class Welsch(ScaledPenalty):
         square = u * u
         power, f, more = expm1_parts(-where(square > _FAR, _FAR, square))
         near = 0.5 * residual * (residual + residual * more)  # f is -u^2 there
-        # Not the scale twice in a row: TensorFlow's optimizer multiplies constants, and its square may overflow.
+        # Do not multiply by the scale twice in a row: TensorFlow's optimizer would square it, which may overflow.
         outer = 0.5 * self.scale * tf.abs(self.scale * (power * (f + f * more) + (power - 1.0)))
         value = where(tf.equal(power, 1.0), near, outer)
         clipped, power, shift = gaussian(residual, self.scale, 1.0)

@@ -167,7 +167,7 @@ def test_gates_of_one_residual_refuse_columns(gate):
         (("mse", True), TypeError, "`columns` must be an integer"),
         (("mse", "01"), TypeError, "`columns` must be an integer"),
         (("mse", [0, None]), TypeError, r"`columns\[1\]` must be an integer"),
-        ((OutputLoss("a", "mse"), 0), TypeError, "`loss` must not be a head"),
+        ((OutputLoss("a", "mse"), 0), TypeError, "`loss` must not be an `OutputLoss`"),
         (("no-loss", 0), ValueError, "`loss` must be the name of a Keras loss"),
         ((3, 0), TypeError, "`loss` must be a penalty"),
     ],
@@ -189,11 +189,11 @@ def test_wrong_arguments(arguments, error, message):
             Columns("mse", [0, 1]),
             Y,
             P,
-            r"as many columns as `y_pred` or as are read, 2;.*y_true of shape \(6, 1\)",
+            r"as many columns as `y_pred` or as the loss reads, 2;.*y_true of shape \(6, 1\)",
             id="one-for-two",
         ),
         pytest.param(
-            Columns("mse", 0), P[:, :2], P, r"as many columns as `y_pred` or as are read, 1;", id="two-for-one"
+            Columns("mse", 0), P[:, :2], P, r"as many columns as `y_pred` or as the loss reads, 1;", id="two-for-one"
         ),
     ],
 )

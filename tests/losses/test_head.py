@@ -104,7 +104,7 @@ def test_what_is_missing_is_named(head, y_true, y_pred, message):
         ((None, "mse"), "`output` must be a key or an index"),
         (("a", "mse", True), "`target` must be a key, an index or a float"),
         (("a", "mse", [0.0]), "`target` must be a key, an index or a float"),
-        (("a", OutputLoss("a", "mse")), "`loss` must not be a head itself"),
+        (("a", OutputLoss("a", "mse")), "`loss` must not be an `OutputLoss` itself"),
         (("a", 3), "`loss` must be a penalty"),
     ],
     ids=str,

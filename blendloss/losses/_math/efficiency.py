@@ -1,4 +1,4 @@
-"""Asymptotic efficiency at the standard normal, and the tuning constant that reaches a wanted one."""
+"""Asymptotic efficiency at the standard normal law, and the tuning constant with a given efficiency."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from blendloss._internal import checks
 
 Slope = Callable[[tf.Tensor], tf.Tensor]
 
-# Residuals beyond 9 standard deviations carry less than 1e-17 of either expectation of a slope that grows as r does.
+# For a slope that grows like r, residuals beyond 9 standard deviations add less than 1e-17 of either expectation.
 _REACH, _CELLS = 9.0, 1 << 14
 _LOG_STEP = math.log(10) / 10
 _LOG_CANDIDATES = [n * _LOG_STEP for n in range(20, -21, -1)]
@@ -21,7 +21,7 @@ _LOG_CANDIDATES = [n * _LOG_STEP for n in range(20, -21, -1)]
 
 @cache
 def normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
-    """Midpoints of [0, 9] and their probabilities under |N(0, 1)|: half the line is enough for an odd slope."""
+    """Midpoints of [0, 9] and their probabilities under |N(0, 1)|. Half of the line is enough for an odd slope."""
     points = (np.arange(_CELLS) + 0.5) * (_REACH / _CELLS)
     weights = np.exp(-0.5 * points**2)
     return points, weights / weights.sum()
@@ -30,14 +30,14 @@ def normal_quadrature() -> tuple[np.ndarray, np.ndarray]:
 def efficiency_at_normal(slope: Slope) -> float:
     """(E psi')^2 / E psi^2 for r ~ N(0, 1), where psi is `slope`.
 
-    By Stein's lemma E psi'(r) = E r psi(r), also where psi has jumps, so only psi itself is needed. The midpoint rule's
-    error is below 1e-7 for smooth and kinked slopes, and below 1e-3 at a jump that falls inside a cell.
+    By Stein's lemma E psi'(r) = E r psi(r), even if psi has jumps, so only psi is needed. The error of the midpoint
+    rule is below 1e-7 for smooth and kinked slopes, and below 1e-3 for a jump inside a cell.
 
     Args:
-        slope: odd, elementwise, float64 `[N]` -> `[N]`.
+        slope: psi, an odd function, float64 `[N]` -> `[N]`.
 
     Returns:
-        The efficiency, in [0, 1]: 0 where psi vanishes on all but a null part of the line, or E psi^2 overflows.
+        The efficiency, in [0, 1]. It is 0 if psi is 0 almost everywhere, or if E psi^2 overflows.
     """
     points, weights = normal_quadrature()
     psi = np.asarray(slope(tf.constant(points)))
@@ -49,21 +49,21 @@ def efficiency_at_normal(slope: Slope) -> float:
 
 
 def tuning_constant(slope_of: Callable[[float], Slope], efficiency: float, class_name: str) -> float:
-    """The largest constant c in [0.01, 100] at which `slope_of(c)` has the wanted efficiency.
+    """The largest constant c in [0.01, 100] at which `slope_of(c)` has the given efficiency.
 
-    A logarithmic grid, from the top, brackets it; the Illinois variant of false position closes in. Where the
-    efficiency is not monotone in c, the largest solution is thus the one taken: the one nearest to least squares.
+    A search down a logarithmic grid brackets it, and the Illinois variant of false position refines it. If several
+    constants have the efficiency, the largest is returned: it is closest to least squares.
 
     Args:
-        slope_of: constant -> slope.
-        efficiency: wanted, in (0, 1).
-        class_name: for the message.
+        slope_of: a function from a constant to its slope.
+        efficiency: the efficiency to reach, in (0, 1).
+        class_name: the name in the error message.
 
     Returns:
         The constant, to about 12 digits.
 
     Raises:
-        ValueError: if no constant in the range reaches it.
+        ValueError: if no constant in the range has this efficiency.
     """
     efficiency = checks.between("efficiency", efficiency, 0.0, 1.0)
 
@@ -82,7 +82,7 @@ def tuning_constant(slope_of: Callable[[float], Slope], efficiency: float, class
 
 
 def _root(function: Callable[[float], float], a: float, b: float, f_a: float, f_b: float) -> float:
-    """A sign change of `function` in [a, b]. An end kept twice has its value halved: false position then converges."""
+    """A sign change of `function` in [a, b]. The value at an end that is kept twice is halved, so that it converges."""
     kept = 0
     for _ in range(60):
         c = (a * f_b - b * f_a) / (f_b - f_a)

@@ -1,7 +1,7 @@
-"""Exponentials and logarithms within two ulp and of few instructions, where XLA's are neither.
+"""Exponentials and logarithms that are accurate within two ulp and need few instructions; XLA's do neither.
 
-Arithmetic on the exponent's bits splits off the power of 2; what is left is near 0, and so is its polynomial's error.
-Unlike a choice between a series near 0 and a function elsewhere, nothing is evaluated twice.
+Arithmetic on the exponent's bits splits off the power of 2. The rest is near 0, where a polynomial is accurate. Nothing
+is evaluated twice, unlike with a series near 0 and a library function elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tensorflow as tf
 from blendloss._internal.custom_gradient import custom_gradient
 from blendloss.losses._math.numerics import coefficients, fusion_barrier, series, where
 
-# The integer as wide as the type, and where its exponent begins.
+# The integer type of the same width, and the first bit of the exponent.
 _EXPONENT = {tf.float32: (tf.int32, 23), tf.float64: (tf.int64, 52)}
 # log 2 in two parts; the product of the first and a small integer is exact.
 _LOG_2 = {
@@ -30,23 +30,23 @@ _EXP = coefficients(lambda n: 1.0 / math.factorial(n + 2), 0.45)
 def expm1(x: tf.Tensor) -> tf.Tensor:
     """exp(x) - 1 for |x| <= 80."""
     power, f, more = expm1_parts(x)
-    return power * (f + f * more) + (power - 1.0)  # where 2^n = 1 only the first term is left: nothing cancels near 0
+    return power * (f + f * more) + (power - 1.0)  # if 2^n = 1, only the first term remains: nothing cancels near 0
 
 
 def expm1_parts(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """2^n, f and (exp(f) - 1) / f - 1, with x = n log 2 + f, |f| <= log(2) / 2, and f = x where n = 0; |x| <= 80."""
-    n, f = _halvings(x)
+    n, f = _split_off_power_of_2(x)
     return _power_of_2(n), f, f * series(_EXP, f, -0.347, 0.347)
 
 
 def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """exp(x + `more`) as a product of two numbers, each the root of it, about; x is exact, and constant to autodiff.
+    """exp(x + `more`) as a product of two numbers, each about its root. x is exact, and a constant for autodiff.
 
     Args:
-        x: within twice the range of exponents.
-        more: at most 0.1 in size.
+        x: a tensor within twice the range of exponents.
+        more: a tensor with |more| <= 0.1.
     """
-    n, f = _halvings(x)
+    n, f = _split_off_power_of_2(x)
     half = tf.floor(0.5 * n)
 
     @custom_gradient
@@ -61,7 +61,7 @@ def exp_in_two(x: tf.Tensor, more: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def log1p(x: tf.Tensor) -> tf.Tensor:
     """log(1 + x) for x >= 0."""
     integer, bits = _EXPONENT[x.dtype]
-    # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. 2^-n may underflow, its double not.
+    # 1 + x = 2^n (1 + f), 0 <= f < 1, and f = x where n = 0. 2^-n may underflow, but 2^(1-n) does not.
     exponent = tf.bitwise.right_shift(tf.bitcast(1.0 + x, integer), tf.constant(bits, integer))
     n = tf.cast(exponent, x.dtype) - _bias(x.dtype)
     power = _power_of_2(1.0 - n)
@@ -73,7 +73,7 @@ def log1p(x: tf.Tensor) -> tf.Tensor:
     return where(x <= x.dtype.max, n * math.log(2.0) + (f - less), x)
 
 
-def _halvings(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _split_off_power_of_2(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """n, whole, and f with x = n log 2 + f, |f| <= log(2) / 2, and f = x where n = 0."""
     n = tf.round(x * (1.0 / math.log(2.0)))
     upper, lower = _LOG_2[x.dtype]
@@ -81,9 +81,9 @@ def _halvings(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _power_of_2(n: tf.Tensor) -> tf.Tensor:
-    """2^n for a whole n that is the exponent of a normal number."""
+    """2^n for an integer n that is the exponent of a normal number."""
     integer, bits = _EXPONENT[n.dtype]
-    # Exact, as the exponent's bits are few. TensorFlow adds integers of 32 bits on the host, wherever they are.
+    # Exact, because the exponent has few bits. Not an integer sum: TensorFlow adds int32 on the host, on any device.
     return tf.bitcast(tf.cast((n + _bias(n.dtype)) * 2.0**bits, integer), n.dtype)
 
 

@@ -1,8 +1,8 @@
-"""One fixed quadrature over the line, for densities exp(-rho) with heavy tails and kinks.
+"""One fixed quadrature over the real line, for densities exp(-rho) with heavy tails and kinks.
 
-The line is cut into cells, most of them a decade long, so that a core of width 1e-10 and a tail that falls as slowly
-as |u|^-1.1 are both held. In each cell a Gauss-Legendre rule is exact to about 1e-13 wherever the penalties are smooth
-there; cells are halved until they are, which closes in on kinks (Huber's threshold, the 0 of the absolute error).
+The line is cut into cells, most of them a decade long. They cover a core of width 1e-10 as well as a tail that falls as
+slowly as |u|^-1.1. In a cell in which the penalties are smooth, a Gauss-Legendre rule is exact to about 1e-13. Cells
+are halved until the penalties are smooth, which isolates kinks (Huber's threshold, the 0 of the absolute error).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import tensorflow as tf
 _ORDER = 12
 POINTS, POINT_WEIGHTS = np.polynomial.legendre.leggauss(_ORDER)
 _CORE = 1e-12  # the innermost cell, [0, _CORE], is not logarithmic
-_REFINED = 1e30  # farther out there is mass only where the tail falls so slowly that wide cells do
+_REFINED = 1e30  # beyond, only slowly falling tails have mass, and wide cells are enough for them
 _FARTHEST = 1e300
 _HALVINGS = 24
 _TOLERANCE = 1e-11
-# A penalty beyond this stands for infinity, so that 0 * infinity does not arise in the table's products.
+# Penalties are clipped here, so that the table's products have no 0 * infinity.
 _LARGEST = 1e200
-# Where the growth of a penalty is read: (rho(far) - rho(near)) / log(far / near).
+# Where the growth of a penalty is measured: (rho(far) - rho(near)) / log(far / near).
 _NEAR, _FAR = 1e100, 1e200
 _STEEP = 1e30
 
@@ -36,12 +36,12 @@ class Penalty(Protocol):
 
 
 class Cells(NamedTuple):
-    """The cells of the line, from left to right, and the rule in them.
+    """The cells of the line, from left to right, and the quadrature rule in each.
 
     Args:
-        knots: the cells' ends, `[M + 1]`.
-        nodes: `[M, n]`, rising.
-        log_weights: `[M, n]`: the integral of f is the sum of exp(log_weights) f(nodes).
+        knots: the ends of the M cells, `[M + 1]`, increasing.
+        nodes: the n nodes of each cell, `[M, n]`, increasing.
+        log_weights: `[M, n]`; the integral of f is the sum of exp(log_weights) f(nodes).
     """
 
     knots: np.ndarray
@@ -50,19 +50,19 @@ class Cells(NamedTuple):
 
 
 def cells(penalties: Sequence[Penalty]) -> Cells:
-    """Cells in which every penalty is smooth enough for the rule, on both sides of 0."""
+    """Cells on both sides of 0 in which every penalty is smooth enough for the rule."""
     knots = np.concatenate([-_half(penalties, -1.0)[::-1], _half(penalties, 1.0)[1:]])
     return Cells(knots, *_rule(knots[:-1], knots[1:]))
 
 
 def _half(penalties: Sequence[Penalty], sign: float) -> np.ndarray:
-    """The ends of the cells on one side of 0, as rising magnitudes."""
+    """The ends of the cells on one side of 0: increasing magnitudes, `[m]`."""
     decades = round(math.log10(_REFINED / _CORE))
     inner = np.array([0.0, *np.geomspace(_CORE, _REFINED, decades + 1)])
     low, high = inner[:-1], inner[1:]
     for _ in range(_HALVINGS):
         middle = np.where(low > 0, np.sqrt(low * high), high / 2)
-        rough = _rough(penalties, sign, low, middle, high)
+        rough = _find_rough(penalties, sign, low, middle, high)
         if not rough.any():
             break
         inner = np.concatenate([inner, middle[rough]])
@@ -71,10 +71,10 @@ def _half(penalties: Sequence[Penalty], sign: float) -> np.ndarray:
     return np.concatenate([np.sort(inner), outer, [_FARTHEST]])
 
 
-def _rough(
+def _find_rough(
     penalties: Sequence[Penalty], sign: float, low: np.ndarray, middle: np.ndarray, high: np.ndarray
 ) -> np.ndarray:
-    """The cells in which halving changes the integral of some exp(-rho / rho(middle))."""
+    """Whether halving a cell changes the integral of some exp(-rho / rho(middle)); bool `[m]`."""
     rules = [_rule(sign * a, sign * b) for a, b in ((low, high), (low, middle), (middle, high))]
     rough = np.zeros(len(low), bool)
     for penalty in penalties:
@@ -86,7 +86,7 @@ def _rough(
 
 
 def _rule(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rising nodes and log weights `[M, n]` between `a` and `b`, of one sign: in log |u|, or in u where an end is 0."""
+    """Increasing nodes and log weights `[M, n]` between `a` and `b` `[M]`, of one sign; in log |u|, or in u at 0."""
     low, high = np.minimum(a, b)[:, np.newaxis], np.maximum(a, b)[:, np.newaxis]
     core = (low == 0) | (high == 0)
     sign = np.where(low < 0, -1.0, 1.0)
@@ -98,7 +98,7 @@ def _rule(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def values_at(penalty: Penalty, residual: np.ndarray) -> np.ndarray:
-    """rho at `residual`, float64; what is beyond 1e200 counts as that."""
+    """rho at `residual`, float64, clipped at 1e200."""
     with tf.init_scope():  # a gate may be attached while a function is traced
         values = np.asarray(penalty.value(tf.constant(residual, tf.float64)))
     if np.isnan(values).any():
@@ -108,8 +108,8 @@ def values_at(penalty: Penalty, residual: np.ndarray) -> np.ndarray:
 
 
 def tail(penalty: Penalty) -> float:
-    """b: far out rho grows as b log |u|; of the two sides, the slower."""
+    """b, where rho grows like b log |u| far out; of the two sides, the slower."""
     near, far = (values_at(penalty, np.array([-end, end])) for end in (_NEAR, _FAR))
-    # What stands for infinity at both ends grows, too: r^2 is beyond it at either.
+    # A penalty clipped at both points, such as r^2, grows, too.
     growth = np.where(far < _LARGEST, (far - near) / math.log(_FAR / _NEAR), _STEEP).min()
     return float(min(max(growth, 0.0), _STEEP))
