@@ -1,4 +1,4 @@
-"""Modes: how logits become the gating vector. A mode composes with every gate and every set of losses."""
+"""Modes turn logits into the gating vector. Every mode works with every gate and every set of losses."""
 
 from blendloss.modes._annealed import Annealed
 from blendloss.modes._entmax15 import entmax15

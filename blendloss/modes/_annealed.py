@@ -9,27 +9,27 @@ import tensorflow as tf
 from blendloss._internal.random import checked_seed, gumbel
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation, checked_relaxation, temper
+from blendloss.modes._relaxation import Relaxation, temper, validate_relaxation
 from blendloss.modes._softmax import softmax
-from blendloss.modes._temperature import temperature_at, temperature_schedule
+from blendloss.modes._temperature import as_temperature_schedule, temperature_at
 
 
 @register
 class Annealed(Mode):
-    """Annealed gating: a relaxation whose temperature follows a schedule, from blending towards choosing.
+    """Annealed gating: a relaxation whose temperature follows a schedule, from a blend towards a choice.
 
-    g = relax((z + n) / tau(step)), with n standard Gumbel noise where `seed` is given (the Concrete relaxation) and
-    0 otherwise. tau -> inf gives equal weights to all finite logits, tau -> 0 the one-hot of the largest.
+    g = relax((z + n) / tau(step)). n is standard Gumbel noise if `seed` is given (the Concrete relaxation), else 0.
+    tau -> inf gives all finite logits equal weights. tau -> 0 gives the one-hot vector of the largest logit.
 
     Args:
-        temperature: tau > 0: a schedule, a Keras learning-rate schedule, or a number. Values <= 0 or NaN are caught
-            in the graph; XLA, which cannot raise, turns the weights into NaN.
+        temperature: tau > 0: a schedule, a Keras learning-rate schedule, or a number. A value <= 0 or NaN
+            raises an error in the graph. XLA cannot raise: there the weights become NaN.
         relaxation: a map from logits `[..., K]` to the simplex.
-        seed: seeds the noise, which is a function of seed, step and the example's place in the batch of all replicas;
-            None is no noise. No noise when not training.
+        seed: an integer. The noise is a function of the seed, the step and the example's place in the batch of all
+            replicas. None is no noise. There is no noise outside training.
 
     Returns:
-        Calling it gives g, of the shape and dtype of the logits.
+        `mode(logits, step)` returns g, in the shape and dtype of the logits.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -46,12 +46,12 @@ class Annealed(Mode):
         "Categorical Reparameterization with Gumbel-Softmax", ICLR 2017, eq. 2.
 
     Deviations:
-        With a relaxation other than softmax the noisy weights are not Concrete; the formula is the same.
+        With a relaxation other than softmax, the formula is the same, but the weights do not have the Concrete law.
     """
 
     def __init__(self, temperature: Any, relaxation: Relaxation = softmax, seed: int | None = None) -> None:
-        self.temperature = temperature_schedule(temperature)
-        self.relaxation = checked_relaxation(relaxation)
+        self.temperature = as_temperature_schedule(temperature)
+        self.relaxation = validate_relaxation(relaxation)
         self.seed = None if seed is None else checked_seed(seed)
 
     @property

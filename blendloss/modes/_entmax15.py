@@ -8,12 +8,12 @@ import tensorflow as tf
 
 from blendloss._internal.loss_axis import largest, total
 from blendloss._internal.serialization import register
-from blendloss.modes._relaxation import in_single, nan_where_broken
+from blendloss.modes._relaxation import propagate_nan, relax_in_float32
 
 
 @register
 def entmax15(logits: Any) -> tf.Tensor:
-    """1.5-entmax: between softmax and sparsemax, smooth where positive and exactly 0 for small logits.
+    """1.5-entmax: between softmax and sparsemax; smooth where positive, and exactly 0 for small logits.
 
     p = max(z/2 - tau, 0)^2, which maximises <p, z> + H(p) with Tsallis' entropy of order 1.5. On the support S,
     with mean M and sum of squared deviations D of z/2 over S, tau = M - sqrt((1 - D) / |S|).
@@ -23,7 +23,7 @@ def entmax15(logits: Any) -> tf.Tensor:
         logits: z, `[..., K]`, floating. Half precision is computed in float32 and rounded once.
 
     Returns:
-        p, `[..., K]`, same dtype, summing to 1 over the last axis. Ties get equal weights.
+        p, `[..., K]`, in the dtype of the logits, with sum 1 over the last axis. Ties get equal weights.
 
     Raises:
         TypeError: if `logits` is not floating.
@@ -38,30 +38,30 @@ def entmax15(logits: Any) -> tf.Tensor:
     References:
         Peters, Niculae and Martins, "Sparse Sequence-to-Sequence Models", ACL 2019, algorithm 2 and proposition 2.
     """
-    return in_single("logits", logits, _entmax15)
+    return relax_in_float32("logits", logits, _entmax15)
 
 
 def _entmax15(logits: tf.Tensor) -> tf.Tensor:
     half = (logits - largest(logits)) / 2
     support = tf.stop_gradient(half) > _threshold(tf.stop_gradient(half))
-    # Given its support, the threshold is a closed form: autodiff of these lines is the exact Jacobian.
+    # For a given support the threshold is a closed form, so autodiff of these lines gives the exact Jacobian.
     kept = tf.cast(support, logits.dtype)
     size = total(kept)
     inside = tf.where(support, half, tf.zeros_like(half))
     mean = total(inside) / size
     deviation = total(tf.where(support, tf.square(inside - mean), tf.zeros_like(half)))
     threshold = mean - tf.sqrt((1 - deviation) / size)
-    return nan_where_broken(tf.where(support, tf.square(inside - threshold), tf.zeros_like(half)), half)
+    return propagate_nan(tf.where(support, tf.square(inside - threshold), tf.zeros_like(half)), half)
 
 
 def _threshold(half: tf.Tensor) -> tf.Tensor:
-    # The threshold is at least -1, so what lies lower has weight 0: cutting there keeps sums finite at -inf.
+    # The threshold is at least -1, so lower logits have weight 0. Clipping them at -1 keeps sums finite at -inf.
     ordered = tf.sort(tf.maximum(half, -tf.ones_like(half)), axis=-1, direction="DESCENDING")
     size = tf.cast(tf.range(1, tf.shape(ordered)[-1] + 1), ordered.dtype)
     mean = tf.cumsum(ordered, axis=-1) / size
     deviation = tf.maximum(tf.cumsum(tf.square(ordered), axis=-1) - size * tf.square(mean), 0)
     root = tf.sqrt(tf.maximum((1 - deviation) / size, 0))
     candidates = mean - root
-    # As a support grows its threshold rises up to the right one; that of a support too large exceeds its smallest
-    # logit (once 1 - D is negative, it is the mean).
+    # As the support grows, its threshold rises to the right one. The threshold of too large a support exceeds its
+    # smallest logit (it is the mean if 1 - D is negative).
     return largest(tf.where(candidates <= ordered, candidates, -tf.ones_like(ordered)))

@@ -1,4 +1,4 @@
-"""The base of the estimators: gradients for a choice that has none."""
+"""The base of the estimators, which define a gradient for a discrete choice."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import tensorflow as tf
 
 from blendloss._internal.loss_axis import largest
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import nan_where_broken
+from blendloss.modes._relaxation import propagate_nan
 
 
 class Estimator(Mode):
     """A one-hot gating vector, with an estimator's gradient in the logits.
 
-    The base of what `Hard` takes. A subclass implements `weights`, as of a mode, and `get_config`. When not training,
-    every estimator takes the largest logit.
+    The base of the estimators that `Hard` takes. A subclass implements `weights`, as every mode does, and `get_config`.
+    Outside training, every estimator chooses the largest logit.
 
     Returns:
-        Calling it gives the one-hot vector, of the shape and dtype of the logits.
+        `estimator(logits, step)` returns the one-hot vector, in the shape and dtype of the logits.
 
     Raises:
-        ValueError: if it needs the step and none is given.
+        ValueError: if the estimator needs the step and none is given.
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
@@ -35,13 +35,13 @@ class Estimator(Mode):
 
 
 def one_hot_of_largest(logits: tf.Tensor) -> tf.Tensor:
-    """The one-hot of the largest logit, the first among equals, without a gradient; NaN where softmax is NaN."""
+    """The one-hot vector of the largest logit, the first if several are equal. No gradient. NaN if softmax is NaN."""
     chosen = tf.one_hot(tf.argmax(logits, axis=-1), tf.shape(logits)[-1], dtype=logits.dtype)
     chosen = tf.ensure_shape(chosen, logits.shape)
-    # Argmax would hide a NaN, or that no loss is left, by choosing some loss.
-    return nan_where_broken(chosen, logits - largest(logits))
+    # Argmax chooses some loss even if a logit is NaN or all are -inf, and would hide that.
+    return propagate_nan(chosen, logits - largest(logits))
 
 
 def straight_through(forward: tf.Tensor, backward: tf.Tensor) -> tf.Tensor:
-    """`forward`, with the gradient of `backward`. The difference is exactly 0, so `forward` keeps its bits."""
+    """`forward` with the gradient of `backward`. The added difference is exactly 0, so `forward` keeps every bit."""
     return tf.stop_gradient(forward) + (backward - tf.stop_gradient(backward))

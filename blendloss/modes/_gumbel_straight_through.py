@@ -11,22 +11,24 @@ from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
 from blendloss.modes._relaxation import temper
 from blendloss.modes._softmax import softmax
-from blendloss.modes._temperature import temperature_at, temperature_schedule
+from blendloss.modes._temperature import as_temperature_schedule, temperature_at
 
 
 @register
 class GumbelStraightThrough(Estimator):
-    """Gumbel straight-through: a sampled one-hot forward, the Concrete relaxation's gradient backward.
+    """Gumbel straight-through: a sampled one-hot vector forward, the gradient of the Concrete relaxation backward.
 
-    With Gumbel noise n: forward D = onehot(argmax(z + n)), a sample of Categorical(softmax(z)); backward the Jacobian
-    of softmax((z + n) / tau).
+    n is Gumbel noise. Forward, D = onehot(argmax(z + n)) is a sample of Categorical(softmax(z)). Backward, the Jacobian
+    is that of softmax((z + n) / tau).
 
     Args:
-        seed: seeds the noise, which is a function of seed, step and the example's place in the batch of all replicas.
+        seed: an integer. The noise is a function of the seed, the step and the example's place in the batch of all
+            replicas.
         temperature: tau > 0: a schedule, a Keras learning-rate schedule, or a number.
 
     Returns:
-        Calling it gives D, of the shape and dtype of the logits. When not training, the largest logit, without noise.
+        `estimator(logits, step)` returns D, in the shape and dtype of the logits. Outside training, D is the one-hot
+        vector of the largest logit.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -45,7 +47,7 @@ class GumbelStraightThrough(Estimator):
 
     def __init__(self, seed: int, temperature: Any = 1.0) -> None:
         self.seed = checked_seed(seed)
-        self.temperature = temperature_schedule(temperature)
+        self.temperature = as_temperature_schedule(temperature)
 
     @property
     def needs_step(self) -> bool:

@@ -15,19 +15,20 @@ from blendloss.modes._straight_through import StraightThrough
 
 @register
 class Hard(Mode):
-    """Hard gating: one loss at a time, with an estimator's gradient where the gate trains.
+    """Hard gating: one loss at a time. An estimator defines the gradient for a trained gate.
 
-    g = onehot(k), with k chosen by the estimator: the largest logit (`StraightThrough`) or a sample
+    g = onehot(k). The estimator chooses k: the largest logit (`StraightThrough`) or a sample
     (`GumbelStraightThrough`, `ReinMax`).
 
     Args:
-        estimator: chooses, and defines the gradient in the logits.
-        lazy: where the gate is not trained, evaluate the chosen loss alone (`tf.switch_case`); the readings of the
-            others are NaN. A trained gate needs all values for its gradient, so all are evaluated; so they are with
-            `ResidualState`, whose choice depends on the batch.
+        estimator: the `Estimator` that chooses, and that defines the gradient in the logits. None is
+            `StraightThrough()`.
+        lazy: whether to evaluate only the chosen loss (`tf.switch_case`). The other losses of the output are then NaN.
+            All losses are evaluated if the gate is trained, because its gradient needs them, or if the choice depends
+            on the batch, as with `ResidualState`.
 
     Returns:
-        Calling it gives g, of the shape and dtype of the logits.
+        `mode(logits, step)` returns g, in the shape and dtype of the logits.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -46,7 +47,9 @@ class Hard(Mode):
     def __init__(self, estimator: Estimator | None = None, lazy: bool = True) -> None:
         estimator = StraightThrough() if estimator is None else estimator
         if not isinstance(estimator, Estimator):
-            raise TypeError(f"`estimator` must be an Estimator, such as StraightThrough(). Received: {estimator!r}")
+            raise TypeError(
+                f"`estimator` must be an Estimator, such as StraightThrough(). Received: estimator={estimator!r}"
+            )
         self.estimator = estimator
         self.lazy = checks.boolean("lazy", lazy)
 

@@ -14,16 +14,16 @@ from blendloss._internal.step import integer_step
 
 
 class Mode(Configured, abc.ABC):
-    """How logits become the gating vector. A mode is pure: it has arguments and no state.
+    """Turns logits into the gating vector. A mode is pure: it has arguments and no state.
 
-    A subclass implements `weights`. `needs_step` says whether its result depends on the step; `lazy` whether the
-    result is one-hot, so that a blend may evaluate the chosen loss alone.
+    A subclass implements `weights`. `needs_step` says whether the result depends on the step. `one_hot` says whether
+    the result is one-hot, and `lazy` whether a blend may then evaluate only the chosen loss.
 
     Returns:
-        Calling a mode gives the gating vector, on the simplex, of the shape and dtype of the logits.
+        `mode(logits, step)` returns the gating vector, on the simplex, in the shape and dtype of the logits.
 
     Raises:
-        ValueError: if the mode needs the step and none is given, or the logits have no axis.
+        ValueError: if the mode needs the step and none is given, or if the logits have no axis.
 
     Example:
         >>> import blendloss as bl
@@ -47,7 +47,7 @@ class Mode(Configured, abc.ABC):
 
     @abc.abstractmethod
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
-        """The gating vector of `logits` `[..., K]`, float32 or float64: same shape and dtype, differentiable."""
+        """The gating vector of `logits`, `[..., K]`, float32 or float64; differentiable, same shape and dtype."""
 
     @traced_as_written
     def __call__(self, logits: Any, step: Any = None, training: bool = True) -> tf.Tensor:
@@ -55,17 +55,17 @@ class Mode(Configured, abc.ABC):
 
         Args:
             logits: `[K]` or `[batch, K]`, floating; -inf excludes a loss.
-            step: the training step, an integer or a scalar tensor; needed where `needs_step`.
-            training: whether sampling modes sample; False gives their deterministic counterpart.
+            step: the training step, an integer or an integer scalar tensor. Required if `needs_step`.
+            training: whether sampling modes sample. With False they use their deterministic counterpart.
 
         Returns:
-            Weights on the simplex, the shape and dtype of `logits`.
+            Weights on the simplex, in the shape and dtype of `logits`.
         """
         logits = conversion.floating("logits", logits, axes="[K] or [batch, K]")
         training = checks.boolean("training", training)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__} depends on the step: pass `step=`. Received: step=None")
         step = None if step is None else integer_step(step)
-        if logits.dtype.size < 4:  # half-precision noise has ties, and half-precision temperatures vanish
+        if logits.dtype.size < 4:  # in half precision, noise has ties and small temperatures become 0
             return tf.cast(self.weights(tf.cast(logits, tf.float32), step, training), logits.dtype)
         return self.weights(logits, step, training)

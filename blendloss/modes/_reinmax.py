@@ -17,17 +17,19 @@ from blendloss.modes._softmax import softmax, softmax_vjp
 
 @register
 class ReinMax(Estimator):
-    """ReinMax: a sampled one-hot forward, a second-order accurate estimate of the expected gradient backward.
+    """ReinMax: a sampled one-hot vector forward, a second-order estimate of the expected gradient backward.
 
-    Forward D ~ Categorical(p), p = softmax(z), drawn by the Gumbel-max rule. Backward, with upstream u = dL/dD,
-    q = (softmax(z / tau) + D) / 2 and V(a) = a * (u - <a, u>): dL/dz = 2 V(q) - V(p) / 2.
+    Forward, D ~ Categorical(p) with p = softmax(z) is drawn by the Gumbel-max rule. Backward, dL/dz = 2 V(q) - V(p) / 2
+    with the upstream gradient u = dL/dD, q = (softmax(z / tau) + D) / 2 and V(a) = a * (u - <a, u>).
 
     Args:
-        seed: seeds the sample, which is a function of seed, step and the example's place in the batch of all replicas.
-        temperature: tau >= 1; 1 is the second-order rule, larger values trade its bias for variance.
+        seed: an integer. The sample is a function of the seed, the step and the example's place in the batch of all
+            replicas.
+        temperature: tau >= 1, a float. 1 is the second-order rule; larger values trade its bias for variance.
 
     Returns:
-        Calling it gives D, of the shape and dtype of the logits. When not training, the largest logit.
+        `estimator(logits, step)` returns D, in the shape and dtype of the logits. Outside training, D is the one-hot
+        vector of the largest logit.
 
     Raises:
         TypeError: if an argument has the wrong type.

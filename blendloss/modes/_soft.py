@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._mode import Mode
-from blendloss.modes._relaxation import Relaxation, checked_relaxation
+from blendloss.modes._relaxation import Relaxation, validate_relaxation
 from blendloss.modes._softmax import softmax
 
 
@@ -16,15 +16,15 @@ from blendloss.modes._softmax import softmax
 class Soft(Mode):
     """Soft gating: the gating vector is a relaxation of the logits.
 
-    g = relax(z). Every loss with a positive weight is evaluated, and the gradient flows to all of them and to the
-    logits by the relaxation's Jacobian.
+    g = relax(z). Every loss with a positive weight is evaluated and receives a gradient. The gradient in the logits is
+    that of the relaxation.
 
     Args:
-        relaxation: a map from logits `[..., K]` to the simplex: `softmax`, `sparsemax`, `entmax15`, or a function of
-            one's own that is invariant to a shift of the logits.
+        relaxation: a function from logits `[..., K]` to the simplex: `softmax`, `sparsemax`, `entmax15`, or your own
+            function, which must not change when a constant is added to the logits.
 
     Returns:
-        Calling it gives g, of the shape and dtype of the logits.
+        `mode(logits, step)` returns g, in the shape and dtype of the logits.
 
     Raises:
         TypeError: if `relaxation` is not callable.
@@ -40,7 +40,7 @@ class Soft(Mode):
     """
 
     def __init__(self, relaxation: Relaxation = softmax) -> None:
-        self.relaxation = checked_relaxation(relaxation)
+        self.relaxation = validate_relaxation(relaxation)
 
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         return self.relaxation(logits)

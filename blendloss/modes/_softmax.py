@@ -9,12 +9,12 @@ import tensorflow as tf
 from blendloss._internal.custom_gradient import custom_gradient
 from blendloss._internal.loss_axis import largest, total
 from blendloss._internal.serialization import register
-from blendloss.modes._relaxation import in_single
+from blendloss.modes._relaxation import relax_in_float32
 
 
 @register
 def softmax(logits: Any) -> tf.Tensor:
-    """Softmax: the dense map from logits to the simplex.
+    """Softmax: maps logits to positive weights on the simplex.
 
     p_k = exp(z_k) / sum_j exp(z_j), which maximises <p, z> + H(p) with Shannon's entropy H. Every finite logit has a
     positive weight; a logit of -inf has weight exactly 0. Jacobian: diag(p) - p p^T.
@@ -23,7 +23,7 @@ def softmax(logits: Any) -> tf.Tensor:
         logits: z, `[..., K]`, floating. Half precision is computed in float32 and rounded once.
 
     Returns:
-        p, `[..., K]`, same dtype, summing to 1 over the last axis.
+        p, `[..., K]`, in the dtype of the logits, with sum 1 over the last axis.
 
     Raises:
         TypeError: if `logits` is not floating.
@@ -36,17 +36,17 @@ def softmax(logits: Any) -> tf.Tensor:
     References:
         Bridle, "Probabilistic interpretation of feedforward classification network outputs" (1990), eq. 1.
     """
-    return in_single("logits", logits, _softmax)
+    return relax_in_float32("logits", logits, _softmax)
 
 
 @custom_gradient
 def _softmax(logits: tf.Tensor) -> Any:
-    # TensorFlow's own kernel multiplies by a reciprocal that on some processors is not exact: 1 / 1 came out below 1.
+    # TensorFlow's kernel multiplies by a reciprocal. It is not exact on some processors: 1 / 1 was below 1.
     unscaled = tf.exp(logits - largest(logits))
     shares = unscaled / total(unscaled)
     return shares, lambda upstream: softmax_vjp(shares, upstream)
 
 
 def softmax_vjp(shares: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-    """J^T u = p * (u - <p, u>), with J = diag(p) - p p^T the Jacobian of softmax where it is p."""
+    """J^T u = p * (u - <p, u>), with the Jacobian J = diag(p) - p p^T of softmax at the value p; all `[..., K]`."""
     return shares * (upstream - total(shares * upstream))

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss._internal.loss_axis import largest, total
 from blendloss._internal.serialization import register
-from blendloss.modes._relaxation import in_single, nan_where_broken
+from blendloss.modes._relaxation import propagate_nan, relax_in_float32
 
 
 @register
@@ -23,7 +23,7 @@ def sparsemax(logits: Any) -> tf.Tensor:
         logits: z, `[..., K]`, floating. Half precision is computed in float32 and rounded once.
 
     Returns:
-        p, `[..., K]`, same dtype, summing to 1 over the last axis. Ties get equal weights.
+        p, `[..., K]`, in the dtype of the logits, with sum 1 over the last axis. Ties get equal weights.
 
     Raises:
         TypeError: if `logits` is not floating.
@@ -38,21 +38,21 @@ def sparsemax(logits: Any) -> tf.Tensor:
     References:
         Martins and Astudillo, "From Softmax to Sparsemax", ICML 2016, algorithm 1 and eq. 9.
     """
-    return in_single("logits", logits, _sparsemax)
+    return relax_in_float32("logits", logits, _sparsemax)
 
 
 def _sparsemax(logits: tf.Tensor) -> tf.Tensor:
     shifted = logits - largest(logits)
     support = tf.stop_gradient(shifted) > _threshold(tf.stop_gradient(shifted))
-    # Given its support, the threshold is linear in the logits: autodiff of this line is the exact Jacobian.
+    # For a given support the threshold is linear in the logits, so autodiff of this line gives the exact Jacobian.
     size = total(tf.cast(support, logits.dtype))
     threshold = (total(tf.where(support, shifted, tf.zeros_like(shifted))) - 1) / size
-    return nan_where_broken(tf.where(support, shifted - threshold, tf.zeros_like(shifted)), shifted)
+    return propagate_nan(tf.where(support, shifted - threshold, tf.zeros_like(shifted)), shifted)
 
 
 def _threshold(shifted: tf.Tensor) -> tf.Tensor:
-    # What lies 1 or more below the maximum has weight 0 whatever it is: cutting there keeps sums finite at -inf.
+    # Logits 1 or more below the maximum have weight 0. Clipping them at -1 keeps sums finite at -inf.
     ordered = tf.sort(tf.maximum(shifted, -tf.ones_like(shifted)), axis=-1, direction="DESCENDING")
     size = tf.cast(tf.range(1, tf.shape(ordered)[-1] + 1), ordered.dtype)
-    # As a support grows its threshold rises up to the right one, and falls after it.
+    # As the support grows, its threshold rises to the right one, and then falls.
     return largest((tf.cumsum(ordered, axis=-1) - 1) / size)

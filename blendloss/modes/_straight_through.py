@@ -8,24 +8,24 @@ import tensorflow as tf
 
 from blendloss._internal.serialization import deserialize, register, serialize
 from blendloss.modes._estimator import Estimator, one_hot_of_largest, straight_through
-from blendloss.modes._relaxation import Relaxation, checked_relaxation, temper
+from blendloss.modes._relaxation import Relaxation, temper, validate_relaxation
 from blendloss.modes._softmax import softmax
-from blendloss.modes._temperature import checked_temperature
+from blendloss.modes._temperature import validate_temperature
 
 
 @register
 class StraightThrough(Estimator):
-    """Straight-through: the one-hot of the largest logit forward, a relaxation's gradient backward.
+    """Straight-through: the one-hot vector of the largest logit forward, the gradient of a relaxation backward.
 
-    Forward D = onehot(argmax z); backward dL/dz = J^T dL/dD with J the Jacobian of relax(z / tau) at z. Biased, with
-    no noise: at equal logits the first loss is chosen.
+    Forward, D = onehot(argmax z). Backward, dL/dz = J^T dL/dD with the Jacobian J of relax(z / tau) at z. The gradient
+    is biased and has no noise. If logits are equal, the first loss is chosen.
 
     Args:
-        relaxation: the relaxation whose Jacobian stands in for that of argmax.
-        temperature: tau > 0 of that relaxation.
+        relaxation: the relaxation whose Jacobian replaces that of argmax.
+        temperature: tau > 0, a float, the temperature of that relaxation.
 
     Returns:
-        Calling it gives D, of the shape and dtype of the logits.
+        `estimator(logits, step)` returns D, in the shape and dtype of the logits.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -45,12 +45,12 @@ class StraightThrough(Estimator):
         section 4 (there for a binary unit); its softmax form as in Liu et al., NeurIPS 2023, eq. 3.
 
     Deviations:
-        The paper samples; here the largest logit is taken. `GumbelStraightThrough` and `ReinMax` sample.
+        The paper samples; this estimator chooses the largest logit. `GumbelStraightThrough` and `ReinMax` sample.
     """
 
     def __init__(self, relaxation: Relaxation = softmax, temperature: float = 1.0) -> None:
-        self.relaxation = checked_relaxation(relaxation)
-        self.temperature = checked_temperature(temperature)
+        self.relaxation = validate_relaxation(relaxation)
+        self.temperature = validate_temperature(temperature)
 
     def weights(self, logits: tf.Tensor, step: tf.Tensor | None, training: bool) -> tf.Tensor:
         return straight_through(one_hot_of_largest(logits), self.relaxation(temper(logits, self.temperature)))

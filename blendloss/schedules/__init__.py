@@ -1,8 +1,8 @@
-"""Schedules: functions from a step to a value, a scalar or a vector of K.
+"""Schedules: functions from a step to a value, a scalar or a vector of K numbers.
 
-Every schedule computes in float64 and gives float32, so that counts beyond 2^24 steps stay exact.
-Ramps (`linear`, `cosine`, `exponential`, `polynomial`) hold `start` up to `begin` and `end` from
-`begin + steps` on; `join`, `cyclic` and `wrap` make schedules of schedules.
+Every schedule computes in float64 and returns float32, so that steps beyond 2^24 stay exact. Ramps (`linear`, `cosine`,
+`exponential`, `polynomial`) have the value `start` up to `begin` and `end` from `begin + steps` on. `join`, `cyclic`
+and `wrap` make schedules from other schedules.
 """
 
 from blendloss.schedules._as_schedule import as_schedule

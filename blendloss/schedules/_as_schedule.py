@@ -1,4 +1,4 @@
-"""What an argument that takes a schedule accepts."""
+"""Conversion of arguments that take a schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blendloss.schedules._wrap import is_function_of_step, wrap
 
 
 def as_schedule(name: str, value: Any) -> Schedule:
-    """The schedule that a number, a list, or a function stands for.
+    """Converts a number, a list of numbers or a function to a schedule.
 
         value -> itself, `constant(value)` or `wrap(value)`
 

@@ -1,4 +1,4 @@
-"""One value, always."""
+"""A constant schedule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def constant(value: Value) -> Schedule:
         value
 
     Args:
-        value: a finite number, or K of them.
+        value: a finite number, or a list of K finite numbers.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.

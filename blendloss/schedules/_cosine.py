@@ -1,4 +1,4 @@
-"""A ramp that starts and arrives with slope 0."""
+"""A ramp with slope 0 at both ends."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def cosine(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
     The value is exactly `start` up to `begin` and exactly `end` from `begin + steps` on.
 
     Args:
-        start: the value up to `begin`; a finite number, or K of them.
-        end: the value from `begin + steps` on; of `start`'s shape. The paper's eta_max and eta_min.
-        steps: how many steps the ramp takes, at least 1. The paper's T_i.
-        begin: the step at which it starts to move; negative for a ramp already on its way at step 0.
+        start: the value up to `begin`; a finite number, or a list of K finite numbers.
+        end: the value from `begin + steps` on, in the shape of `start`. `start` and `end` are the paper's eta_max and
+            eta_min.
+        steps: the length of the ramp in steps, an integer of at least 1. The paper's T_i.
+        begin: the step at which the ramp starts, an integer; negative for a ramp that started before step 0.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
 
     Raises:
-        TypeError: if `start` or `end` is neither a number nor a list of numbers, `steps` or `begin` not an integer.
+        TypeError: if `start` or `end` is neither a number nor a list of numbers, or `steps` or `begin` is not an
+            integer.
         ValueError: if a number is not finite in float32, the shapes differ, or `steps` is below 1.
 
     Example:
@@ -44,8 +46,8 @@ def cosine(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
         (arXiv:1608.03983).
 
     Deviations:
-        No restarts: `cyclic` adds them. Computed as cos^2 and sin^2 of pi u / 2, which keep their relative accuracy
-        near both ends, where 1 - cos cancels.
+        No restarts; `cyclic` adds them. The value is computed from cos^2 and sin^2 of pi u / 2, which are accurate near
+        both ends, where 1 - cos cancels.
     """
     return ramp("cosine", _curve, start, end, steps, begin)
 

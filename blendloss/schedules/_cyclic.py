@@ -1,4 +1,4 @@
-"""A schedule over and over."""
+"""A schedule that repeats another one."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def cyclic(schedule: Any, *, period: int) -> Schedule:
         schedule(step mod period)
 
     Args:
-        schedule: what is repeated; a `Schedule` or anything that `as_schedule` takes. It is only ever called with
+        schedule: the schedule to repeat, a `Schedule` or anything that `as_schedule` takes. It is called only with
             steps in [0, period).
         period: the length of a cycle in steps, at least 1.
 
     Returns:
-        A `Schedule` of `schedule`'s shape.
+        A `Schedule` whose values have the shape of those of `schedule`.
 
     Raises:
-        TypeError: if `schedule` is not a schedule, or `period` not an integer.
+        TypeError: if `schedule` is not a schedule, or `period` is not an integer.
         ValueError: if `period` is below 1.
 
     Example:
@@ -39,10 +39,10 @@ def cyclic(schedule: Any, *, period: int) -> Schedule:
 
     References:
         Fu et al., "Cyclical Annealing Schedule: A Simple Approach to Mitigating KL Vanishing", NAACL 2019
-        (arXiv:1903.10145). Their ratio R of the cycle that ramps is `steps` / `period` here.
+        (arXiv:1903.10145). Their R, the part of the cycle that ramps, is `steps` / `period` here.
 
     Deviations:
-        The schedule within a cycle is free, and the cycles go on for ever.
+        Any schedule may be repeated, and the cycles do not end.
     """
     arguments = {"schedule": as_schedule("schedule", schedule), "period": integer("period", period, 1)}
     return Schedule("cyclic", _rule, arguments)

@@ -1,4 +1,4 @@
-"""A ramp of constant ratio."""
+"""A ramp with a constant ratio from step to step."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ def exponential(start: Value, end: Value, *, steps: int, begin: int = 0) -> Sche
     The value is exactly `start` up to `begin` and exactly `end` from `begin + steps` on.
 
     Args:
-        start: the value up to `begin`; a finite nonzero number, or K of them.
-        end: the value from `begin + steps` on; of `start`'s shape and, entry by entry, of its sign.
-        steps: how many steps the ramp takes, at least 1.
-        begin: the step at which it starts to move; negative for a ramp already on its way at step 0.
+        start: the value up to `begin`; a finite nonzero number, or a list of K such numbers.
+        end: the value from `begin + steps` on, in the shape of `start`; each number has the sign of its start.
+        steps: the length of the ramp in steps, an integer of at least 1.
+        begin: the step at which the ramp starts, an integer; negative for a ramp that started before step 0.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
 
     Raises:
-        TypeError: if `start` or `end` is neither a number nor a list of numbers, `steps` or `begin` not an integer.
+        TypeError: if `start` or `end` is neither a number nor a list of numbers, or `steps` or `begin` is not an
+            integer.
         ValueError: if a number is zero or not finite in float32, the signs or shapes differ, or `steps` is below 1.
 
     Example:
@@ -40,10 +41,10 @@ def exponential(start: Value, end: Value, *, steps: int, begin: int = 0) -> Sche
 
     References:
         Jang, Gu and Poole, "Categorical Reparameterization with Gumbel-Softmax", ICLR 2017, section 4
-        (arXiv:1611.01144), where it anneals the temperature.
+        (arXiv:1611.01144), where the schedule anneals the temperature.
 
     Deviations:
-        Given by its two ends rather than by a rate and a floor: tau = max(0.5, exp(-r t)) of the paper is
+        The arguments are the two ends, not a rate and a floor. The paper's tau = max(0.5, exp(-r t)) is
         `exponential(1.0, 0.5, steps=T)` with T = log(2) / r.
     """
     schedule = ramp("exponential", _curve, start, end, steps, begin)

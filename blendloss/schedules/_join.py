@@ -15,22 +15,22 @@ from blendloss.schedules._schedule import Schedule
 
 @factory
 def join(schedules: Sequence[Any], boundaries: Sequence[int]) -> Schedule:
-    """Schedules one after the other, each counting from its own boundary.
+    """Schedules one after the other. Each counts its steps from its own boundary.
 
         schedules[i](step - b[i]),   i the number of boundaries at or below the step, b = [0, *boundaries]
 
     Args:
-        schedules: B + 1 schedules of one shape, or anything that `as_schedule` takes. Each is evaluated at every step
-            and one is chosen, so a schedule may see steps before its own and after them.
+        schedules: B + 1 schedules of one shape, or anything that `as_schedule` takes. All are evaluated at every
+            step, and one is chosen. So a schedule is also called with steps before and after its own.
         boundaries: B steps, positive and strictly increasing.
 
     Returns:
-        A `Schedule` of the parts' shape.
+        A `Schedule` whose values have the shape of those of the parts.
 
     Raises:
-        TypeError: if `schedules` is not a list of schedules, or a boundary not an integer.
-        ValueError: if the boundaries are not positive and increasing, or lengths disagree; on calling, if the parts'
-            shapes differ.
+        TypeError: if `schedules` is not a list of schedules, or a boundary is not an integer.
+        ValueError: if the boundaries are not positive and increasing, or the lengths do not fit. When called, if the
+            parts have different shapes.
 
     Example:
         >>> import blendloss as bl
@@ -60,7 +60,7 @@ def _rule(step: tf.Tensor, schedules: list[Schedule], boundaries: list[int]) -> 
         later = schedule.at(step - boundary, tf.float64)
         if not later.shape.is_compatible_with(value.shape):
             raise ValueError(
-                "`schedules` must give values of one shape. "
+                "`schedules` must have values of one shape. "
                 f"Received: {value.shape}, then {later.shape} of {schedule!r}"
             )
         value = tf.where(step >= boundary, later, value)

@@ -1,4 +1,4 @@
-"""A ramp of constant slope."""
+"""A ramp with a constant slope."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ def linear(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
     The value is exactly `start` up to `begin` and exactly `end` from `begin + steps` on.
 
     Args:
-        start: the value up to `begin`; a finite number, or K of them.
-        end: the value from `begin + steps` on; of `start`'s shape.
-        steps: how many steps the ramp takes, at least 1.
-        begin: the step at which it starts to move; negative for a ramp already on its way at step 0.
+        start: the value up to `begin`; a finite number, or a list of K finite numbers.
+        end: the value from `begin + steps` on, in the shape of `start`.
+        steps: the length of the ramp in steps, an integer of at least 1.
+        begin: the step at which the ramp starts, an integer; negative for a ramp that started before step 0.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
 
     Raises:
-        TypeError: if `start` or `end` is neither a number nor a list of numbers, `steps` or `begin` not an integer.
+        TypeError: if `start` or `end` is neither a number nor a list of numbers, or `steps` or `begin` is not an
+            integer.
         ValueError: if a number is not finite in float32, the shapes differ, or `steps` is below 1.
 
     Example:
@@ -41,7 +42,7 @@ def linear(start: Value, end: Value, *, steps: int, begin: int = 0) -> Schedule:
         Optax, `linear_schedule`.
 
     Deviations:
-        Optax freezes the value at `start`, and only logs it, where `steps` is not positive; here that raises.
+        If `steps` is not positive, Optax keeps `start` and only logs a message; here that raises an error.
     """
     return ramp("linear", _curve, start, end, steps, begin)
 

@@ -20,18 +20,18 @@ def piecewise(boundaries: Sequence[int], values: Sequence[Value]) -> Schedule:
 
         values[i],   i the number of boundaries at or below the step
 
-    so that `values[i]` holds for boundaries[i - 1] <= step < boundaries[i].
+    `values[i]` is the value for boundaries[i - 1] <= step < boundaries[i].
 
     Args:
         boundaries: B steps, strictly increasing.
-        values: B + 1 finite numbers, or B + 1 vectors of K.
+        values: B + 1 finite numbers, or B + 1 lists of K finite numbers.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
 
     Raises:
-        TypeError: if a boundary is not an integer, or a value neither a number nor a list of numbers.
-        ValueError: if the boundaries do not increase, a number is not finite in float32, or lengths disagree.
+        TypeError: if a boundary is not an integer, or a value is neither a number nor a list of numbers.
+        ValueError: if the boundaries do not increase, a number is not finite in float32, or the lengths do not fit.
 
     Example:
         >>> import blendloss as bl
@@ -43,8 +43,8 @@ def piecewise(boundaries: Sequence[int], values: Sequence[Value]) -> Schedule:
         Optax, `piecewise_constant_schedule`; Keras, `PiecewiseConstantDecay`.
 
     Deviations:
-        A boundary belongs to the piece it opens, as in `switch_at`; in Keras, to the piece it closes. Values are given
-        themselves; Optax takes factors.
+        At a boundary the new value holds, as in `switch_at`; in Keras the old one does. The arguments are values; Optax
+        takes factors.
     """
     steps = _values.boundaries(boundaries)
     if isinstance(values, (str, bytes)) or not isinstance(values, (Sequence, np.ndarray)):

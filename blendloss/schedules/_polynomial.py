@@ -1,4 +1,4 @@
-"""A ramp whose rest shrinks like a power."""
+"""A ramp whose distance to the end shrinks like a power."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from blendloss.schedules._values import Value
 
 @factory
 def polynomial(start: Value, end: Value, *, steps: int, power: float, begin: int = 0) -> Schedule:
-    """A ramp from `start` to `end` whose distance to `end` shrinks like a power of the steps that are left.
+    """A ramp from `start` to `end` whose distance to `end` shrinks like a power of the remaining steps.
 
         end + (start - end) (1 - u)^power,   u = (step - begin) / steps in [0, 1]
 
-    The value is exactly `start` up to `begin` and exactly `end` from `begin + steps` on. `power` 1 is `linear`; above
-    1 it moves early, below 1 late.
+    The value is exactly `start` up to `begin` and exactly `end` from `begin + steps` on. With
+    `power` 1 it is `linear`. A larger power changes the value earlier, a smaller one later.
 
     Args:
-        start: the value up to `begin`; a finite number, or K of them.
-        end: the value from `begin + steps` on; of `start`'s shape.
-        steps: how many steps the ramp takes, at least 1. The paper's max_iter.
-        power: positive.
-        begin: the step at which it starts to move; negative for a ramp already on its way at step 0.
+        start: the value up to `begin`; a finite number, or a list of K finite numbers.
+        end: the value from `begin + steps` on, in the shape of `start`.
+        steps: the length of the ramp in steps, an integer of at least 1. The paper's max_iter.
+        power: the exponent, a positive float.
+        begin: the step at which the ramp starts, an integer; negative for a ramp that started before step 0.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
@@ -46,7 +46,8 @@ def polynomial(start: Value, end: Value, *, steps: int, power: float, begin: int
         Connected CRFs", TPAMI 2018, section 4.1 ("poly", arXiv:1606.00915).
 
     Deviations:
-        An `end` other than 0, as in `keras.optimizers.schedules.PolynomialDecay`; no `cycle`, which `cyclic` adds.
+        `end` may differ from 0, as in `keras.optimizers.schedules.PolynomialDecay`. There is no `cycle`; `cyclic` adds
+        it.
     """
     return ramp("polynomial", _curve, start, end, steps, begin, power=positive("power", power))
 

@@ -1,4 +1,4 @@
-"""The factories of schedules by name, by which saved schedules are made again."""
+"""The factories of schedules by name, from which saved schedules are restored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def factory(function: _Factory) -> _Factory:
     return function
 
 
-def factory_named(name: str) -> Callable[..., Any]:
-    """The factory of that name.
+def get_factory(name: str) -> Callable[..., Any]:
+    """The factory called `name`.
 
     Raises:
-        ValueError: if there is none.
+        ValueError: if there is no such factory.
     """
     if name not in _factories:
         raise ValueError(f"A schedule's name must be a factory of `blendloss.schedules`. Received: name={name!r}")

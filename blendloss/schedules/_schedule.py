@@ -1,4 +1,4 @@
-"""The object that every factory of this room returns: a rule and its arguments."""
+"""The object that every factory of this package returns: a rule and its arguments."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ import tensorflow as tf
 from blendloss._internal import checks, conversion
 from blendloss._internal.autograph import traced_as_written
 from blendloss._internal.serialization import Configured, deserialize, register, serialize
-from blendloss.schedules._registry import factory_named
+from blendloss.schedules._registry import get_factory
 
 
 @register
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Schedule(Configured):
-    """A function from a step to a value, named and saved by the call that made it.
+    """A function from a step to a value, which prints and is saved as the call that made it.
 
         schedule(step) = float32(rule(float64(step), **arguments))
 
-    Schedules are immutable. They compare, print, pickle and serialize as the factory call they come from;
-    make them with the factories of `blendloss.schedules`, or with `wrap` from a function of your own.
+    Schedules are immutable. They compare, print, pickle and serialize as the factory call that made them. Make them
+    with the factories of `blendloss.schedules`, or with `wrap` from your own function.
 
     Args:
-        name: the factory, a name in `blendloss.schedules.__all__`.
-        rule: (float64 step of shape `[]`, **arguments) -> value of shape `[]` or `[K]`; a function of a module.
-        arguments: the factory's arguments, checked: numbers, strings, schedules, functions, or lists of those.
+        name: the name of the factory, in `blendloss.schedules.__all__`.
+        rule: (float64 step of shape `[]`, **arguments) -> value of shape `[]` or `[K]`; a module-level function.
+        arguments: the checked arguments of the factory: numbers, strings, schedules, functions, or lists of those.
 
     Returns:
-        A callable. Its `step` is a number, a scalar tensor of any integer or floating dtype, or a variable such as
-        `optimizer.iterations`; its value is a float32 tensor of shape `[]` or `[K]`. Comparisons with a NaN step are
-        false, so a ramp or a switch shows its first value there.
+        A callable. `step` is a number, an integer or floating scalar tensor, or a variable such as
+        `optimizer.iterations`. The value is a float32 tensor of shape `[]` or `[K]`. Comparisons with a NaN step are
+        false, so a ramp or a switch returns its first value there.
 
     Raises:
-        TypeError: on calling, if `step` is not a real number.
-        ValueError: on calling, if `step` is not a scalar or the value has more than one axis.
+        TypeError: when called, if `step` is not a real number.
+        ValueError: when called, if `step` is not a scalar or the value has more than one axis.
 
     Example:
         >>> import blendloss as bl
@@ -54,8 +54,8 @@ class Schedule(Configured):
         Schedules as functions: `optax.schedules`. Schedules as saved objects: `keras.optimizers.schedules`.
 
     Deviations:
-        Optax's schedules are bare closures, which cannot be saved; Keras's compute in float32, which counts no
-        further than 2^24.
+        Optax's schedules are closures, which cannot be saved. Keras's compute in float32, which is exact up to 2^24
+        only.
     """
 
     name: str
@@ -71,7 +71,9 @@ class Schedule(Configured):
         """The value at `step` in `dtype`; rules compute in float64."""
         value = tf.cast(self.rule(real_step(step), **self.arguments), dtype)
         if value.shape.rank is not None and value.shape.rank > 1:
-            raise ValueError(f"A schedule's value must be a scalar or a vector. Received: {self!r} of {value.shape}")
+            raise ValueError(
+                f"A schedule's value must be a scalar or a vector. Received: {self!r} with shape {value.shape}"
+            )
         return value
 
     def get_config(self) -> dict[str, Any]:
@@ -82,7 +84,7 @@ class Schedule(Configured):
     def from_config(cls, config: dict[str, Any]) -> Schedule:
         """The schedule whose `get_config` gave `config`."""
         arguments = {name: deserialize(value) for name, value in config["arguments"].items()}
-        schedule: Schedule = factory_named(config["name"])(**arguments)
+        schedule: Schedule = get_factory(config["name"])(**arguments)
         return schedule
 
     def __eq__(self, other: object) -> bool:
@@ -95,7 +97,7 @@ class Schedule(Configured):
     __hash__ = Configured.__hash__
 
     def __repr__(self) -> str:
-        parameters = inspect.signature(factory_named(self.name)).parameters.values()
+        parameters = inspect.signature(get_factory(self.name)).parameters.values()
         shown = []
         for parameter in parameters:
             value = self.arguments[parameter.name]
@@ -119,7 +121,7 @@ def real_step(step: Any) -> tf.Tensor:
 
 
 def _comparable(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """`arguments` with Keras's schedules, which compare by identity, replaced by what determines them."""
+    """`arguments` with the config of each Keras schedule in its place, because Keras compares schedules by identity."""
     return {
         name: (type(value), value.get_config()) if hasattr(value, "get_config") else value
         for name, value in arguments.items()

@@ -20,9 +20,9 @@ def sigmoid(start: Value, end: Value, *, center: float, width: float) -> Schedul
     and `end` are limits, reached only where float32 rounds to them.
 
     Args:
-        start: the limit long before `center`; a finite number, or K of them.
-        end: the limit long after it; of `start`'s shape.
-        center: the step of the middle, finite.
+        start: the limit long before `center`; a finite number, or a list of K finite numbers.
+        end: the limit long after `center`, in the shape of `start`.
+        center: the step at which the value is halfway, finite.
         width: the scale of the crossfade in steps, positive.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One value up to a step, another from it on."""
+"""One value before a step, another from that step on."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from blendloss.schedules._values import Kept, Value, values
 
 @factory
 def switch_at(step: int, *, before: Value = 0.0, after: Value = 1.0) -> Schedule:
-    """A switch: `before` for the steps below `step`, `after` from it on.
+    """A switch: `before` for steps below `step`, `after` from `step` on.
 
-        before if t < step else after,   t the step it is called with
+        before if t < step else after,   t the step of the call
 
     Args:
-        step: the first step that sees `after`.
-        before: the first value; a finite number, or K of them.
-        after: the second; of `before`'s shape.
+        step: the first step with the value `after`, an integer.
+        before: the first value; a finite number, or a list of K finite numbers.
+        after: the second value, in the shape of `before`.
 
     Returns:
         A `Schedule` of shape `[]` or `[K]`.
 
     Raises:
-        TypeError: if `step` is not an integer, or `before` or `after` neither a number nor a list of numbers.
+        TypeError: if `step` is not an integer, or `before` or `after` is neither a number nor a list of numbers.
         ValueError: if a number is not finite in float32, or the shapes differ.
 
     Example:

@@ -1,4 +1,4 @@
-"""Checks of arguments that are a value or several: a float, or a vector of K floats."""
+"""Checks of the values of schedules: a float, or a list of K floats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from blendloss._internal import checks
 
-#: What a schedule takes for a value; it keeps a float or a list of floats.
+#: A value as a schedule takes it, and as it keeps it.
 Value: TypeAlias = float | Sequence[float] | np.ndarray
 Kept: TypeAlias = float | list[float]
 
@@ -27,11 +27,11 @@ def value(name: str, given: Any) -> Kept:
 
 
 def values(**given: Any) -> list[Kept]:
-    """Every value checked as by `value`, and all of one shape."""
+    """Checks each value by `value`, and that all have one shape."""
     kept = [value(name, one) for name, one in given.items()]
     if len({np.shape(one) for one in kept}) > 1:
         received = ", ".join(f"{name}={one!r}" for name, one in given.items())
-        raise ValueError(f"{_listed(given)} must have the same shape. Received: {received}")
+        raise ValueError(f"{_join_names(given)} must have the same shape. Received: {received}")
     return kept
 
 
@@ -46,6 +46,6 @@ def boundaries(given: Any, minimum: int | None = None) -> list[int]:
     return [checks.integer(f"boundaries[{i}]", one, minimum) for i, one in enumerate(given)]
 
 
-def _listed(names: Any) -> str:
+def _join_names(names: Any) -> str:
     *most, last = (f"`{name}`" for name in names)
     return f"{', '.join(most)} and {last}"

@@ -1,4 +1,4 @@
-"""A function of one's own as a schedule."""
+"""A function as a schedule."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from blendloss.schedules._schedule import Schedule
 
 @factory
 def wrap(function: Callable[[tf.Tensor], Any]) -> Schedule:
-    """Any function of the step, or a Keras learning-rate schedule, as a schedule.
+    """A function of the step, or a Keras learning-rate schedule, as a schedule.
 
         function(step)
 
     Args:
-        function: step, a float64 scalar -> value of shape `[]` or `[K]`. It is called once per trace, so what changes
-            with the step must be TensorFlow operations. Saving needs a `LearningRateSchedule`, or a function that is
-            registered with `keras.saving.register_keras_serializable`.
+        function: a function from the step, a float64 scalar, to a value of shape `[]` or `[K]`. It is called once per
+            trace, so it must compute with TensorFlow operations. Saving needs a `LearningRateSchedule`, or a function
+            that is registered with `keras.saving.register_keras_serializable`.
 
     Returns:
-        A `Schedule` of the function's shape.
+        A `Schedule` whose values have the shape of the function's.
 
     Raises:
         TypeError: if `function` is not callable.
-        ValueError: on saving, if the function is not registered.
+        ValueError: when saved, if the function is not registered.
 
     Example:
         >>> import keras
@@ -42,7 +42,7 @@ def wrap(function: Callable[[tf.Tensor], Any]) -> Schedule:
         Keras, `keras.optimizers.schedules.LearningRateSchedule`.
 
     Deviations:
-        none. Keras's own schedules count in float32, exactly up to 2^24 steps.
+        none. Keras's own schedules compute in float32, which is exact up to 2^24 steps.
     """
     if not is_function_of_step(function):
         raise TypeError(f"`function` must be a function of the step. Received: function={function!r}")
@@ -50,7 +50,7 @@ def wrap(function: Callable[[tf.Tensor], Any]) -> Schedule:
 
 
 def is_function_of_step(function: Any) -> bool:
-    """Whether `function` takes the step alone, and is nothing that Keras trains, such as a gate or a layer."""
+    """Whether `function` takes only the step, and is not a Keras layer, such as a gate."""
     return takes(function, 1) and not isinstance(function, keras.Layer)
 
 

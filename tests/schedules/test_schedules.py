@@ -349,7 +349,7 @@ BAD = [
     (lambda: schedules.join([1], [1]), ValueError, "`schedules` must have one entry more than `boundaries`"),
     (lambda: schedules.join(1, [1]), TypeError, "`schedules` must be a list of schedules"),
     (lambda: schedules.join([1, "x"], [1]), TypeError, r"`schedules\[1\]` must be a schedule"),
-    (lambda: schedules.join([1, [1, 2]], [1])(0), ValueError, "`schedules` must give values of one shape"),
+    (lambda: schedules.join([1, [1, 2]], [1])(0), ValueError, "`schedules` must have values of one shape"),
     (lambda: schedules.wrap(3), TypeError, "`function` must be a function of the step"),
 ]
 
