@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._blend.batch import batch_of
+from blendloss._blend.batch import build_batch
 from blendloss._blend.fused import chosen_penalty_mean, penalty_means
 from blendloss._internal.reductions import reduce, weights_of_elements
 from tests.executions import EXECUTIONS
@@ -25,7 +25,7 @@ def given(shape: tuple[int, ...], weighted: bool, dtype: str = "float64") -> tup
 
 
 def fused(penalty, reduction: str, y_true, y_pred, weights=None):
-    return penalty_means([penalty], [y_pred - y_true], batch_of(y_true, y_pred, weights), reduction)[0]
+    return penalty_means([penalty], [y_pred - y_true], build_batch(y_true, y_pred, weights), reduction)[0]
 
 
 def by_itself(penalty, reduction: str, y_true, y_pred, weights=None):
@@ -68,7 +68,7 @@ def test_the_chosen_one_is_that_one(terms, weighted, execution):
 
     def chosen_one(index, reduction, y_true, y_pred, weights=None):
         of = [y_pred - y_true] if terms == "residual" else [y_pred, y_true]
-        return chosen_penalty_mean(penalties, index, of, batch_of(y_true, y_pred, weights), reduction)
+        return chosen_penalty_mean(penalties, index, of, build_batch(y_true, y_pred, weights), reduction)
 
     run = EXECUTIONS[execution](lambda index, *t: derivatives(chosen_one, index, "sum_over_batch_size", *t))
     for index, penalty in enumerate(penalties):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss._blend.batch import Batch
 from blendloss._blend.example_values import ExampleValues, Terms
 from blendloss._blend.fused import chosen_penalty_mean, penalty_means, penalty_sums_by_example
-from blendloss._blend.loss_evaluator import LossEvaluator, residual_of
+from blendloss._blend.loss_evaluator import LossEvaluator, compute_residual
 from blendloss._blend.weighted_sum import weighted_sum
 from blendloss._internal.dtypes import common_dtype, to_common_dtype
 from blendloss._internal.reductions import accurate_sum
@@ -57,7 +57,7 @@ class BatchLosses:
         """
         means: dict[int, tf.Tensor] = {}
         for together in [] if apart or self._separate else self._groups():
-            residuals = [residual_of(self.batches[k], _unit(scale, k)) for k in together]
+            residuals = [compute_residual(self.batches[k], _unit(scale, k)) for k in together]
             blocked = None if off is None else [off[k] for k in together]
             penalties = [self._evaluators[k].function for k in together]
             found = penalty_means(penalties, residuals, self.batches[together[0]], self._mean_reduction, blocked)
@@ -90,7 +90,7 @@ class BatchLosses:
     def _chosen_mean(self, chosen: tf.Tensor, scale: tf.Tensor | None) -> tf.Tensor:
         if self._share_one_residual:
             batch = self.batches[0]
-            terms = _differing(batch) if scale is None else [residual_of(batch, _unit(scale, chosen))]
+            terms = _differing(batch) if scale is None else [compute_residual(batch, _unit(scale, chosen))]
             penalties = [evaluator.function for evaluator in self._evaluators]
             return chosen_penalty_mean(penalties, chosen, terms, batch, self._mean_reduction)
         branches = [
@@ -101,7 +101,7 @@ class BatchLosses:
 
     def _blend_sums(self, weights: tf.Tensor, scale: tf.Tensor | None, off: Sequence[tf.Tensor]) -> Terms:
         """The blend of what each penalty sums up to in each example, without its values by element."""
-        residuals = [residual_of(batch, _unit(scale, k)) for k, batch in enumerate(self.batches)]
+        residuals = [compute_residual(batch, _unit(scale, k)) for k, batch in enumerate(self.batches)]
         penalties = [evaluator.function for evaluator in self._evaluators]
         sums, number = penalty_sums_by_example(penalties, residuals, self.batches[0], self._mean_reduction, off)
         blend = accurate_sum(weighted_sum(sums, tf.broadcast_to(weights, tf.shape(sums))))

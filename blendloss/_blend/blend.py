@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend.diagnosis import Diagnosis, diagnosis_of
-from blendloss._blend.fresh import fresh_part
-from blendloss._blend.gradients import gradients_of
+from blendloss._blend.diagnosis import Diagnosis, diagnose
+from blendloss._blend.fresh import make_fresh
+from blendloss._blend.gradients import compute_gradients
 from blendloss._blend.keras_loss import KerasBlendLoss
 from blendloss._blend.objective import Objective
 from blendloss._blend.output import BlendedGradients, BlendOutput
@@ -256,7 +256,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         if residuals is not None:
             named_residuals = [conversion.floating("residuals", one) for one in in_order("residuals", residuals)]
         trained = conversion.variables("variables", variables)
-        return gradients_of(self.objective, tape, given, trained, step, features, named_residuals, scale)
+        return compute_gradients(self.objective, tape, given, trained, step, features, named_residuals, scale)
 
     def as_keras_loss(self, step: Any) -> keras.losses.Loss:
         """This blend as a loss for plain `compile(loss=blend.as_keras_loss(optimizer.iterations))`.
@@ -300,7 +300,7 @@ class Blend(SavesSeeds, keras.losses.Loss):
         if not tf.executing_eagerly():
             raise ValueError("`diagnose` must be called outside of any graph. Received: a call in a traced function")
         threshold = checks.between("threshold", threshold, 0.5, 1)
-        return diagnosis_of(self.objective, output, step, checks.boolean("held_out", held_out), threshold)
+        return diagnose(self.objective, output, step, checks.boolean("held_out", held_out), threshold)
 
     def fresh(self) -> Blend:
         """A new blend of the same losses, gate and mode, in its initial state: for another fold, seed or network.
@@ -314,9 +314,9 @@ class Blend(SavesSeeds, keras.losses.Loss):
         Raises:
             ValueError: if a part that keeps variables cannot be made from its configuration.
         """
-        losses = {name: None if loss is None else fresh_part(name, loss) for name, loss in self.functions.items()}
+        losses = {name: None if loss is None else make_fresh(name, loss) for name, loss in self.functions.items()}
         given = list(losses) if None in losses.values() else losses
-        made = type(self)(given, fresh_part("gate", self.gate), self.mode, reduction=self.reduction, name=self.name)
+        made = type(self)(given, make_fresh("gate", self.gate), self.mode, reduction=self.reduction, name=self.name)
         if not self.trainable:  # True would undo the gate's own
             made.trainable = False
         old = {id(variable) for variable in self.variables}

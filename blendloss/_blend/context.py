@@ -15,7 +15,7 @@ from blendloss.losses._penalty import align
 from blendloss.modes import Mode
 
 
-def context_of(
+def build_context(
     gate: Gate, mode: Mode, losses_train: bool, step: Any, training: bool, batch: Batch, features: Any
 ) -> Context:
     """The context of a call, but for the losses' values and gradients.

@@ -44,7 +44,7 @@ class Diagnosis(NamedTuple):
         return self.sentence
 
 
-def diagnosis_of(
+def diagnose(
     objective: Objective, output: BlendOutput | None, step: Any, held_out: bool, threshold: float
 ) -> Diagnosis:
     """What `Blend.diagnose` gives."""

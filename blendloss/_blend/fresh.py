@@ -8,7 +8,7 @@ from blendloss._blend.loss_variables import held_variables
 from blendloss.losses._columns import innermost
 
 
-def fresh_part(name: str, part: Any) -> Any:
+def make_fresh(name: str, part: Any) -> Any:
     """`part` itself, if it keeps nothing; else another, made from its configuration."""
     inner = innermost(part)
     if not getattr(inner, "variables", ()) and not held_variables(name, inner):

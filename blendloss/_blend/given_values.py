@@ -23,7 +23,7 @@ def current_place() -> int | None:
 
 
 @contextlib.contextmanager
-def values_given(pairs: list[tuple[tf.Variable, tf.Tensor]]) -> Iterator[None]:
+def override_values(pairs: list[tuple[tf.Variable, tf.Tensor]]) -> Iterator[None]:
     """Within, in this thread and this graph, each variable of `pairs` is read as its tensor.
 
     So it is in operators, in `tf.convert_to_tensor` and in graphs. In eager mode, an operation that takes the variable

@@ -15,7 +15,7 @@ from blendloss._internal.reductions import per_replica
 from blendloss.gates import Context, GradientGate, LossGradients, Needs
 
 
-def gradients_of(
+def compute_gradients(
     objective: Objective,
     tape: tf.GradientTape,
     values: list[tf.Tensor],
@@ -28,7 +28,7 @@ def gradients_of(
     """What `Blend.gradients` gives; `values` and `residuals` are in the order of the losses."""
     gate = objective.gate
     _check(objective, tape, values)
-    scale = checked_scale(scale)
+    scale = check_scale(scale)
     own = {id(variable) for variable in gate.trainable_variables}
     of_gate = [variable for variable in variables if id(variable) in own]
     if own and not of_gate:
@@ -66,7 +66,7 @@ def gradients_of(
     return BlendedGradients([by_id[id(variable)] for variable in variables], output)
 
 
-def checked_scale(scale: Any) -> Any:
+def check_scale(scale: Any) -> Any:
     """`scale`, None or a positive finite scalar; what only the running graph knows is checked there."""
     if scale is None or isinstance(scale, (int, float)):
         return None if scale is None else tf.constant(checks.positive("scale", scale))

@@ -10,7 +10,7 @@ from blendloss._blend.batch import Batch, to_compute_dtype
 from blendloss._blend.example_values import reduce_values
 from blendloss._blend.fused import penalty_means
 from blendloss._blend.loss_variables import block_variable_gradients, held_variables
-from blendloss._blend.missing import zeroed
+from blendloss._blend.missing import zero_missing
 from blendloss._blend.weighted_sum import block_nonfinite_gradient
 from blendloss._internal.reductions import of_all_replicas, reduce_weighed
 from blendloss.losses import AddedLoss, Columns, OutputLoss, Penalty
@@ -65,13 +65,13 @@ class LossEvaluator:
                 f"a blend that does not reduce can take it. Received: a {type(self.function.loss).__name__}"
             )
         values = self._evaluate(block_batch_gradients(batch, off), scale, off)
-        return zeroed(to_compute_dtype(values), batch.missing), _with_mask_of(values, batch)
+        return zero_missing(to_compute_dtype(values), batch.missing), _with_mask_of(values, batch)
 
     def mean(self, batch: Batch, scale: tf.Tensor | None, off: tf.Tensor | None) -> tf.Tensor:
         """The reduced loss; arguments as in `values`, and `off` may be None: the weight is not 0."""
         if self.is_plain_penalty:
             blocked = None if off is None else [off]
-            return penalty_means([self.function], [residual_of(batch, scale)], batch, self._reduction, blocked)[0]
+            return penalty_means([self.function], [compute_residual(batch, scale)], batch, self._reduction, blocked)[0]
         batch = batch if off is None else block_batch_gradients(batch, off)
         if self._reduces_itself(batch):
             with block_variable_gradients(self.inner, self.held, off):
@@ -79,14 +79,14 @@ class LossEvaluator:
         values = self._evaluate(batch, scale, off)
         masked = _with_mask_of(values, batch)
         return reduce_values(
-            zeroed(to_compute_dtype(values), batch.missing), masked, self._elementwise, self._reduction
+            zero_missing(to_compute_dtype(values), batch.missing), masked, self._elementwise, self._reduction
         )
 
     def _evaluate(self, batch: Batch, scale: tf.Tensor | None, off: tf.Tensor | None) -> tf.Tensor:
         if scale is None and not self._elementwise:
             with block_variable_gradients(self.inner, self.held, off):
                 return tf.convert_to_tensor(self.function(batch.y_true, batch.y_pred))
-        residual = residual_of(batch, scale)
+        residual = compute_residual(batch, scale)
         return self.function.value(residual) if self._elementwise else self.function(tf.zeros_like(residual), residual)
 
     def _reduces_itself(self, batch: Batch) -> bool:
@@ -101,7 +101,7 @@ class LossEvaluator:
         return of_all_replicas(value, self._reduction)
 
 
-def residual_of(batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
+def compute_residual(batch: Batch, scale: tf.Tensor | None) -> tf.Tensor:
     """y_pred - y_true, in units of `scale`."""
     y_true, y_pred = align(batch.y_true, batch.y_pred)
     return y_pred - y_true if scale is None else (y_pred - y_true) / scale

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from blendloss._blend.batch import (
-    NO_BATCH,
-    added_names,
-    batches_of,
-    shared_batch,
-    to_compute_dtype,
-    validate_losses,
-    with_added,
-)
+from blendloss._blend.batch import NO_BATCH, to_compute_dtype
 from blendloss._blend.batch_losses import BatchLosses
+from blendloss._blend.batches import added_names, build_batches, insert_added, shared_batch
 from blendloss._blend.given_losses import GivenLosses
 from blendloss._blend.loss_evaluator import LossEvaluator
 from blendloss._internal import checks
-from blendloss.losses import Columns, OutputLoss
+from blendloss.losses import AddedLoss, Columns, OutputLoss
 
 
 class LossSet:
@@ -64,9 +57,9 @@ class LossSet:
     def read(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
         """The losses on the batch of a call."""
         reading = {name: loss for name, loss in self.functions.items() if name not in self.added}
-        batches = batches_of(reading, y_true, y_pred, sample_weight) if reading else ()
+        batches = build_batches(reading, y_true, y_pred, sample_weight) if reading else ()
         shared = shared_batch(batches, reading, sample_weight, y_pred) if reading else NO_BATCH
-        batches = with_added(self.functions, batches, added)
+        batches = insert_added(self.functions, batches, added)
         return BatchLosses(
             self.evaluators, batches, shared, self.added, self.separate, self._elementwise, self._reduction
         )
@@ -90,3 +83,30 @@ class LossSet:
         if set(values) != set(self.names):
             raise ValueError(f"`{argument}` must have exactly the names {list(self.names)}. Received: {list(values)}")
         return [values[name] for name in self.names]
+
+
+def validate_losses(losses: Any) -> dict[str, Any]:
+    """The losses by name; None for those that are names alone. Raises for anything else."""
+    if isinstance(losses, Mapping):
+        given = dict(losses)
+        if any(loss is None for loss in given.values()):
+            raise TypeError(f"`losses` must not contain None: a list of names has no losses. Received: {losses!r}")
+    elif isinstance(losses, Sequence) and not isinstance(losses, (str, bytes)):
+        if not all(isinstance(name, str) for name in losses):
+            raise TypeError(f"`losses` must have strings as names. Received: {losses!r}")
+        given = dict.fromkeys(losses)
+        if len(given) != len(losses):
+            raise ValueError(f"`losses` must have different names. Received: {list(losses)}")
+    else:
+        raise TypeError(f"`losses` must be a dict of losses or a list of names. Received: losses={losses!r}")
+    if not given:
+        raise ValueError(f"`losses` must not be empty. Received: losses={losses!r}")
+    of_outputs = {isinstance(loss, OutputLoss) for loss in given.values() if not isinstance(loss, AddedLoss)}
+    if len(of_outputs) > 1:
+        raise ValueError(f"`losses` must all be of type `OutputLoss`, or none of them. Received: losses={losses!r}")
+    for name in given:
+        if not isinstance(name, str):
+            raise TypeError(f"`losses` must have strings as names. Received: {name!r}")
+        if not name:
+            raise ValueError("`losses` must not have an empty name. Received: ''")
+    return given

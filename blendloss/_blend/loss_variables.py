@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._blend.given_values import current_place, values_given
+from blendloss._blend.given_values import current_place, override_values
 from blendloss._blend.weighted_sum import block_nonfinite_gradient
 from blendloss._internal.checks import shown
 
@@ -95,7 +95,7 @@ def block_variable_gradients(loss: Any, held: list[Any], off: tf.Tensor | None) 
         return
     everywhere = tf.reduce_all(off)
     plain = [_on_this_replica(each) for each in trained if isinstance(each, tf.Variable)]
-    with values_given([(each, block_nonfinite_gradient(tf.convert_to_tensor(each), everywhere)) for each in plain]):
+    with override_values([(each, block_nonfinite_gradient(tf.convert_to_tensor(each), everywhere)) for each in plain]):
         keras_variables = [each for each in trained if isinstance(each, keras.Variable)]
         values = [block_nonfinite_gradient(tf.convert_to_tensor(each.value), everywhere) for each in keras_variables]
         with _Reads(list(zip(keras_variables, values, strict=True)), collect_losses=True) as scope:

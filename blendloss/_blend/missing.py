@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 
-def without_missing(
+def replace_missing(
     targets: list[tf.Tensor], outputs: list[tf.Tensor], sample_weight: Any, mask: Any
 ) -> tuple[list[tf.Tensor], list[tf.Tensor], tuple[tf.Tensor, ...]]:
     """Targets and predictions that are finite where a sample weight of 0, or a mask, says that they do not count.
@@ -82,7 +82,7 @@ def _of_rank(flag: tf.Tensor, tensor: tf.Tensor) -> tf.Tensor | None:
     return flag if flag.shape.rank == rank and fits else None  # what does not fit is refused where it is multiplied
 
 
-def zeroed(values: tf.Tensor, missing: tuple[tf.Tensor, ...]) -> tf.Tensor:
+def zero_missing(values: tf.Tensor, missing: tuple[tf.Tensor, ...]) -> tf.Tensor:
     """The values of a loss, `[batch, ...]`, 0 where something is missing; NaN, of a scalar for the whole batch."""
     for flag in missing:
         if not values.shape.rank:  # Keras's weights multiply the scalar: no example can be left out of it

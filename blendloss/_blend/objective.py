@@ -9,11 +9,11 @@ import tensorflow as tf
 
 from blendloss._blend.batch import NO_BATCH, Batch
 from blendloss._blend.batch_losses import BatchLosses
-from blendloss._blend.context import context_of
+from blendloss._blend.context import build_context
 from blendloss._blend.example_values import Terms
 from blendloss._blend.given_losses import GivenLosses
 from blendloss._blend.loss_set import LossSet
-from blendloss._blend.output import BlendOutput, output_of
+from blendloss._blend.output import BlendOutput, build_output
 from blendloss._blend.weighted_sum import weighted_sum
 from blendloss._internal import checks
 from blendloss._internal.dtypes import cast
@@ -111,7 +111,7 @@ class Objective:
 
     def context(self, step: Any, training: bool, batch: Batch, features: Any) -> Context:
         """What the gate is given in a call, but for the losses' values and gradients."""
-        return context_of(self.gate, self.mode, self.losses.trains, step, training, batch, features)
+        return build_context(self.gate, self.mode, self.losses.trains, step, training, batch, features)
 
     def blend(self, losses: BatchLosses | GivenLosses, context: Context) -> tuple[BlendOutput, tf.Tensor]:
         """The blend of `losses`, wherever their values come from; returns what `compute` does."""
@@ -123,7 +123,7 @@ class Objective:
         shares = self.mode(gating.logits, context.step, context.training)
         weights = tf.cast(shares * cast(gating.total, shares.dtype), losses.dtype)
         cost = self.gate.cost(shares, gating, context)
-        return output_of(self._terms(losses, weights, gating.scale), cost, losses.shared, self.reduction)
+        return build_output(self._terms(losses, weights, gating.scale), cost, losses.shared, self.reduction)
 
     def _gating(self, context: Context, dtype: tf.DType) -> Gating:
         """What the gate gives, checked."""

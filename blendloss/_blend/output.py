@@ -65,7 +65,7 @@ class BlendedGradients(NamedTuple):
     output: BlendOutput
 
 
-def output_of(terms: Terms, cost: Any, batch: Batch, reduction: str | None) -> tuple[BlendOutput, tf.Tensor]:
+def build_output(terms: Terms, cost: Any, batch: Batch, reduction: str | None) -> tuple[BlendOutput, tf.Tensor]:
     """The record of a call, with the gate's cost added to the blended losses; and what of it is added once.
 
     Args:

@@ -362,5 +362,5 @@ def test_what_is_missing_is_named(gate, targets, message):
 def test_losses_that_are_no_heads():
     model = bl.BlendedModel(network(), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0])))
     model.compile("sgd")
-    with pytest.raises(TypeError, match="let each name the output it reads"):
+    with pytest.raises(TypeError, match="which name the output that they read"):
         model.fit(X, Y, verbose=0)

@@ -378,7 +378,7 @@ def test_a_list_of_weights_has_one_for_each_output():
 
 @pytest.mark.parametrize("outputs", [dict(PREDICTED), [tf.zeros([2, 1]), tf.zeros([2, 1])]], ids=["dict", "list"])
 def test_losses_that_are_no_heads_read_one_output(outputs):
-    with pytest.raises(TypeError, match="let each name the output it reads"):
+    with pytest.raises(TypeError, match="which name the output that they read"):
         bl.Blend({"a": "mse"}, bl.gates.Fixed([1]))(TRUE, outputs)
 
 
