@@ -1,4 +1,4 @@
-"""What a gate is given in a call: the step, and of the batch what it looks at."""
+"""What a gate is given in a call: the step, and the parts of the batch that it needs."""
 
 from __future__ import annotations
 

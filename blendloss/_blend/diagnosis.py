@@ -1,4 +1,4 @@
-"""What can be said, in words, about a gate that trains: whether it has collapsed, why, and what to use instead."""
+"""The diagnosis of a gate that trains, in words: whether it has collapsed, why, and what to use instead."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def diagnose(
 
 
 def _shares(objective: Objective, resting: Any, output: BlendOutput | None, step: Any) -> np.ndarray | None:
-    """The share of each loss, `[K]`, float64, its mean where each example has its own; None where nothing tells."""
+    """The share of each loss, `[K]`, float64, averaged over examples; None if it depends on a batch or a step."""
     if resting is not None and (step is not None or not objective.mode.needs_step):
         return _of_logits(objective.mode, tf.convert_to_tensor(resting.logits), step)
     if output is None:
@@ -92,9 +92,9 @@ def _shares(objective: Objective, resting: Any, output: BlendOutput | None, step
 
 
 def _of_logits(mode: Any, logits: tf.Tensor, step: Any) -> np.ndarray:
-    """The shares of `logits` under `mode`, or of its relaxation alone, whichever are flatter.
+    """The shares of `logits` under `mode`, or under its relaxation alone, whichever are flatter.
 
-    A mode that sharpens (a low temperature, a hard choice) is no collapse: the logits can still turn.
+    A mode that sharpens (a low temperature, a hard choice) is no collapse: the logits can still change.
     """
     relaxation = getattr(getattr(mode, "estimator", mode), "relaxation", softmax)
     both = [mode(logits, step, training=False), relaxation(logits)]
@@ -104,7 +104,7 @@ def _of_logits(mode: Any, logits: tf.Tensor, step: Any) -> np.ndarray:
 
 
 def _numbers(resting: Any, output: BlendOutput) -> np.ndarray:
-    """What each unit of share costs, `[K]`: the losses, in the gate's own units."""
+    """The losses in the gate's units, `[K]`: what each unit of share costs."""
     return np.asarray(output.losses, np.float64) * (1.0 if resting is None else np.asarray(resting.total, np.float64))
 
 

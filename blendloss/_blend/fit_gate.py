@@ -49,24 +49,24 @@ def fit_gate(
     tolerance: float = 1e-6,
     max_iterations: int = 200,
 ) -> GateFit:
-    """Fits what trains in a blend to given predictions, all at once, by L-BFGS, twice: the second time from a nudge.
+    """Fits the trainable variables of a blend to given predictions by L-BFGS, in two runs; the second starts nearby.
 
         theta <- argmin_theta L(y_true, y_pred; theta)
 
-    For gates whose minimum means something: the maximum-likelihood law of a trained network's residuals, say, from
-    examples that the network has not seen (`ExponentialFamily`, `Mixture`, `Uncertainty`). Nothing is sampled and no
-    running state moves. Start with scales of about the residuals' size, or give the residuals in such units: from far
-    off, above all in float32, the descent may stop early.
+    Use it for gates whose minimum means something (`ExponentialFamily`, `Mixture`, `Uncertainty`): for example the
+    maximum-likelihood law of the residuals of a trained network, on examples that the network has not seen. Nothing is
+    sampled, and no running state changes. Start with scales of about the size of the residuals. From far off the
+    descent may stop early, above all in float32.
 
     Args:
         blend: the blend; its trainable variables are assigned. The descent starts from their values, so that a second
-            fit goes on from the first; `blend.fresh()` starts anew. In float64 where these and the predictions are.
-        y_true: targets, as of a call of the blend.
-        y_pred: predictions, fixed.
-        sample_weight: as of a call of the blend.
-        features: as of a call of the blend.
-        variables: which of the blend's variables to fit; None is all that train. Where the whole has false minima, a
-            part may have none: `ExponentialFamily` is convex in `gate.parameters` at its present scale.
+            fit continues the first; `blend.fresh()` starts anew. The fit is in float64 if these and `y_pred` are.
+        y_true: targets, as the losses take them.
+        y_pred: predictions, `[batch, ...]`, which stay fixed.
+        sample_weight: weights of the examples, or a dict of these by loss; None is 1.
+        features: what a gate that chooses by example looks at.
+        variables: which of the blend's variables to fit; None is all trainable ones. A part may be convex where the
+            whole is not: `ExponentialFamily` is convex in `gate.parameters` at a fixed scale.
         tolerance: the largest component of the gradient at which the fit has converged, > 0.
         max_iterations: at most so many in each of the two descents, at least 1.
 

@@ -1,6 +1,6 @@
-"""Sums and means of penalties, over all residuals or over those of each example, with their slopes as gradients.
+"""Sums and means of several penalties at once, over all residuals or by example; their gradients are the slopes.
 
-In a graph the slopes are evaluated from the residuals, not kept from the values: under XLA that is cheaper than memory.
+In a graph, the backward pass evaluates the slopes again from the residuals: under XLA that is cheaper than memory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from blendloss._internal.custom_gradient import custom_gradient
 from blendloss._internal.reductions import number_of, weights_of_elements
 from blendloss.losses import Penalty
 
-# XLA fuses this many losses' values, or slopes, at the most.
+# XLA fuses at most so many losses' values, or slopes.
 _TOGETHER = 8
 
 
@@ -38,10 +38,10 @@ def penalty_means(
     Args:
         penalties: rho_k and psi_k, K of them.
         residuals: r_k, of each penalty, `[batch, ..., D]` or `[batch]`, float32 or float64.
-        batch: whose sample weights and mask count.
+        batch: its sample weights and mask count.
         reduction: any but "none".
-        off: whether each penalty's weight is 0, K bool scalars: then what is not finite does not flow back from it, as
-            of `block_nonfinite_gradient`. None is none.
+        off: whether each penalty's weight is 0, K bool scalars: then no gradient flows back that is not finite (see
+            `block_nonfinite_gradient`). None: no weight is 0.
 
     Returns:
         l, `[K]`; 0 for an empty batch.
@@ -60,16 +60,16 @@ def penalty_sums_by_example(
     reduction: str,
     off: Sequence[tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Each penalty summed over all that one example has, weighted; and what the sum over examples is divided by.
+    """Each penalty summed over the residuals of each example, weighted; and the divisor of the sum over examples.
 
         s_bk = sum_n w_bn sum_d rho_k(r_kbnd),    ds_bk / dr_kbnd = w_bn psi_k(r_kbnd)
 
     Args:
-        penalties: as of `penalty_means`.
-        residuals: as of `penalty_means`.
-        batch: as of `penalty_means`.
-        reduction: as of `penalty_means`.
-        off: whether each penalty's weight is 0, K times `[batch]`. None is none.
+        penalties: rho_k and psi_k, K of them.
+        residuals: r_k, of each penalty, `[batch, ..., D]` or `[batch]`, float32 or float64.
+        batch: its sample weights and mask count.
+        reduction: any but "none".
+        off: whether each penalty's weight is 0, K times `[batch]`. None: no weight is 0.
 
     Returns:
         s, `[batch, K]`, and the number, scalar: sum_b s_bk / number are the means of `penalty_means`.
@@ -93,9 +93,9 @@ def chosen_penalty_mean(
     Args:
         penalties: rho_k and psi_k.
         chosen: k, an integer scalar.
-        terms: the residual, as those of `penalty_means`, or two tensors of which it is the difference. XLA writes to
-            memory what a branch is handed: two that are there already are better handed over themselves.
-        batch: whose sample weights and mask count.
+        terms: the residual, or two tensors whose difference it is. XLA writes to memory what it hands to a branch, so
+            that two tensors that are in memory already are cheaper than their difference.
+        batch: its sample weights and mask count.
         reduction: any but "none".
 
     Returns:
@@ -113,7 +113,7 @@ def chosen_penalty_mean(
         return math.prod(arrays[count:], start=getattr(penalty, of_it)(residual))
 
     reducer = row_reducer_for(arrays[0], by_row=True)
-    if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
+    if tf.executing_eagerly():  # value and slope at once, since nothing removes what is computed twice
         values = one(partial(weighted, "value"), arrays)
         return tf.math.divide_no_nan(reducer.sum_values([values])[0, 0], number)
 
@@ -135,7 +135,7 @@ def chosen_penalty_mean(
 
 
 def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """What each element is multiplied by, in the shape of `residual`, if by anything; what their sum is divided by."""
+    """The factor of each element, in the shape of `residual`, in a list of at most one; and the divisor of the sum."""
     by_example = residual if residual.shape.rank < 2 else tf.zeros(tf.shape(residual)[:-1], residual.dtype)
     weights = weights_of_elements(by_example, batch.sample_weight, batch.mask, reduction)
     number = number_of(by_example, weights, reduction)
@@ -146,7 +146,7 @@ def _weighing(residual: tf.Tensor, batch: Batch, reduction: str) -> tuple[list[t
 
 
 def _row_of_each(array: tf.Tensor) -> tf.Tensor:
-    """A row of each example, `[batch, M]`; of a length that is known where it can be."""
+    """`array` with one row for each example, `[batch, M]`; M is static if it can be."""
     length = math.prod(array.shape[1:]) if array.shape[1:].is_fully_defined() else tf.reduce_prod(tf.shape(array)[1:])
     return tf.reshape(array, [tf.shape(array)[0], length])
 
@@ -182,7 +182,7 @@ def _sums_together(
             ]
         return found
 
-    if tf.executing_eagerly():  # value and slope at once: nothing removes what is computed twice
+    if tf.executing_eagerly():  # value and slope at once, since nothing removes what is computed twice
         if off is not None:
             arrays = [*map(block_nonfinite_gradient, arrays[:count], off), *arrays[count:]]
         return reducer.sum_values(each("value", *arrays))

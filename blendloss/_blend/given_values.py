@@ -1,7 +1,7 @@
-"""Reading a `tf.Variable` as a given value, for as long as one loss is evaluated.
+"""A `tf.Variable` whose value is replaced while one loss is evaluated.
 
-TensorFlow has no scope for this, as Keras has for its own variables. Each variable concerned gets a `value` method of
-its own, once, which looks up what is given in this thread.
+Keras has a scope for this (`StatelessScope`), TensorFlow has none. So each such variable gets, once, a `value`
+method of its own, which looks up the replacement in this thread.
 """
 
 from __future__ import annotations

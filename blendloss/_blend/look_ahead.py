@@ -35,19 +35,19 @@ def look_ahead_gradient(
     loss gains weight as far as its gradient points where the target's does, and the direction of h does not depend on
     the rate. It is the limit of small rates, O(rate^2) from order 2 where T does not depend on a directly.
 
-    Rate 0 is no look-ahead: h = dT/da(w, a). For a target that does not depend on the gate directly that is 0 whatever
-    the data, and no gate would ever train: a number 0 is refused then. (A tensor may be 0, where a schedule is.)
+    With rate 0 there is no look-ahead: h = dT/da(w, a). If the target does not depend on the gate directly, that is 0
+    for any data, and the gate would never train. Then the number 0 is refused; a tensor may be 0, as a schedule may.
 
     Args:
-        loss: L, a function of a list of tensors, the parameters; scalar. It may read the gate's variables.
-        target: T, likewise.
+        loss: L, a function of a list of tensors, the parameters, that gives a scalar. It may read the gate's variables.
+        target: T, a function of such a list that gives a scalar.
         parameters: w, variables or tensors, at least one of which L depends on.
         gate_variables: a, variables (or tensors); at least one.
-        rate: of the look-ahead step, a number or scalar tensor of at least 0.
+        rate: the learning rate of the look-ahead step, a number or scalar tensor of at least 0.
         order: 1 or 2.
 
     Returns:
-        A tensor for each of `gate_variables`; None for one that h does not depend on, as of `tf.GradientTape`.
+        A tensor for each of `gate_variables`; None for one that h does not depend on, as `tf.GradientTape` gives it.
 
     Raises:
         ValueError: if `order` is neither 1 nor 2, `rate` is negative, there is nothing to differentiate, or h depends
@@ -70,7 +70,7 @@ def look_ahead_gradient(
 
     Deviations:
         DARTS approximates the mixed second derivative by finite differences; here it is exact. DARTS's "first-order
-        approximation" is rate 0 here, which is no use where the target does not depend on the gate directly.
+        approximation" is rate 0 here. It is useless if the target does not depend on the gate directly.
     """
     checks.one_of("order", order, ORDERS)
     for name, function in (("loss", loss), ("target", target)):

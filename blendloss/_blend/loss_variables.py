@@ -1,4 +1,4 @@
-"""The variables that a loss holds: the blend trains and saves them, and refuses what it cannot."""
+"""The variables that a loss holds: the blend trains and saves them, and rejects those that it cannot."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORM = "_blendloss_keras_variable"  # the attribute of a `tf.Variable` that hol
 def held_variables(name: str, loss: Any) -> list[Any]:
     """The variables among the attributes of `loss`, in lists and dicts too, as Keras variables; none of a function.
 
-    A Keras layer tracks its own. Nothing tracks those of any other object, such as a `keras.losses.Loss`.
+    A Keras layer tracks its own variables. Nothing tracks those of other objects, such as a `keras.losses.Loss`.
 
     Args:
         name: the loss's name, for messages.
@@ -30,7 +30,7 @@ def held_variables(name: str, loss: Any) -> list[Any]:
 
     Raises:
         ValueError: if a loss that is no layer holds a layer that trains. The layer may be the network itself, or one
-            that is meant to stay as it is, so that training it here may be wrong.
+            that must not change, so that training it here may be wrong.
     """
     found: dict[int, Any] = {}
     for part in [] if isinstance(loss, keras.Layer) else _parts(loss):
@@ -54,13 +54,13 @@ def _as_keras(variable: tf.Variable) -> Any:
 
 
 def captured_variables(loss: Any) -> list[Any]:
-    """The variables that train and that a function reads: from its closure, module, `functools.partial`, or object."""
+    """The trainable variables that a function reads from its closure, module, `functools.partial` or object."""
     parts = [part for part in _parts(_captured(loss)) if not isinstance(part, keras.Layer)]
     return [variable for part in parts for variable in _variables_of(part) if variable.trainable]
 
 
 def _captured(function: Any) -> list[Any]:
-    """What a function reads from outside."""
+    """The objects that a function reads from outside."""
     given: list[Any] = []
     while isinstance(function, functools.partial):
         given += [*function.args, *function.keywords.values()]
@@ -156,7 +156,7 @@ def _creates_variables(loss: Any) -> bool:
 
 
 def _parts(loss: Any) -> Iterator[Any]:
-    """What may hold variables: `loss`, its attributes, what is in lists and dicts there, and in losses there."""
+    """Objects that may hold variables: `loss`, its attributes, and those in lists, dicts and losses among them."""
     stack, seen = [loss], set()
     while stack:
         part = stack.pop()

@@ -1,4 +1,4 @@
-"""Elements that do not count: what is not finite there must reach neither value nor gradient."""
+"""Elements that do not count: NaN and infinity there must reach neither value nor gradient."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def replace_missing(
 ) -> tuple[list[tf.Tensor], list[tf.Tensor], tuple[tf.Tensor, ...]]:
     """Targets and predictions that are finite where a sample weight of 0, or a mask, says that they do not count.
 
-    A missing target stands as NaN, and 0 * NaN is NaN. What is finite stays as it is: its derivative in the weight,
-    which is its loss, is what a search for weights needs.
+    A missing target is NaN, and 0 * NaN is NaN. Finite elements stay unchanged, because a search for sample weights
+    needs their derivative, which is the loss.
 
     Returns:
         The two, and where elements were replaced: bool tensors of the shape of either.
@@ -49,7 +49,7 @@ def _replaced_pair(
 
 
 def _replaced(tensor: tf.Tensor, sample_weight: Any, mask: Any) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-    """Of targets of another shape than the predictions', such as labels: 0 is the first class."""
+    """As `_replaced_pair`, for targets of another shape than the predictions, such as labels: 0 is the first class."""
     uncounted = _uncounted(tensor, sample_weight, mask) if tensor.dtype.is_floating else None
     if uncounted is None:
         return tensor, ()
@@ -58,7 +58,7 @@ def _replaced(tensor: tf.Tensor, sample_weight: Any, mask: Any) -> tuple[tf.Tens
 
 
 def _uncounted(tensor: tf.Tensor, sample_weight: Any, mask: Any) -> tf.Tensor | None:
-    """Which elements of `tensor` do not count; None where that is not said, or said of another shape."""
+    """Which elements of `tensor` do not count; None if nothing says so for a tensor of this shape."""
     flags = []
     if sample_weight is not None:
         flags.append(tf.convert_to_tensor(sample_weight) == 0)

@@ -1,4 +1,4 @@
-"""What a blend computed, and how what its gate adds is counted."""
+"""The output of a blend, and how the gate's cost is added."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blendloss._internal.reductions import accurate_mean, per_replica, reduce, w
 
 
 class BlendOutput(NamedTuple):
-    """What a blend computed: its value, and every loss and weight for logging.
+    """The output of a blend: its value, and every loss and weight for logging.
 
     Args:
         value: the blended loss L, a scalar (`[batch, ...]` with reduction "none"); differentiable.
@@ -40,7 +40,7 @@ class BlendOutput(NamedTuple):
 
 
 class BlendedGradients(NamedTuple):
-    """What `Blend.gradients` gives: a gradient for each variable, and the reading.
+    """The result of `Blend.gradients`: a gradient for each variable, and the output.
 
     Args:
         gradients: one for each of the variables, in their order, for `optimizer.apply_gradients`; None where the blend
@@ -66,12 +66,12 @@ class BlendedGradients(NamedTuple):
 
 
 def build_output(terms: Terms, cost: Any, batch: Batch, reduction: str | None) -> tuple[BlendOutput, tf.Tensor]:
-    """The record of a call, with the gate's cost added to the blended losses; and what of it is added once.
+    """The output of a call, with the gate's cost added to the blended losses; and the part of the cost that is scalar.
 
     Args:
         terms: the blended losses.
         cost: what `Gate.cost` gave.
-        batch: of the examples that a cost of all examples is counted for.
+        batch: the examples that a cost of all examples is averaged over.
         reduction: the blend's.
     """
     value = per_replica(terms.value, reduction)

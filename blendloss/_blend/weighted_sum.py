@@ -1,4 +1,4 @@
-"""The weighted sum of losses in which a weight of exactly 0 really switches its loss off."""
+"""The weighted sum of losses, and gradients that a loss with weight 0 cannot spoil."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from blendloss._internal.custom_gradient import custom_gradient
 def weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     """sum_k g_k l_k over the last axis, where g_k = 0 keeps an infinite or NaN l_k out of value and gradients.
 
-    dL/dl_k = g_k and dL/dg_k = l_k. Where g_k = 0 and l_k is not finite, l_k is read as L itself: it adds nothing to
-    the value, its gradient is 0, and in dL/dg it neither attracts nor repels a gate on the simplex. If L itself is not
-    finite, it is read as 0.
+    dL/dl_k = g_k and dL/dg_k = l_k. If g_k = 0 and l_k is not finite, l_k counts as L itself: it adds nothing to the
+    value, its gradient is 0, and dL/dg neither raises nor lowers its weight on the simplex. If L is not finite, l_k
+    counts as 0.
 
     Args:
         losses: `[..., K]`, floating.
@@ -42,16 +42,16 @@ def _weighted_sum(losses: tf.Tensor, weights: tf.Tensor) -> Any:
 
 @custom_gradient
 def block_nonfinite_gradient(values: tf.Tensor, off: tf.Tensor) -> Any:
-    """`values`, through which no gradient flows back where `off`: 0 x inf in a gated-off loss stays inside it.
+    """`values`, whose gradient is 0 where `off` and not finite: 0 x inf in a loss with weight 0 stays inside it.
 
-    A finite gradient is 0 there by itself. It is left alone: what it would be at another weight, its derivative in the
-    weight, is what a hypergradient needs.
+    A finite gradient is 0 there anyway. It passes unchanged, because a hypergradient needs its derivative in the
+    weight.
 
     Args:
         values: any shape, floating.
         off: bool, scalar or broadcasting to `values`.
     """
-    off = tf.identity(off)  # which gradients of a gradient can reach, also where `off` is of an outer graph
+    off = tf.identity(off)  # gradients of a gradient can reach the copy, even if `off` belongs to an outer graph
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
         lost = off & ~tf.math.is_finite(upstream)
