@@ -77,6 +77,7 @@ class Learned(Gate):
             self.needs |= self.normalize.needs
             self.stateful = self.normalize.stateful
             self.why_small_weights_are_fine = self.normalize.why_small_weights_are_fine
+        self.logits: Any = None  # a variable, once the losses are known
 
     @property
     def has_cost(self) -> bool:
@@ -91,11 +92,11 @@ class Learned(Gate):
         if self.initial is not None:
             self.logits.assign(self.initial)
         if self.normalize is not None:
-            self.normalize.create_state(self, k)
+            self.normalize.attach(self)
 
     def gating(self, context: Context) -> Gating:
         logits = tf.convert_to_tensor(self.logits)
-        return Gating(logits) if self.normalize is None else self.normalize.gating(self, logits, context)
+        return Gating(logits) if self.normalize is None else self.normalize.gating(logits, context)
 
     def batch_independent_gating(self, step: Any = None) -> Gating:
         return self.gating(Context(step, training=False))  # which looks at no values
@@ -103,7 +104,7 @@ class Learned(Gate):
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tuple[tf.Tensor, ...]:
         costs = [regularizer(shares, context.step) for regularizer in self.regularizers]
         if self.normalize is not None and self.normalize.has_cost:
-            costs.append(self.normalize.cost(self, shares, context))
+            costs.append(self.normalize.cost(shares, context))
         return tuple(costs)
 
     def get_config(self) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def _partitions(number: int) -> dict[str, float]:
     gate = bl.gates.Learned(normalize="likelihood")
     losses = {f"{alpha:g}": bl.losses.Barron(alpha) for alpha in (0.0, 2.0, INF, *shapes)}
     bl.Blend(losses, gate)
-    logs = dict(zip(losses, gate.log_partitions, strict=True))
+    logs = dict(zip(losses, gate.normalize.log_partitions, strict=True))
     adaptive = {alpha: z for alpha, z in shapes.items() if alpha < 2}
     return {
         **{f"Z({name})": math.exp(logs[name]) for name in ("0", "1", "2")},

@@ -72,7 +72,7 @@ def test_initial_divides_by_the_first_value_ever_after():
         np.testing.assert_allclose(output.weights, factors, rtol=16 * EPS)
         np.testing.assert_allclose(output.losses, sizes(residual), rtol=8 * EPS)
         np.testing.assert_allclose(output.value, factors @ sizes(residual), rtol=24 * EPS)
-    np.testing.assert_allclose(blend.gate.first_values, sizes(RESIDUALS[0]), rtol=8 * EPS)
+    np.testing.assert_allclose(blend.gate.normalize.first_values, sizes(RESIDUALS[0]), rtol=8 * EPS)
 
 
 @pytest.mark.parametrize("memory", [1.0, 5.0, 1e6])
@@ -84,7 +84,7 @@ def test_running_divides_by_the_weighted_mean_of_all_sizes_seen(memory):
         means = ages @ [sizes(seen) for seen in RESIDUALS[: t + 1]] / ages.sum()
         # Each step rounds the difference, the rate and the sum; those of all steps may add up.
         np.testing.assert_allclose(output.weights, SHARES / means, rtol=(8 + 4 * STEPS) * EPS)
-    np.testing.assert_array_equal(blend.gate.skipped, [0, 0])
+    np.testing.assert_array_equal(blend.gate.normalize.skipped, [0, 0])
 
 
 def test_with_a_memory_of_one_the_gate_stands_still():
@@ -139,7 +139,7 @@ def test_likelihood_takes_its_unit_from_the_first_step():
     )
     for residual in RESIDUALS:
         read(blend, residual)
-    np.testing.assert_allclose(blend.gate.unit, np.abs(RESIDUALS[0]).mean(), rtol=8 * EPS)
+    np.testing.assert_allclose(blend.gate.normalize.unit, np.abs(RESIDUALS[0]).mean(), rtol=8 * EPS)
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
@@ -154,7 +154,7 @@ def test_with_the_likelihood_no_unit_of_the_residuals_matters(factor):
                 value = read(blend, unit * residual).value
             gradients = tape.gradient(value, [variable.value for variable in blend.trainable_variables])
             optimizer.apply_gradients(zip(gradients, blend.trainable_variables, strict=True))
-        values.append([float(value), *blend.gate.logits.numpy(), *blend.gate.log_scales.numpy()])
+        values.append([float(value), *blend.gate.logits.numpy(), *blend.gate.normalize.log_scales.numpy()])
     # Keras's learning rate is float32, the same in both.
     np.testing.assert_allclose(np.subtract(values[1], values[0]), [math.log(factor), 0, 0, 0, 0], rtol=0, atol=1e-12)
 
@@ -211,7 +211,7 @@ def test_a_scale_learns_where_its_share_is_zero(mode):
     residual = np.float64(RESIDUALS[0])
     with tf.GradientTape() as tape:
         output = read(blend, residual)
-    gradient = tape.gradient(output.value, blend.gate.log_scales.value)
+    gradient = tape.gradient(output.value, blend.gate.normalize.log_scales.value)
     np.testing.assert_array_equal(output.weights, [1, 0])
     # d/d log c of mean (r/c)^2 + log c, and of mean |r/c| + log c, at c = 1.
     np.testing.assert_allclose(gradient, [1 - 2 * np.mean(residual**2), 1 - np.abs(residual).mean()], rtol=1e-12)
@@ -230,13 +230,13 @@ def test_each_scale_follows_its_own_likelihood_with_sample_weights(reduction):
     slopes = (w[:, np.newaxis] * np.concatenate([1 - 2 * r**2, 1 - np.abs(r)], axis=1)).sum(axis=0)
     number = {"mean": len(w), "sum": 1.0, "mean_with_sample_weight": w.sum()}[reduction]
     # Sums of three in float64.
-    np.testing.assert_allclose(tape.gradient(value, gate.log_scales.value), slopes / number, rtol=1e-14)
+    np.testing.assert_allclose(tape.gradient(value, gate.normalize.log_scales.value), slopes / number, rtol=1e-14)
 
 
 def test_scales_come_to_the_maximum_likelihood_of_what_counts():
     residual = np.r_[np.random.default_rng(0).normal(size=30), np.full(10, 1e6)].reshape(-1, 1)
     blend, optimizer = blend_of("likelihood", [3.0, 0.0], dtype="float64"), keras.optimizers.Adam(0.05)
-    scales = blend.gate.log_scales
+    scales = blend.gate.normalize.log_scales
     optimizer.build([scales])
 
     @tf.function
@@ -286,7 +286,7 @@ def test_configuration_and_state_come_back(name):
         read(blend, residual)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
     assert again.get_config() == blend.get_config()
-    assert again.gate.normalize == blend.gate.normalize
+    assert again.gate.normalize is not blend.gate.normalize
     for source, target in zip(blend.gate.variables, again.gate.variables, strict=True):
         target.assign(source)
     for residual in RESIDUALS[3:6]:
@@ -302,8 +302,50 @@ def test_names_are_short_for_default_objects():
         "rms": normalizers.RootMeanSquare(),
         "likelihood": normalizers.Likelihood(),
     }.items():
-        assert Learned(normalize=name).normalize == made
+        found = Learned(normalize=name).normalize
+        assert (type(found), found.get_config()) == (type(made), made.get_config())
     assert Learned().normalize is None
+
+
+@every_normalizer
+def test_the_normaliser_owns_its_state(name):
+    """A layer that the gate holds: its variables are the gate's, and have its dtype."""
+    blend = blend_of(NORMALIZERS[name](), dtype="float64")
+    own = blend.gate.normalize.variables
+    assert {id(one) for one in blend.gate.variables} == {id(one) for one in [blend.gate.logits, *own]}
+    assert all(variable.dtype in ("float64", "int64") for variable in own)
+    assert all(variable.path.startswith(f"{blend.gate.name}/{blend.gate.normalize.name}/") for variable in own)
+
+
+@every_normalizer
+def test_a_normaliser_belongs_to_one_gate(name):
+    normalizer = NORMALIZERS[name]()
+    first = blend_of(normalizer)
+    with pytest.raises(ValueError, match=r"give each gate a normaliser of its own.*Received: .* of the gate '.*' in"):
+        blend_of(normalizer)
+    bl.Blend(LOSSES, first.gate)  # blends of the same losses may share the gate, and so its normaliser
+    again = type(normalizer).from_config(normalizer.get_config())
+    assert not {id(one) for one in blend_of(again).variables} & {id(one) for one in first.variables}
+
+
+def test_a_normaliser_that_does_not_fit_one_blend_may_fit_another():
+    normalizer = normalizers.Likelihood([1.0, 2.0])
+    with pytest.raises(ValueError, match="`scale` must have one number for each"):
+        blend_of(normalizer, losses={"mae": LOSSES["mae"]})
+    assert [variable.name for variable in blend_of(normalizer).gate.normalize.variables] == ["log_scales"]
+
+
+@every_normalizer
+def test_without_a_blend_a_normaliser_says_so(name):
+    with pytest.raises(ValueError, match="belongs to no blend yet"):
+        NORMALIZERS[name]().gating(tf.zeros([2]), bl.gates.Context(step=0, training=False))
+
+
+def test_scales_that_are_frozen_stay_frozen_in_a_copy():
+    gate = Learned(normalize="likelihood")
+    gate.normalize.trainable = False
+    for blend in (bl.Blend(LOSSES, gate), bl.Blend(LOSSES, gate).fresh()):
+        assert [variable.name for variable in blend.trainable_variables] == ["logits"]
 
 
 # Ends
@@ -325,7 +367,7 @@ def test_a_value_that_is_not_finite_leaves_its_running_mean_and_is_counted(bad, 
     blend = bl.Blend(["a", "b"], Learned(normalize=running(2)))
     for a in (bad, 3.0, bad, bad):
         output = blend.compute_from_values({"a": a, "b": 2.0}, step=0)
-    np.testing.assert_array_equal(blend.gate.skipped, [3, 0])
+    np.testing.assert_array_equal(blend.gate.normalize.skipped, [3, 0])
     np.testing.assert_allclose(output.weights, [0.5 / 3, 0.25], rtol=4 * EPS)
 
 
@@ -377,8 +419,8 @@ def test_residuals_of_zero_and_infinity_leave_the_scales_finite():
         blend = blend_of("likelihood")
         with tf.GradientTape() as tape:
             value = read(blend, [[bad], [0.0]]).value
-        gradient = tape.gradient(value, blend.gate.log_scales.value)
-        assert float(blend.gate.unit) == 0
+        gradient = tape.gradient(value, blend.gate.normalize.log_scales.value)
+        assert float(blend.gate.normalize.unit) == 0
         assert np.isfinite(gradient).all() == (bad == 0)  # an infinite loss cannot hide
 
 

@@ -9,15 +9,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from blendloss._internal.dtypes import initial, state_dtype
-from blendloss._internal.seeds import SavesSeeds
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.gating import Gating
+from blendloss.gates._base.loss_state import LossState
 from blendloss.gates._base.needs import Needs
 from blendloss.losses import Penalty
 
 
-class Gate(SavesSeeds, abc.ABC):
+class Gate(LossState, abc.ABC):
     """Where the gating logits come from: a Keras layer, so that its state is tracked, saved and resumed.
 
     A subclass implements `gating(context)`; `create_state(k)` if it has variables; `cost(shares, gating, context)` if
@@ -58,24 +57,11 @@ class Gate(SavesSeeds, abc.ABC):
     why_small_weights_are_fine: str | None = None
 
     def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(name=name, dtype=state_dtype(dtype), autocast=False)
-        self._names: tuple[str, ...] | None = None
-        self._penalties: tuple[Penalty, ...] = ()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the losses that the gate weighs, in their order."""
-        self._require_blend()
-        return self._names or ()
+        super().__init__(name=name, dtype=dtype)
 
     def _require_blend(self) -> None:
         if self._names is None:
             raise ValueError(f"The gate {self.name!r} belongs to no blend yet: give it to `Blend(..., gate=gate)`.")
-
-    @property
-    def penalties(self) -> tuple[Penalty, ...]:
-        """The losses that the gate weighs, in their order, where it `Needs.PENALTIES`; else empty."""
-        return self._penalties
 
     def attach(self, names: tuple[str, ...], losses: Sequence[Any] = ()) -> None:
         """Creates the state for the losses `names`; called once by the blend that the gate is given to."""
@@ -87,13 +73,7 @@ class Gate(SavesSeeds, abc.ABC):
                     f"{list(penalties)}, attached to {list(self._names)} {list(self._penalties)}"
                 )
             return
-        self._names, self._penalties = names, penalties
-        try:
-            self.create_state(len(names))
-        except Exception:
-            self._names, self._penalties = None, ()  # it does not fit this blend; it may fit another
-            raise
-        self.built = True
+        self._create_state_for(names, penalties)
 
     def _checked_penalties(self, names: tuple[str, ...], losses: Sequence[Any]) -> tuple[Penalty, ...]:
         for name, loss in zip(names, losses or [None] * len(names), strict=True):
@@ -103,9 +83,6 @@ class Gate(SavesSeeds, abc.ABC):
                     f"be a penalty, such as blendloss.losses.Huber(). Received: {name}={loss!r}"
                 )
         return tuple(losses)
-
-    def create_state(self, k: int) -> None:
-        """Checks the arguments against the number of losses `k`, and creates the variables."""
 
     @abc.abstractmethod
     def gating(self, context: Context) -> tf.Tensor | Gating:
@@ -149,19 +126,6 @@ class Gate(SavesSeeds, abc.ABC):
     def has_cost(self) -> bool:
         """Whether the gate adds something to the blend."""
         return type(self).cost is not Gate.cost
-
-    def add_state(
-        self, name: str, shape: tuple[int, ...] = (), value: float | Sequence[float] = 0, dtype: str | None = None
-    ) -> Any:
-        """A variable that no optimizer trains, equal on all replicas, tracked and saved."""
-        return self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initial(value),
-            dtype=dtype or self.variable_dtype,
-            trainable=False,
-            aggregation="only_first_replica",
-        )
 
     def get_config(self) -> dict[str, Any]:
         dtype = keras.saving.serialize_keras_object(self.dtype_policy)

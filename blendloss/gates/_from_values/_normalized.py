@@ -65,14 +65,15 @@ class Normalized(Gate):
         self.given = checked_preference("weights", weights)
         self.needs = normalizer.needs
         self.stateful = normalizer.stateful
+        self.factors: list[float] = []  # w, once the losses are known
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("weights", self.given, k)
-        self.normalize.create_state(self, k)
+        self.normalize.attach(self)
 
     def gating(self, context: Context) -> Gating:
         weights = tf.constant(self.factors, self.compute_dtype)
-        gating = self.normalize.gating(self, tf.math.log(weights), context)
+        gating = self.normalize.gating(tf.math.log(weights), context)
         return gating._replace(total=gating.total * tf.reduce_sum(weights))
 
     def batch_independent_gating(self, step: Any = None) -> Gating:

@@ -21,7 +21,7 @@ class InitialValue(Normalizer):
     loss: the one that has fallen most, and r^2 falls faster than |r|.
 
     Returns:
-        `gating(gate, logits, context)` gives the total 1 / |l_k(0)|, `[K]`. A first value that nothing can be divided
+        `gating(logits, context)` gives the total 1 / |l_k(0)|, `[K]`. A first value that nothing can be divided
         by (0, infinite, NaN) is passed over: that loss is divided by 1 until a step has one that can. Kept in the
         variable `first_values`, 0 where there is none yet; equal on all replicas.
 
@@ -39,16 +39,18 @@ class InitialValue(Normalizer):
     needs = Needs.VALUES
     stateful = True
 
-    def create_state(self, gate: Any, k: int) -> None:
-        gate.first_values = gate.add_state("first_values", (k,))
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_values: Any = None  # a variable, once the losses are known
 
-    def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
-        first = tf.convert_to_tensor(gate.first_values)
+    def create_state(self, k: int) -> None:
+        self.first_values = self.add_state("first_values", (k,))
+
+    def gating(self, logits: tf.Tensor, context: Context) -> Gating:
+        self._require_blend()
+        first = tf.convert_to_tensor(self.first_values)
         if context.training:
-            now = sizes(gate, context)
+            now = sizes(context, self.compute_dtype)
             first = tf.where((first == 0) & divisible(now), now, first)
-            gate.first_values.assign(first)
+            self.first_values.assign(first)
         return Gating(logits, 1 / tf.where(first == 0, tf.ones_like(first), first))
-
-    def get_config(self) -> dict[str, Any]:
-        return {}

@@ -36,7 +36,7 @@ class Likelihood(Normalizer):
             takes the mean |r| of the first training step for its unit, so that no unit of the residuals matters.
 
     Returns:
-        `gating(gate, logits, context)` gives the scale c = unit * exp(log_scales), `[K]`, with the trained variable
+        `gating(logits, context)` gives the scale c = unit * exp(log_scales), `[K]`, with the trained variable
         `log_scales` and the kept one `unit` (0 before it is known, which counts as 1; equal on all replicas); `cost`
         gives sum_k s_k (log c_k + log Z_k). In readings, `losses` are the rho_k(r / c_k) alone.
 
@@ -64,44 +64,51 @@ class Likelihood(Normalizer):
     why_small_weights_are_fine = "it was chosen by likelihood: the residuals do not follow that loss's law"
 
     def __init__(self, scale: Any = None) -> None:
+        super().__init__()
         self.scale = None if scale is None else checks.number_or_numbers("scale", scale, checks.positive)
         self.stateful = self.scale is None
+        self.log_partitions: tuple[float, ...] = ()
+        # The variables, once the losses are known; there is a unit only where no scale is given.
+        self.log_scales: Any = None
+        self.unit: Any = None
 
-    def create_state(self, gate: Any, k: int) -> None:
+    def create_state(self, k: int) -> None:
         scales = checks.for_each("scale", 1.0 if self.scale is None else self.scale, k)
-        gate.log_partitions = tuple(map(log_partition_alone, gate.names, gate.penalties))
-        gate.log_scales = gate.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
-        gate.log_scales.assign(np.log(scales))
+        self.log_partitions = tuple(map(log_partition_alone, self.names, self.penalties))
+        self.log_scales = self.add_weight(name="log_scales", shape=(k,), initializer=keras.initializers.Zeros())
+        self.log_scales.assign(np.log(scales))
         if self.scale is None:
-            gate.unit = gate.add_state("unit")
+            self.unit = self.add_state("unit")
 
-    def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
-        if self.scale is None and context.training:
-            unit, now = tf.convert_to_tensor(gate.unit), tf.cast(_mean_size(context), gate.compute_dtype)
-            gate.unit.assign(tf.where((unit == 0) & divisible(now), now, unit))
-        return Gating(logits, scale=tf.exp(self._log_scales(gate)))
+    def gating(self, logits: tf.Tensor, context: Context) -> Gating:
+        self._require_blend()
+        if self.unit is not None and context.training:
+            unit, now = tf.convert_to_tensor(self.unit), tf.cast(_mean_size(context), self.compute_dtype)
+            self.unit.assign(tf.where((unit == 0) & divisible(now), now, unit))
+        return Gating(logits, scale=tf.exp(self._log_scales()))
 
-    def cost(self, gate: Any, shares: tf.Tensor, context: Context) -> tf.Tensor:
-        log_scales = self._log_scales(gate)
-        normalisers = log_scales + tf.constant(gate.log_partitions, shares.dtype)
+    def cost(self, shares: tf.Tensor, context: Context) -> tf.Tensor:
+        log_scales = self._log_scales()
+        log_norms = log_scales + tf.constant(self.log_partitions, shares.dtype)
         # The blend gives log c_k its gradient times s_k: what is missing, in a term that is 0.
-        missing = (1 - tf.stop_gradient(shares)) * self._slopes(gate, log_scales, context)
-        return tf.reduce_sum(shares * normalisers + missing * (log_scales - tf.stop_gradient(log_scales)), -1, True)
+        missing = (1 - tf.stop_gradient(shares)) * self._slopes(log_scales, context)
+        return tf.reduce_sum(shares * log_norms + missing * (log_scales - tf.stop_gradient(log_scales)), -1, True)
 
-    def _log_scales(self, gate: Any) -> tf.Tensor:
-        trained = tf.convert_to_tensor(gate.log_scales)
-        if self.scale is not None:
+    def _log_scales(self) -> tf.Tensor:
+        trained = tf.convert_to_tensor(self.log_scales)
+        if self.unit is None:
             return trained
-        unit = tf.convert_to_tensor(gate.unit)
+        unit = tf.convert_to_tensor(self.unit)
         return trained + tf.math.log(tf.where(unit == 0, tf.ones_like(unit), unit))
 
-    def _slopes(self, gate: Any, log_scales: tf.Tensor, context: Context) -> tf.Tensor:
+    def _slopes(self, log_scales: tf.Tensor, context: Context) -> tf.Tensor:
         """d mean -log p_k / d log c_k = 1 - mean u psi_k(u), u = r / c_k, `[K]`; 0 where it is not finite."""
         residual, counted = _counted(context)
         # As the losses are weighed, or the scales of losses out of favour would follow other examples.
         weights = tf.cast(counted, residual.dtype) if context.weighed is None else context.weighed
+        scales = tf.unstack(tf.exp(tf.cast(log_scales, residual.dtype)))
         slopes = []
-        for penalty, scale in zip(gate.penalties, tf.unstack(tf.exp(tf.cast(log_scales, residual.dtype))), strict=True):
+        for penalty, scale in zip(self.penalties, scales, strict=True):
             unit = residual / scale
             weighed = tf.where(counted, weights * unit * penalty.slope(unit), tf.zeros_like(unit))
             slopes.append(1 - accurate_sum(weighed) / accurate_sum(weights))
@@ -109,7 +116,7 @@ class Likelihood(Normalizer):
         return tf.cast(tf.where(tf.math.is_finite(given), given, tf.zeros_like(given)), log_scales.dtype)
 
     def get_config(self) -> dict[str, Any]:
-        return {"scale": self.scale}
+        return {**super().get_config(), "scale": self.scale}
 
 
 def _counted(context: Context) -> tuple[tf.Tensor, tf.Tensor]:

@@ -19,7 +19,7 @@ class RootMeanSquare(RunningMean):
         memory: how many steps the mean remembers, at least 1; at 1 it is the present size.
 
     Returns:
-        `gating(gate, logits, context)` gives the total 1 / q_k, `[K]`; 1 where q_k is 0 or there is none. A value that
+        `gating(logits, context)` gives the total 1 / q_k, `[K]`; 1 where q_k is 0 or there is none. A value that
         is not finite leaves its mean as it is and is counted in the variable `skipped`, `[K]`. The roots are in
         `means`, how much of its memory each has seen in `seen`; equal on all replicas.
 
@@ -33,7 +33,8 @@ class RootMeanSquare(RunningMean):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
         >>> for prediction in (7.0, 1.0):
         ...     _ = blend([[0.0]], [[prediction]], step=0)
-        >>> [round(float(root), 3) for root in gate.means.numpy()]  # of (7^4/4 + 1/2) / (3/4) and (7^2/4 + 1/2) / (3/4)
+        >>> roots = gate.normalize.means.numpy()  # of (7^4/4 + 1/2) / (3/4) and (7^2/4 + 1/2) / (3/4)
+        >>> [round(float(root), 3) for root in roots]
         [28.302, 4.123]
 
     References:

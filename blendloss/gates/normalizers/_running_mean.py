@@ -27,7 +27,7 @@ class RunningMean(Normalizer):
         memory: how many steps the mean remembers, at least 1; at 1 it is the present size, and the gate stands still.
 
     Returns:
-        `gating(gate, logits, context)` gives the total 1 / m_k, `[K]`; 1 where m_k is 0 or there is none. A value that
+        `gating(logits, context)` gives the total 1 / m_k, `[K]`; 1 where m_k is 0 or there is none. A value that
         is not finite leaves its mean as it is and is counted in the variable `skipped`, `[K]`. The means are in
         `means`, how much of its memory each has seen in `seen`; equal on all replicas.
 
@@ -41,7 +41,7 @@ class RunningMean(Normalizer):
         >>> blend = bl.Blend({"mse": "mse", "mae": "mae"}, gate=gate)
         >>> for prediction in (5.0, 2.0):
         ...     _ = blend([[0.0]], [[prediction]], step=0)
-        >>> gate.means.numpy().tolist()  # (25/4 + 4/2) / (3/4), (5/4 + 2/2) / (3/4)
+        >>> gate.normalize.means.numpy().tolist()  # (25/4 + 4/2) / (3/4), (5/4 + 2/2) / (3/4)
         [11.0, 3.0]
     """
 
@@ -49,28 +49,35 @@ class RunningMean(Normalizer):
     stateful = True
 
     def __init__(self, memory: float = 100.0) -> None:
+        super().__init__()
         self.memory = checks.finite("memory", memory, minimum=1)
+        # The variables, once the losses are known.
+        self.means: Any = None
+        self.seen: Any = None
+        self.skipped: Any = None
 
-    def create_state(self, gate: Any, k: int) -> None:
-        gate.means = gate.add_state("means", (k,))
-        gate.seen = gate.add_state("seen", (k,))
-        gate.skipped = gate.add_state("skipped", (k,), dtype="int64")
+    def create_state(self, k: int) -> None:
+        self.means = self.add_state("means", (k,))
+        self.seen = self.add_state("seen", (k,))
+        self.skipped = self.add_state("skipped", (k,), dtype="int64")
 
-    def gating(self, gate: Any, logits: tf.Tensor, context: Context) -> Gating:
-        means = tf.convert_to_tensor(gate.means)
+    def gating(self, logits: tf.Tensor, context: Context) -> Gating:
+        self._require_blend()
+        means = tf.convert_to_tensor(self.means)
         if context.training:
-            means = self._update(gate, means, sizes(gate, context))
+            means = self._update(means, sizes(context, self.compute_dtype))
         return Gating(logits, 1 / tf.where(divisible(means), means, tf.ones_like(means)))
 
-    def _update(self, gate: Any, means: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+    def _update(self, means: tf.Tensor, now: tf.Tensor) -> tf.Tensor:
+        """Takes the sizes of a training step into the state; the means with them."""
         valid = tf.math.is_finite(now)
         rate = tf.constant(1 / self.memory, now.dtype)
-        before = tf.convert_to_tensor(gate.seen)
+        before = tf.convert_to_tensor(self.seen)
         seen = before + rate * (1 - before)
         means = tf.where(valid, self.averaged(means, now, rate / seen), means)
-        gate.means.assign(means)
-        gate.seen.assign(tf.where(valid, seen, before))
-        gate.skipped.assign(tf.convert_to_tensor(gate.skipped) + tf.cast(~valid, tf.int64))
+        self.means.assign(means)
+        self.seen.assign(tf.where(valid, seen, before))
+        self.skipped.assign(tf.convert_to_tensor(self.skipped) + tf.cast(~valid, tf.int64))
         return means
 
     def averaged(self, old: tf.Tensor, new: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
@@ -78,4 +85,4 @@ class RunningMean(Normalizer):
         return old + share * (new - old)
 
     def get_config(self) -> dict[str, Any]:
-        return {"memory": self.memory}
+        return {**super().get_config(), "memory": self.memory}
