@@ -89,6 +89,9 @@ class Bayesian(Gate):
         self.coefficient = as_schedule("coefficient", coefficient)
         if self.coefficient.name == "constant":
             checks.non_negative("coefficient", self.coefficient.arguments["value"])
+        # Set once the losses are known.
+        self._prior: dict[str, Any] = {}
+        self._parameters: dict[str, Any] = {}
 
     def create_state(self, k: int) -> None:
         if self.coefficient(0).shape.rank != 0:
@@ -100,6 +103,7 @@ class Bayesian(Gate):
         }
 
     def gating(self, context: Context) -> tf.Tensor:
+        self._require_blend()
         if context.training:
             shape = [self.family.uniforms, len(self.names)]
             drawn = uniform(shape, self.seed, context.step, tf.float64, POSTERIOR)

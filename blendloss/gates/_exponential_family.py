@@ -88,6 +88,10 @@ class ExponentialFamily(Gate):
         )
         self.scale = checks.positive("scale", scale, dtype=self.compute_dtype)
         self.learn_scale = checks.boolean("learn_scale", learn_scale)
+        # Set once the losses are known.
+        self.partition: Any = None
+        self.parameters: Any = None
+        self.log_scale: Any = None
 
     def create_state(self, k: int) -> None:
         if self.initial is not None and len(self.initial) != k:
@@ -114,6 +118,7 @@ class ExponentialFamily(Gate):
             self.log_scale = self.add_weight(name="log_scale", shape=(), initializer=initial(np.log(self.scale)))
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         log_free = log_square(tf.convert_to_tensor(self.parameters))
         # log sum w and log(sum w / sum w b), neither of which underflows before the other.
         log_sum = tf.reduce_logsumexp(log_free)

@@ -69,7 +69,7 @@ class Learned(Gate):
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = None if initial is None else checks.finites("initial", initial, dtype=self.compute_dtype)
-        self.normalize = as_normalizer(normalize)
+        self.normalize: Any = as_normalizer(normalize)  # or None
         self.regularizers = checked_regularizers(regularizers)
         if any(regularizer.needs_step for regularizer in self.regularizers):
             self.needs |= Needs.STEP
@@ -77,7 +77,7 @@ class Learned(Gate):
             self.needs |= self.normalize.needs
             self.stateful = self.normalize.stateful
             self.why_small_weights_are_fine = self.normalize.why_small_weights_are_fine
-        self.logits: Any = None  # a variable, once the losses are known
+        self.logits: Any = None  # set once the losses are known
 
     @property
     def has_cost(self) -> bool:
@@ -95,6 +95,7 @@ class Learned(Gate):
             self.normalize.attach(self)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         logits = tf.convert_to_tensor(self.logits)
         return Gating(logits) if self.normalize is None else self.normalize.gating(logits, context)
 

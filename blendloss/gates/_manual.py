@@ -59,6 +59,8 @@ class Manual(Gate):
     def __init__(self, initial: Any = None, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = None if initial is None else checked_weights("initial", initial, self.variable_dtype)
+        # Set once the losses are known.
+        self.assigned: Any = None
 
     def create_state(self, k: int) -> None:
         initial = [1.0] * k if self.initial is None else self.initial
@@ -120,6 +122,7 @@ class Manual(Gate):
         return tf.ensure_shape(tf.cast(tensor, self.variable_dtype), [])
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         return gating_from_weights(tf.cast(tf.convert_to_tensor(self.assigned), self.compute_dtype))
 
     def get_config(self) -> dict[str, Any]:

@@ -80,6 +80,10 @@ class Mixture(Gate):
             None if scales is None else checks.finites("scales", scales, checks.positive, dtype=self.compute_dtype)
         )
         self.learn_scales = checks.boolean("learn_scales", learn_scales)
+        # Set once the losses are known.
+        self.log_partitions: list[float] = []
+        self.proportion_logits: Any = None
+        self.log_scales: Any = None
 
     def create_state(self, k: int) -> None:
         scales = [1.0] * k if self.scales is None else self.scales
@@ -111,6 +115,7 @@ class Mixture(Gate):
                     )
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         return Gating(self._logits(tf.cast(context.residual, self.compute_dtype)), scale=self._scales())
 
     def cost(self, shares: tf.Tensor, gating: Gating, context: Context) -> tf.Tensor:

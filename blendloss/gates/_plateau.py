@@ -68,6 +68,8 @@ class Plateau(MetricGate):
         self.min_delta = checks.non_negative("min_delta", min_delta, dtype=self.compute_dtype)
         self.direction = checks.one_of("direction", direction, ("min", "max"))
         self.cyclic = checks.boolean("cyclic", cyclic)
+        # Set once the losses are known.
+        self.best: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -77,16 +77,21 @@ class ResidualState(Gate):
         self.thresholds = checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
         self.width = checks.positive("width", width, dtype=self.compute_dtype)
         self.memory = checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
+        self.rates = [1 / memory for memory in self.statistic.memories(self.memory)]
+        # Set once the losses are known.
+        self.means: Any = None
+        self.weight: Any = None
+        self.skipped: Any = None
 
     def create_state(self, k: int) -> None:
         if len(self.thresholds) != k - 1:
             raise ValueError(f"`thresholds` must have {k - 1} numbers for {k} losses. Received: {self.thresholds}")
-        self.rates = [1 / memory for memory in self.statistic.memories(self.memory)]
         self.means = self.add_state("means", (len(self.rates),))
         self.weight = self.add_state("weight", (len(self.rates),))
         self.skipped = self.add_state("skipped", dtype="int64")
 
     def gating(self, context: Context) -> tf.Tensor:
+        self._require_blend()
         if context.training:
             self._update(context)
         filled = tf.convert_to_tensor(self.weight)

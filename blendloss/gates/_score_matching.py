@@ -139,6 +139,18 @@ class ScoreMatching(Gate):
         self.examples = None if examples is None else checks.integer("examples", examples, minimum=1)
         self.held_out = checks.boolean("held_out", held_out)
         self.shown = False  # whether something shows it residuals
+        # Set once the losses are known.
+        self.calls: Any = None
+        self.batch: Any = None
+        self.log_scale: Any = None
+        self.sums: Any = None
+        self.evidence: Any = None
+        self.influence: Any = None
+        self.solution: Any = None
+        self.skipped: Any = None
+        self._normal: Any = None
+        self._fallback: Any = None
+        self._traced: Any = None  # the update as a graph, once one is made eagerly
 
     def create_state(self, k: int) -> None:
         self._normal = normal_moments(self.penalties)
@@ -164,9 +176,9 @@ class ScoreMatching(Gate):
         named = zip(("shares", "mean_curvature", "precisions"), start, strict=True)
         self.solution = _Solution(*(self.add_state(name, (k,), np.asarray(part).tolist()) for name, part in named))
         self.skipped = self.add_state("skipped", dtype="int64")
-        self._traced: Any = None
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         if context.training and self.held_out and not self.shown:
             raise ValueError(
                 f"The gate {self.name!r} learns from held-out residuals alone, and nothing shows it any: call "
@@ -202,11 +214,13 @@ class ScoreMatching(Gate):
 
     def efficiencies(self) -> dict[str, Efficiency]:
         """The efficiency V(g) / V_k of each loss by itself, by name; without residuals, that at normal noise."""
+        self._require_blend()
         found = efficiencies(*self._moments(self._sums()), np.asarray(self.influence), self._evidence())
         return dict(zip(self.names, found, strict=True))
 
     def report(self) -> str:
         """The loss that is the best by itself, what the blend gains over it, and a warning of asymmetric residuals."""
+        self._require_blend()
         sums = self._sums()
         if not float(sums.weight):
             return f"The gate {self.name!r} has seen no residuals yet: its weights are those for normal noise."

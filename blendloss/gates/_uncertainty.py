@@ -96,6 +96,9 @@ class Uncertainty(Gate):
         else:
             raise TypeError(f"`form` must be one of {list(FORMS)}, or a list of them. Received: form={form!r}")
         self.initial = checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.forms: list[Form] = []
+        self.log_variances: Any = None
 
     def create_state(self, k: int) -> None:
         if isinstance(self.form, list) and len(self.form) != k:
@@ -106,6 +109,7 @@ class Uncertainty(Gate):
         self.log_variances.assign(start)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         s = tf.convert_to_tensor(self.log_variances)
         logits = tf.math.log(tf.constant([form.factor for form in self.forms], s.dtype)) - s
         return Gating(logits, tf.reduce_sum(tf.exp(logits)))

@@ -87,6 +87,9 @@ class GradientGate(Gate):
         )
         self.every = checks.integer("every", every, minimum=1)
         self.needs |= Needs.GRADIENTS if self.every == 1 else Needs.GRADIENTS | Needs.STEP
+        # Set once the losses are known.
+        self.last: Any = None
+        self.skipped: Any = None
 
     def create_state(self, k: int) -> None:
         self.last = self.add_state("last", (k,), 1)
@@ -97,6 +100,7 @@ class GradientGate(Gate):
         """The weights g, `[K]`, any float dtype, of one training step."""
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         if context.gradients is None:
             return gating_from_signed_weights(tf.convert_to_tensor(self.last))
         return gating_from_signed_weights(tf.stop_gradient(self._updated(context.gradients, context)))

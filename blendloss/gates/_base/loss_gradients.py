@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import fnmatch
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,6 +16,18 @@ from blendloss._internal.replicas import sum_over_replicas
 
 #: Which variables the gradients are measured in, where they are not named.
 SHARED, LAST = "shared", "last"
+
+
+class _Passes(NamedTuple):
+    """What K backward passes gave.
+
+    Args:
+        gradients: of each loss in each variable, K lists.
+        overflows: whether a loss alone overflowed at the given scale, so that its pass was repeated, K scalars.
+    """
+
+    gradients: list[list[tf.Tensor | None]]
+    overflows: list[Any]
 
 
 class LossGradients:
@@ -77,8 +89,7 @@ class LossGradients:
         if isinstance(measured, str) and measured not in (SHARED, LAST):
             raise ValueError(f"`measured` must be {SHARED!r}, {LAST!r} or a list of patterns. Received: {measured!r}")
         self._measured, self._share, self._scale = measured, share, scale
-        self._each: list[list[tf.Tensor | None]] | None = None
-        self._overflow: list[tf.Tensor] = []
+        self._passes: _Passes | None = None  # built by `_of_each`
         self._matrices: list[tf.Tensor] | None = None
 
     def __len__(self) -> int:
@@ -92,8 +103,7 @@ class LossGradients:
     def afresh(self) -> LossGradients:
         """The same gradients, computed anew: for a branch of `tf.cond`, whose tensors live in it alone."""
         again = copy.copy(self)
-        again._each = again._matrices = None
-        again._overflow = []
+        again._passes = again._matrices = None
         return again
 
     def of(self, targets: Sequence[tf.Tensor], seeds: Sequence[tf.Tensor]) -> list[tf.Tensor | None]:
@@ -108,20 +118,25 @@ class LossGradients:
         Weights may be small, and gradients cancel in their sum. So a scale that fits the blended loss may be too large
         for one loss alone: then its pass is repeated with a smaller one, and the result scaled up.
         """
-        if self._each is None:
-            self._each = [self._of_one(loss) for loss in self._losses]
-            if not any(gradient is not None for gradients in self._each for gradient in gradients):
-                raise ValueError("The losses must act on at least one of the variables. Received: gradients all None")
-        return self._each
+        return self._of_each().gradients
 
-    def _of_one(self, loss: tf.Tensor) -> list[tf.Tensor | None]:
+    def _of_each(self) -> _Passes:
+        """The backward pass of each loss, run where it is first asked for."""
+        if self._passes is None:
+            found = [self._of_one(loss) for loss in self._losses]
+            if not any(gradient is not None for gradients, _ in found for gradient in gradients):
+                raise ValueError("The losses must act on at least one of the variables. Received: gradients all None")
+            self._passes = _Passes([gradients for gradients, _ in found], [overflow for _, overflow in found])
+        return self._passes
+
+    def _of_one(self, loss: tf.Tensor) -> tuple[list[tf.Tensor | None], Any]:
+        """A loss's gradients, and whether they overflowed at the given scale."""
         if self._scale is None:
-            return self.of([loss], [self._seed(1.0, loss)])
+            return self.of([loss], [self._seed(1.0, loss)]), False
         found, overflow = within_range(
             lambda factor: self.of([loss], [self._seed(1.0, loss, factor)]), tf.math.is_finite(loss)
         )
-        self._overflow.append(overflow)
-        return found
+        return found, overflow
 
     def _seed(self, weight: Any, loss: tf.Tensor, factor: Any = 1.0) -> tf.Tensor:
         weight = tf.cast(weight, loss.dtype) * tf.cast(self._share, loss.dtype)
@@ -211,7 +226,7 @@ class LossGradients:
             own: whether a variable that one loss alone acts on follows that loss with weight 1.
         """
         weights = tf.stop_gradient(tf.convert_to_tensor(weights))
-        known = self._each is not None
+        known = self._passes is not None
         blended = self._added_up(weights) if known else self._in_one_pass(weights)
         if not own:
             return blended
@@ -237,7 +252,7 @@ class LossGradients:
             found = self._in_one_pass(weights)
             return [tf.ensure_shape(found[i], sums[i].shape) for i in places]
 
-        chosen = tf.cond(tf.reduce_any(self._overflow), in_one_pass, lambda: [sums[i] for i in places])
+        chosen = tf.cond(tf.reduce_any(self._of_each().overflows), in_one_pass, lambda: [sums[i] for i in places])
         for place, found in zip(places, chosen, strict=True):
             sums[place] = found
         return sums

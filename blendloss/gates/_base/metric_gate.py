@@ -48,9 +48,13 @@ class MetricGate(Gate):
         if not monitor:
             raise ValueError(f"`monitor` must not be empty. Received: monitor={monitor!r}")
         self.monitor = monitor
-        self.metric_observed = False  # until an observation comes, or a callback that will make one
+        self.metric_observed = False  # until an observation is counted, or a callback that will make one
         self.patience = checks.integer("patience", patience, minimum=1)
         self.cooldown = checks.integer("cooldown", cooldown, minimum=0)
+        # Set once the losses are known.
+        self.stage: Any = None
+        self.waited: Any = None
+        self.cooling: Any = None
 
     def create_state(self, k: int) -> None:
         self.stage = self.add_state("stage", dtype="int32")
@@ -71,11 +75,12 @@ class MetricGate(Gate):
             observed = tf.cast(conversion.real("metric", metric), self.compute_dtype)
         if observed.shape.rank not in (None, 0):
             raise ValueError(f"`metric` must be a scalar. Received: shape {observed.shape}")
-        self.metric_observed = True
         return observed
 
     def move(self, wanted: tf.Tensor, target: tf.Tensor) -> None:
         """Counts an observation that wants stage `target` if `wanted`; switches once patience has run out."""
+        self._require_blend()
+        self.metric_observed = True
         cooling = tf.convert_to_tensor(self.cooling)
         waited = tf.where(wanted & (cooling == 0), tf.convert_to_tensor(self.waited) + 1, 0)
         switch = waited >= self.patience
@@ -84,6 +89,7 @@ class MetricGate(Gate):
         self.cooling.assign(tf.where(switch, self.cooldown, tf.maximum(cooling - 1, 0)))
 
     def gating(self, context: Context) -> tf.Tensor:
+        self._require_blend()
         return one_hot_logits(tf.convert_to_tensor(self.stage), len(self.names), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:

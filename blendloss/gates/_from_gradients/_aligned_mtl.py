@@ -112,6 +112,8 @@ class AlignedMTL(GradientGate):
         self.scale = checks.one_of("scale", scale, SCALES)
         self.preference = checked_preference("preference", preference)
         self.tolerance = None if tolerance is None else checks.between("tolerance", tolerance, 0, 1)
+        # Set once the losses are known.
+        self._factors: list[float] = []
 
     def create_state(self, k: int) -> None:
         self._factors = one_each("preference", self.preference, k, 1.0)

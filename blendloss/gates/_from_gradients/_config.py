@@ -125,6 +125,8 @@ class ConFIG(GradientGate):
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.length = checks.one_of("length", length, LENGTHS)
         self.preference = checked_preference("preference", preference)
+        # Set once the losses are known.
+        self._factors: list[float] = []
 
     def create_state(self, k: int) -> None:
         self._factors = one_each("preference", self.preference, k, 1.0)

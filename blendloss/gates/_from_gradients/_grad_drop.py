@@ -97,6 +97,8 @@ class GradDrop(GradientGate):
         if not all(0 <= entry <= 1 for entry in np.ravel(self.leak)):
             raise ValueError(f"`leak` must lie between 0 and 1. Received: leak={leak!r}")
         self.seed = random.checked_seed(seed)
+        # Set once the losses are known.
+        self._leaks: list[float] = []
 
     def create_state(self, k: int) -> None:
         self._leaks = checks.for_each("leak", self.leak, k)

@@ -117,7 +117,7 @@ class GradNorm(GradientGate):
                 "`initial_losses` must be None where losses are compared with the previous ones. "
                 f"Received: initial_losses={initial_losses!r}"
             )
-        # The variables, once the losses are known.
+        # Set once the losses are known.
         self.parameters: Any = None
         self.references: Any = None
         self.rates: Any = None

@@ -124,6 +124,8 @@ class GradVac(GradientGate):
         self.follow = checks.one_of("follow", follow, FOLLOWS)
         self.seed = random.checked_seed(seed)
         self.needs |= Needs.STEP
+        # Set once the losses are known.
+        self.targets: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -101,7 +101,7 @@ class LRAnnealing(GradientGate):
         if reference is not None and not self._target.has_reference:
             raise ValueError(f"`reference` must be None for the form {form!r}. Received: reference={reference!r}")
         self.reference = reference
-        self._place: int = 0  # the reference's, once the losses are known
+        self._place: int = 0  # the reference's; set once the losses are known
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
 
     def create_state(self, k: int) -> None:

@@ -74,6 +74,8 @@ class UPGrad(GradientGate):
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)
+        # Set once the losses are known.
+        self._factors: list[float] = []
 
     def create_state(self, k: int) -> None:
         self._factors = one_each("preference", self.preference, k, 1 / k)

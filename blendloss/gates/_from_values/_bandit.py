@@ -82,6 +82,12 @@ class Bandit(ProgressGate, abc.ABC):
         self.exploration = checks.positive("exploration", exploration, maximum=1, dtype=self.compute_dtype)
         self.gain = checks.one_of("gain", gain, GAINS)
         self.history = checks.integer("history", history, 1)
+        # Set once the losses are known.
+        self.log_weights: Any = None
+        self.rewards: Any = None
+        self.seen: Any = None
+        self.drawn: Any = None
+        self.before: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

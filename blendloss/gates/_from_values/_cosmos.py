@@ -57,6 +57,8 @@ class COSMOS(Scalarization):
         super().__init__(name=name, dtype=dtype)
         self.preference = needed_preference(preference)
         self.penalty = checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.direction: list[float] = []
 
     def create_state(self, k: int) -> None:
         given = np.asarray(one_each("preference", self.preference, k, 1.0))

@@ -70,6 +70,13 @@ class DWA(RateGate):
         self.window = checks.integer("window", window, 1)
         self.temperature = checks.positive("temperature", temperature, dtype=self.compute_dtype)
         self.sliding = checks.boolean("sliding", sliding)
+        # Set once the losses are known.
+        self.seen: Any = None
+        self.history: Any = None
+        self.mean: Any = None
+        self.last: Any = None
+        self.averaged: Any = None
+        self.windows: Any = None
 
     def create_state(self, k: int) -> None:
         super().create_state(k)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -10,7 +12,26 @@ from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss.gates._from_values._bandit import Bandit, shared_with_all, shared_with_others
 
-FORMS = ("graves", "auer")
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """Whose rule it is.
+
+    Args:
+        unit: whether rewards are in [0, 1]; else in [-1, 1].
+        rate: (gamma, K) -> the usual eta.
+        shared: (log weights after the gain, those before, alpha) -> log weights, less a constant.
+    """
+
+    unit: bool
+    rate: Callable[[float, int], float]
+    shared: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+FORMS = {
+    "graves": Form(False, lambda exploration, k: 1e-3, lambda new, before, share: shared_with_others(new, share)),
+    "auer": Form(True, lambda exploration, k: exploration / k, shared_with_all),
+}
 
 
 @register
@@ -92,20 +113,21 @@ class Exp3S(Bandit):
         dtype: Any = None,
     ) -> None:
         super().__init__(seed, exploration, gain, history, same_batch, name=name, dtype=dtype)
-        self.form = checks.one_of("form", form, FORMS)
+        self.form = checks.one_of("form", form, list(FORMS))
+        self._form = FORMS[self.form]
+        self.unit = self._form.unit
         self.rate = None if rate is None else checks.positive("rate", rate, dtype=self.compute_dtype)
         self.share = None if share is None else checks.non_negative("share", share, maximum=1, dtype=self.compute_dtype)
         self.bonus = checks.non_negative("bonus", bonus, dtype=self.compute_dtype)
-        self.unit = self.form == "auer"
 
     def gained(self, reward: tf.Tensor, chosen: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
         return super().gained(reward, chosen, probabilities) + self.bonus / probabilities
 
     def learned(self, log_weights: tf.Tensor, gains: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        rate = self.rate or (self.exploration / len(self.names) if self.unit else 1e-3)
+        rate = self._form.rate(self.exploration, len(self.names)) if self.rate is None else self.rate
         share = 1 / tf.cast(count + 1, gains.dtype) if self.share is None else tf.constant(self.share, gains.dtype)
         new = log_weights + rate * gains
-        shared = shared_with_all(new, log_weights, share) if self.unit else shared_with_others(new, share)
+        shared = self._form.shared(new, log_weights, share)
         return shared - tf.reduce_max(shared)
 
     def get_config(self) -> dict[str, Any]:

@@ -116,6 +116,13 @@ class FAMO(ProgressGate):
         self.learning_rate = checks.positive("learning_rate", learning_rate, dtype=self.compute_dtype)
         self.weight_decay = checks.non_negative("weight_decay", weight_decay, dtype=self.compute_dtype)
         self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.bounds: list[float] = []
+        self.xi: Any = None
+        self.mean: Any = None
+        self.square: Any = None
+        self.count: Any = None
+        self.before: Any = None
 
     def create_state(self, k: int) -> None:
         self.bounds = one_each("lower_bounds", self.lower_bounds, k, 0.0)

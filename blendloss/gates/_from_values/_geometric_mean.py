@@ -55,6 +55,8 @@ class GeometricMean(Scalarization):
     def __init__(self, exponents: Any = None, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("exponents", exponents)
+        # Set once the losses are known.
+        self.exponents: list[float] = []
 
     def create_state(self, k: int) -> None:
         self.exponents = one_each("exponents", self.given, k, 1 / k)

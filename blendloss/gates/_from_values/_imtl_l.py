@@ -54,6 +54,8 @@ class IMTLL(Gate):
     def __init__(self, initial: Any = 0.0, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.initial = checks.number_or_numbers("initial", initial, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.log_scales: Any = None
 
     def create_state(self, k: int) -> None:
         start = checks.for_each("initial", self.initial, k)
@@ -61,6 +63,7 @@ class IMTLL(Gate):
         self.log_scales.assign(start)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         logits = tf.convert_to_tensor(self.log_scales)
         return Gating(logits, tf.reduce_sum(tf.exp(logits)))
 

@@ -58,6 +58,8 @@ class Logarithm(Scalarization):
         super().__init__(name=name, dtype=dtype)
         self.given = checked_preference("weights", weights)
         self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.factors: list[float] = []
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("weights", self.given, k, 1.0)

@@ -72,6 +72,7 @@ class Normalized(Gate):
         self.normalize.attach(self)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         weights = tf.constant(self.factors, self.compute_dtype)
         gating = self.normalize.gating(tf.math.log(weights), context)
         return gating._replace(total=gating.total * tf.reduce_sum(weights))

@@ -67,6 +67,9 @@ class PBI(Scalarization):
         self.preference = needed_preference(preference)
         self.penalty = checks.non_negative("penalty", penalty, dtype=self.compute_dtype)
         self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.direction: list[float] = []
+        self.origin: list[float] = []
 
     def create_state(self, k: int) -> None:
         given = np.asarray(one_each("preference", self.preference, k, 1.0))

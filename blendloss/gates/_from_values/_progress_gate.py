@@ -39,6 +39,9 @@ class ProgressGate(Gate, abc.ABC):
         self.same_batch = checks.boolean("same_batch", same_batch)
         if self.same_batch:
             self.needs |= Needs.PROGRESS
+        # Set once the losses are known.
+        self.waiting: Any = None
+        self.skipped: Any = None
 
     def create_state(self, k: int) -> None:
         self.waiting = self.add_state("waiting", dtype="int64")
@@ -53,6 +56,7 @@ class ProgressGate(Gate, abc.ABC):
         """The gating at the losses `values`, which it keeps if this is a training step."""
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         values = shared_values(self, context)
         if not context.training:
             return self.chosen(values, context)

@@ -48,6 +48,12 @@ class RateGate(Gate, abc.ABC):
     needs = Needs.VALUES
     stateful = True
 
+    def __init__(self, *, name: str | None, dtype: Any) -> None:
+        super().__init__(name=name, dtype=dtype)
+        # Set once the losses are known.
+        self.logits: Any = None
+        self.skipped: Any = None
+
     def create_state(self, k: int) -> None:
         self.logits = kept(self, "logits", (k,))
         self.skipped = self.add_state("skipped", dtype="int64")
@@ -61,6 +67,7 @@ class RateGate(Gate, abc.ABC):
         return len(self.names)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         if not context.training:
             return self._of(tf.convert_to_tensor(self.logits))
         values = shared_values(self, context)
@@ -74,6 +81,7 @@ class RateGate(Gate, abc.ABC):
         return Gating(tf.cast(logits - largest(logits), self.compute_dtype), self.total(logits))
 
     def batch_independent_gating(self, step: Any = None) -> Gating:
+        self._require_blend()
         return self._of(tf.convert_to_tensor(self.logits))
 
 

@@ -125,7 +125,7 @@ class ReLoBRaLo(RateGate):
         self.form = checks.one_of("form", form, list(FORMS))
         self._form = FORMS[self.form]
         self.epsilon = checks.non_negative("epsilon", epsilon, dtype=self.compute_dtype)
-        # The variables, once the losses are known.
+        # Set once the losses are known.
         self.history: Any = None
         self.seen: Any = None
 

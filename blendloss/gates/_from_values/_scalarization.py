@@ -27,6 +27,7 @@ class Scalarization(Gate, abc.ABC):
         """F, a scalar, and dF/dl, `[K]`, at the losses `values`, `[K]`, float32 or float64."""
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         _, weights = self.scalarized(shared_values(self, context))
         gating = gating_from_signed_weights(weights)
         return gating._replace(logits=tf.cast(gating.logits, self.compute_dtype))

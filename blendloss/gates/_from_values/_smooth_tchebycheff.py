@@ -95,6 +95,14 @@ class SmoothTchebycheff(Gate):
         if self.averaging is not None and self.ideal is not None:
             raise ValueError(f"`ideal` must be None with `averaging`. Received: ideal={ideal!r}")
         self.stateful = self.averaging is not None
+        # Set once the losses are known.
+        self.factors: list[float] = []
+        self.origin: list[float] = []
+        self.nadir: Any = None
+        self.steps: Any = None
+        self.averaged: Any = None
+        self.known: Any = None
+        self.skipped: Any = None
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("preference", self.preference, k, 1 / k if self.averaging is None else 1.0)
@@ -107,6 +115,7 @@ class SmoothTchebycheff(Gate):
             self.skipped = self.add_state("skipped", dtype="int64")
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         values = shared_values(self, context)
         if self.averaging is None:
             behind, factors = self._behind(values), tf.constant(self.factors, values.dtype)

@@ -99,7 +99,7 @@ class SoftAdapt(RateGate):
         self.loss_weighted = checks.boolean("loss_weighted", loss_weighted)
         self.sum_of_weights = None if total is None else checks.positive("total", total, dtype=self.compute_dtype)
         self.momentum = checks.momentum("momentum", momentum, dtype=self.compute_dtype)
-        # The variables, once the losses are known.
+        # Set once the losses are known.
         self.history: Any = None
         self.seen: Any = None
 

@@ -60,12 +60,16 @@ class Tchebycheff(Gate):
         super().__init__(name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)
         self.ideal = checked_entries("ideal", ideal, dtype=self.compute_dtype)
+        # Set once the losses are known.
+        self.factors: list[float] = []
+        self.origin: list[float] = []
 
     def create_state(self, k: int) -> None:
         self.factors = one_each("preference", self.preference, k, 1 / k)
         self.origin = one_each("ideal", self.ideal, k, 0.0)
 
     def gating(self, context: Context) -> Gating:
+        self._require_blend()
         values = shared_values(self, context)
         factors, origin = (tf.constant(given, values.dtype) for given in (self.factors, self.origin))
         behind = factors * (values - origin)

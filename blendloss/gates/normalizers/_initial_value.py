@@ -41,7 +41,7 @@ class InitialValue(Normalizer):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first_values: Any = None  # a variable, once the losses are known
+        self.first_values: Any = None  # set once the losses are known
 
     def create_state(self, k: int) -> None:
         self.first_values = self.add_state("first_values", (k,))

@@ -67,8 +67,8 @@ class Likelihood(Normalizer):
         super().__init__()
         self.scale = None if scale is None else checks.number_or_numbers("scale", scale, checks.positive)
         self.stateful = self.scale is None
+        # Set once the losses are known; there is a unit only where no scale is given.
         self.log_partitions: tuple[float, ...] = ()
-        # The variables, once the losses are known; there is a unit only where no scale is given.
         self.log_scales: Any = None
         self.unit: Any = None
 

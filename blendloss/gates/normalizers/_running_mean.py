@@ -51,7 +51,7 @@ class RunningMean(Normalizer):
     def __init__(self, memory: float = 100.0) -> None:
         super().__init__()
         self.memory = checks.finite("memory", memory, minimum=1)
-        # The variables, once the losses are known.
+        # Set once the losses are known.
         self.means: Any = None
         self.seen: Any = None
         self.skipped: Any = None
