@@ -28,6 +28,7 @@ class Candidate:
         more_layers: hidden layers beyond those of the size.
         dtype: of everything but the draws.
         xla: whether the steps are compiled by XLA.
+        points: a number that is added to the seeds of the points.
     """
 
     annealed: bool = True
@@ -44,6 +45,7 @@ class Candidate:
     more_layers: int = 0
     dtype: str = "float32"
     xla: bool = True
+    points: int = 0
 
 
 #: In the order in which they are run.
@@ -65,5 +67,7 @@ CANDIDATES: dict[str, Candidate] = {
     "epsilon 1e-7": Candidate(epsilon=1e-7),
     "float64": Candidate(dtype="float64"),
     "without XLA": Candidate(xla=False),
+    # Added after the others were run: without XLA the same first weights, with other points, ended elsewhere.
+    "other points": Candidate(points=1000),
     EQUAL: Candidate(annealed=False),
 }

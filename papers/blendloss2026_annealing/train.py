@@ -69,7 +69,8 @@ class Training:
 
     def _points(self, number: tf.Tensor) -> tf.Tensor:
         """The draws of wang2021_pinn, `[networks, 6, batch]`: two inside, and one for each edge."""
-        drawn = [tf.random.stateless_uniform([6, self.batch], [seed, number], -1.0, 1.0) for seed in self.seeds]
+        shift = self.candidate.points
+        drawn = [tf.random.stateless_uniform([6, self.batch], [seed + shift, number], -1.0, 1.0) for seed in self.seeds]
         return tf.cast(tf.stack(drawn), self.candidate.dtype)
 
     def _gradients(self, points: tf.Tensor) -> Gradients:

@@ -110,3 +110,12 @@ def test_the_others_take_hold(name):
     assert len(training.stack.kernels) == 3 + CANDIDATES[name].more_layers
     assert training.stack.kernels[0].dtype == CANDIDATES[name].dtype
     assert not np.array_equal(training.weight, baseline.weight)
+
+
+def test_other_points_leave_the_first_weights():
+    other, baseline = (
+        Training(CANDIDATES[name], SIZE, SEEDS, SMOKE.batch, jit=False) for name in ("other points", BASELINE)
+    )
+    assert not np.array_equal(other._points(tf.constant(0)), baseline._points(tf.constant(0)))
+    for one, same in zip(other.stack.kernels, baseline.stack.kernels, strict=True):
+        np.testing.assert_array_equal(one, same)
