@@ -1,4 +1,4 @@
-"""The metric that carries a blend's readings into Keras's logs."""
+"""The metric that carries what a blend computed into Keras's logs."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ class BlendMetrics(keras.metrics.Metric):
         self.latest = self.add_variable((len(self._names) + 1,), "zeros", name="latest")
 
     def update_state(self, *given: Any, **named: Any) -> None:
-        """Adds nothing: the loss has counted its readings itself, and a loop over all metrics gives targets."""
+        """Adds nothing: the loss has counted its output itself, and a loop over all metrics gives targets."""
 
-    def count_output(self, output: BlendOutput, number: tf.Tensor) -> None:
-        """Counts the reading of a batch of `number` examples."""
+    def count_output(self, output: BlendOutput, y_pred: Any) -> None:
+        """Counts what the blend computed for a batch of predictions."""
+        number = tf.shape(tf.nest.flatten(y_pred)[0])[0]
         unread = tf.math.is_nan(output.losses) & (output.weights == 0)
         # A value that does not count may be NaN, and 0 times NaN is NaN.
         values = tf.where(unread, tf.zeros_like(output.losses), output.losses)

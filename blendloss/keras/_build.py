@@ -22,7 +22,7 @@ def build_before_tracing(model: keras.Model, x: Any, y: Any, sample_weight: Any)
         batch = tf.nest.map_structure(_batch_of, given)
     else:
         return
-    # Not public; it is what Keras does itself under `tf.distribute`.
+    # Not public; it is what Keras itself does under `tf.distribute`, to create variables outside of replicas.
     with model.distribute_strategy.scope():
         model._symbolic_build(data_batch=batch)
 

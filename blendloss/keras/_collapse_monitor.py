@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss._blend.output import BlendOutput
 from blendloss._internal import checks
+from blendloss.keras._blended_model import BlendedModel
 
 
 class CollapseMonitor(keras.callbacks.Callback):
@@ -49,10 +50,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         self.diagnosis: Any = None
         self._warned = False
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: keras.Model) -> None:
         """Takes the model, which must be a `BlendedModel`."""
-        from blendloss.keras._blended_model import BlendedModel
-
         if not isinstance(model, BlendedModel):
             raise TypeError(f"CollapseMonitor needs a BlendedModel. Received: {type(model).__name__}")
         super().set_model(model)
@@ -66,17 +65,18 @@ class CollapseMonitor(keras.callbacks.Callback):
         logs = logs or {}
         if "loss" not in logs:  # an epoch without a batch, of which Keras warns
             return
-        names = self.model.blend.names
+        model: BlendedModel = self.model
+        names = model.blend.names
         output = BlendOutput(
             value=logs["loss"],
             losses=tf.constant([float(logs[f"loss/{name}"]) for name in names]),
             weights=tf.constant([float(logs[f"gate/{name}"]) for name in names]),
             cost=logs.get("cost", 0.0),
         )
-        self.diagnosis = self.model.blend.diagnose(
+        self.diagnosis = model.blend.diagnose(
             output,
-            step=int(tf.convert_to_tensor(self.model.step)),
-            held_out=self.model.held_out is not None,
+            step=int(tf.convert_to_tensor(model.step)),
+            held_out=model.held_out is not None,
             threshold=self.threshold,
         )
         if self.diagnosis.collapsed and not self._warned:

@@ -8,12 +8,13 @@ import keras
 import tensorflow as tf
 
 from blendloss._internal import checks
+from blendloss.keras._blended_model import BlendedModel
 
 
 class GateHistory(keras.callbacks.Callback):
     """Keeps the gating vector of the training steps of a `BlendedModel`, and plots its way.
 
-    BlendMetrics stay on the device until the epoch ends, so that keeping them does not stop the training.
+    Logs stay on the device until the epoch ends, so that keeping them does not stop the training.
 
     Args:
         every: keep one step in so many, at least 1; with `steps_per_execution`, the last step of one execution in so
@@ -46,10 +47,8 @@ class GateHistory(keras.callbacks.Callback):
         self._executions = 0
         self._waiting: list[tuple[tf.Tensor, list[Any]]] = []
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: keras.Model) -> None:
         """Takes the model, which must be a `BlendedModel`."""
-        from blendloss.keras._blended_model import BlendedModel
-
         if not isinstance(model, BlendedModel):
             raise TypeError(f"GateHistory needs a BlendedModel. Received: {type(model).__name__}")
         super().set_model(model)
@@ -58,7 +57,8 @@ class GateHistory(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Keeps the weights of this step."""
         if self._executions % self.every == 0:
-            step = tf.identity(self.model.logged_at)
+            model: BlendedModel = self.model
+            step = tf.identity(model.logged_at)
             self._waiting.append((step, [logs[f"gate/{name}"] for name in self.weights]))
         self._executions += 1
 

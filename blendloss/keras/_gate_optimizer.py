@@ -20,6 +20,8 @@ def assign_optimizers(optimizer: Any, gate_optimizer: Any, of_blend: Callable[[]
 
     Weight decay of a single optimizer leaves `of_blend()` out: it would pull weights of losses to be equal.
     """
+    if optimizer is None:
+        return
     network = optimizer.inner_optimizer if _scales(optimizer) else optimizer
     for name in (*_DIVIDED, _DECAYS):
         vars(network).pop(name, None)  # of an earlier `compile`

@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from blendloss.keras._trainable import Trainable
 
-def log_loss(model: Any, loss: tf.Tensor, x: Any) -> None:
+
+def log_loss(model: Trainable, loss: tf.Tensor, x: Any) -> None:
     """Counts the loss as Keras's own step does: each replica has its share of the mean."""
     loss = loss * tf.distribute.get_strategy().num_replicas_in_sync
     number = tf.shape(next(part for part in tf.nest.flatten(x) if part is not None))[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from blendloss.losses import AddedLoss, OutputLoss
@@ -30,20 +31,23 @@ def check_targets(losses: Any, x: Any, y: Any) -> None:
         )
 
 
-def by_name(losses: Any, names: Any, y: Any, y_pred: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+def match_outputs(
+    losses: Mapping[str, Any], network: keras.Layer, y: Any, y_pred: Any, sample_weight: Any
+) -> tuple[Any, Any, Any]:
     """`y`, `y_pred` and `sample_weight` as `losses` read them, for a network whose outputs are not a dict.
 
     As in Keras, the outputs of a list have names, those of the layers: targets and losses may be given by name or in
     order. A list of one output is that output.
 
     Args:
-        losses: the losses of the blend.
-        names: of the network's outputs; None if it has none.
+        losses: losses by name.
+        network: what gave the predictions.
         y: targets: a list, or a dict by name.
         y_pred: what the network gave.
         sample_weight: None, weights of all outputs, a list, or a dict by name.
     """
-    keys = tf.nest.flatten([loss.output for loss in losses if isinstance(loss, OutputLoss)])
+    keys = tf.nest.flatten([loss.output for loss in losses.values() if isinstance(loss, OutputLoss)])
+    names = getattr(network, "output_names", None)
     if isinstance(y_pred, Mapping):
         return y, y_pred, sample_weight
     if not _listed(y_pred):

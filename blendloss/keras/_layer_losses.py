@@ -1,17 +1,16 @@
-"""The losses that the layers of a network added, by the losses of a blend that name them."""
+"""The losses that the layers of a network added: those that a blend weighs, and the others, which regularise."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import tensorflow as tf
 
 from blendloss._blend.batch import to_compute_dtype
 from blendloss._internal.reductions import per_replica
+from blendloss.keras._trainable import Trainable
 from blendloss.losses import AddedLoss
 
 
-def added_values(model: Any) -> dict[str, tf.Tensor]:
+def added_values(model: Trainable) -> dict[str, tf.Tensor]:
     """For each `AddedLoss` of the model's blend, the sum of what its layer added in the last call.
 
     Each replica has its share, as of Keras's added losses: the blend divides a mean, but not a sum.
@@ -28,17 +27,25 @@ def added_values(model: Any) -> dict[str, tf.Tensor]:
     return found
 
 
-def without_added(model: Any, losses: list[Any]) -> list[Any]:
+def without_added(model: Trainable, losses: list[tf.Tensor]) -> list[tf.Tensor]:
     """`losses` without those that the blend weighs."""
     taken = {id(tensor) for tensors in _tensors(model).values() for tensor in tensors}
     return [loss for loss in losses if id(loss) not in taken]
 
 
-def _tensors(model: Any) -> dict[str, list[Any]]:
+def add_regularization(total: tf.Tensor, losses: list[tf.Tensor]) -> tf.Tensor:
+    """`total` plus regularisation losses, of which each replica has its share."""
+    for loss in losses:
+        total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
+    return total
+
+
+def _tensors(model: Trainable) -> dict[str, list[tf.Tensor]]:
     """What the layer of each `AddedLoss` added, and the layers in it."""
     named = {name: loss for name, loss in model.blend.functions.items() if isinstance(loss, AddedLoss)}
     if not named:
         return {}
+    # Keras's public `losses` says neither which layer added a loss, nor which losses are regularisers of weights.
     layers, found = model.network._flatten_layers(), {}
     seen: set[int] = set()
     for name, loss in named.items():

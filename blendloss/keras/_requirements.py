@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from blendloss._blend.blend import Blend
 from blendloss._blend.loss_variables import captured_variables
-from blendloss.gates import MetricGate, Needs
+from blendloss.gates import Gate, MetricGate
 from blendloss.keras._step_count import follows_step
+from blendloss.keras._trainable import Trainable
 from blendloss.losses._columns import innermost
 
 
-def require_progress(model: Any) -> None:
+def require_progress(model: Trainable) -> None:
     """Raises for a blend that training would leave as it is."""
     gate = model.blend.gate
     if isinstance(gate, MetricGate) and not gate.metric_observed:
@@ -27,7 +27,7 @@ def require_progress(model: Any) -> None:
     _require_trained(model)
 
 
-def _require_trained(model: Any) -> None:
+def _require_trained(model: Trainable) -> None:
     """Raises for a function that reads a variable which nothing trains or saves; the network's own are trained."""
     of_network = {id(part) for variable in model.network.variables for part in (variable, variable.value)}
     twice = [v.name for v in model.blend.loss_variables if {id(v), id(v.value)} & of_network]
@@ -47,36 +47,7 @@ def _require_trained(model: Any) -> None:
                 )
 
 
-def require_own_step(model: Any) -> None:
-    """Raises where a training step that only takes the loss would leave out the rule by which the gate trains."""
-    gate = model.blend.gate
-    if model.held_out is not None:
-        raise ValueError(
-            "The gate follows the held-out loss: let `train_step` call `super().train_step(data)`. By "
-            "`compute_loss` it would follow the training loss. Received: held_out, and a call of `compute_loss`"
-        )
-    if Needs.GRADIENTS in gate.needs:
-        raise ValueError(
-            f"The gate {gate.name!r} weighs losses by their gradients: let `train_step` call "
-            "`super().train_step(data)`, or apply `self.blend.gradients(tape, values, variables, step=self.step)`. "
-            "Received: a call of `compute_loss`"
-        )
-
-
-def require_held_out_data(model: Any) -> None:
-    """Raises where a held-out gate has nothing to train on, or nothing that trains."""
-    if model.held_out is None:
-        return
-    if not model.blend.gate.trainable_variables:
-        raise ValueError(nothing_trains("held_out", "gate", model.blend.gate))
-    if model.held_out_data is None:
-        raise ValueError(
-            "The gate is trained on held-out data: pass `held_out_data=(x, y)` to `fit`, or call "
-            "`set_held_out_data`. Received: none"
-        )
-
-
-def nothing_trains(argument: str, part: str, subject: Any) -> str:
+def nothing_trains(argument: str, part: str, subject: Blend | Gate) -> str:
     """The message for an argument that would have no effect."""
     return (
         f"`{argument}` needs something that trains in the {part}, such as a gate blendloss.gates.Learned(). "
