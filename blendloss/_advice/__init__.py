@@ -1,1 +1,1 @@
-"""Which loss residuals ask for: `compare_losses`, and the command `blendloss advise`."""
+"""Which loss suits given residuals: `compare_losses`, and the report of `blendloss advise`."""

@@ -10,30 +10,31 @@ from blendloss._advice.sums import Moments
 
 
 class Estimate(NamedTuple):
-    """An estimate, and the ends of its interval."""
+    """An estimate and the ends of its interval."""
 
     value: float
     low: float
     high: float
 
 
-def resampled(groups: int, resamples: int, random: np.random.Generator) -> np.ndarray:
-    """How often each group is in each resample, `[resamples, groups]`: times sums by group, these are sums of it."""
+def draw_resamples(groups: int, resamples: int, random: np.random.Generator) -> np.ndarray:
+    """The count of each group in each resample, `[resamples, groups]`. Times sums by group, it gives resampled sums."""
     return random.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(float)
 
 
 def interval(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The percentile interval of resampled `values` `[B, ...]`."""
+    """The percentile interval of resampled `values` `[B, ...]`: its lower and upper ends, `[...]`."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
 
 def can_be_best(found: Moments, again: Moments, level: float) -> np.ndarray:
-    """Which losses the data do not tell from the best blend, `[K]` bool.
+    """Which losses the data cannot tell from the best blend, `[K]` bool.
 
-    Loss k alone is the best blend where no other loss improves on it: s_j = b_j - A_jk b_k / A_kk <= 0 for all j. It is
-    told from it where the largest s_j, in its standard error, is above the quantile (1 + level) / 2 of the largest
-    deviation among resamples. A percentile interval cannot find this out: the efficiency of a resample is at most 1.
+    Loss k alone is the best blend if no other loss improves it: s_j = b_j - A_jk b_k / A_kk <= 0 for all j. The data
+        tell
+    them apart if the largest s_j, divided by its standard error, exceeds the quantile (1 + level) / 2 of the largest
+    deviation among resamples. A percentile interval cannot show this, because no resample has an efficiency above 1.
     """
     slack, slack_again = (_slack(one) for one in (found, again))
     spread = slack_again.std(axis=0)
@@ -45,7 +46,7 @@ def can_be_best(found: Moments, again: Moments, level: float) -> np.ndarray:
 
 
 def _slack(found: Moments) -> np.ndarray:
-    """s_j of each k, `[B, k, j]`, in units of loss j."""
+    """s_j for each k, `[B, k, j]`, in units of loss j."""
     size = np.sqrt(np.diagonal(found.second, axis1=1, axis2=2))
     size = np.where(size > 0, size, 1)
     cosine = found.second / (size[:, :, np.newaxis] * size[:, np.newaxis, :])
@@ -57,10 +58,10 @@ def _slack(found: Moments) -> np.ndarray:
 
 
 def largest_deviation(value: np.ndarray, again: np.ndarray) -> float:
-    """The p-value of E value = 0 for all of `value` `[M]`, by the largest |value| in its standard error.
+    """The p-value of E value = 0 for all of `value` `[M]`, by the largest |value| / its standard error.
 
-    `again` `[B, M]` are resampled values: how far they deviate from `value` is how far that deviates from its
-    expectation (Westfall and Young's max T). At least 1 / (B + 1).
+    `again` `[B, M]` are resampled values. Their deviations from `value` estimate its deviation from its expectation
+    (Westfall and Young's max T). The p-value is at least 1 / (B + 1).
     """
     spread = again.std(axis=0)
     there = spread > 1e-9 * (1e-300 + np.abs(again).max(axis=0))

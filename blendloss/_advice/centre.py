@@ -1,4 +1,4 @@
-"""Where the residuals lie, and in which units the losses see them."""
+"""The location of the residuals, and the units in which the losses take them."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import NamedTuple
 import numpy as np
 
 from blendloss._advice.data import Data
-from blendloss._advice.sums import moments, slope_sums, solved
+from blendloss._advice.sums import moments, slope_sums, solve_blend
 from blendloss.losses import Penalty
 
-_CONSISTENCY = 1.482602218505602  # makes the median absolute deviation the standard deviation of normal noise
-_DISTINCT = 10  # different residuals that the bandwidth must reach over
+_CONSISTENCY = 1.482602218505602  # times the median absolute deviation: the standard deviation of normal noise
+_DISTINCT = 10  # the bandwidth must cover this many different residuals
 _MOST_STEPS = 20
-_FARTHEST = 1e60  # its square, times the number of rows, is a float64, and so is the square of that
+_FARTHEST = 1e60  # float64 holds the square of its square times the number of rows
 
 
 class Frame(NamedTuple):
     """u = (r - location) / scale.
 
     Args:
-        location: the blend's estimate.
-        scale: 1.4826 median |r - median|.
+        location: the blend's estimate, in units of the residual.
+        scale: 1.4826 median |r - median|, in units of the residual.
         width: the bandwidth h for E psi', in units of `scale`.
     """
 
@@ -31,24 +31,25 @@ class Frame(NamedTuple):
     width: float
 
 
-def frame_of(penalties: Sequence[Penalty], data: Data) -> tuple[Frame, np.ndarray]:
-    """The frame in which the best blend of `penalties` has sum w psi_g(u) = 0; and the sums of `slope_sums` in it.
+def find_frame(penalties: Sequence[Penalty], data: Data) -> tuple[Frame, np.ndarray]:
+    """The frame in which the best blend of `penalties` has sum w psi_g(u) = 0, and the sums of `slope_sums` in it.
 
-    Newton's steps from the median, each with the best weights g at the present location, until a step is below 2 % of
-    the location's standard error. h = 0.75 n^(-1/3): in the estimate of 2 p(0), the curvature of the absolute error,
-    bias and standard error then fall alike even where p has a kink at 0, as Laplace's law has. Ties make h larger.
+    Newton's method starts from the median. Each step uses the best weights g at the current location. It stops when a
+    step is below 2 % of the location's standard error. h = 0.75 n^(-1/3): in the estimate of 2 p(0), the curvature of
+    the absolute error, bias and standard error then fall equally fast even if p has a kink at 0, as Laplace's law has.
+    Ties make h larger.
     """
     residual, weight = data.residual, data.weight
     location = weighted_median(residual, weight)
     scale = _CONSISTENCY * weighted_median(np.abs(residual - location), weight)
     _require_scale(residual, weight, scale)
     number = weight.sum() ** 2 / (weight**2).sum()
-    width = max(0.75 * number ** (-1 / 3), _resolved(np.abs(residual - location) / scale))
+    width = max(0.75 * number ** (-1 / 3), _reach_of_distinct(np.abs(residual - location) / scale))
     for steps in range(_MOST_STEPS):
         u = (residual - location) / scale
         sums = slope_sums(penalties, u, weight, width, data.group, data.groups)
         found = moments(sums.sum(axis=0, keepdims=True), len(penalties))
-        blend = solved(found)
+        blend = solve_blend(found)
         if not np.isfinite(blend.variance[0]):
             raise ValueError(
                 "`losses` must have a positive mean curvature: none of them estimates anything from these residuals. "
@@ -62,7 +63,7 @@ def frame_of(penalties: Sequence[Penalty], data: Data) -> tuple[Frame, np.ndarra
 
 
 def weighted_median(values: np.ndarray, weight: np.ndarray) -> float:
-    """The middle of the two values between which half of the weight lies below."""
+    """The midpoint of the two values below which half of the weight lies."""
     order = np.argsort(values)
     below = np.cumsum(weight[order])
     ends = (np.searchsorted(below, below[-1] / 2, side=side) for side in ("left", "right"))
@@ -86,8 +87,8 @@ def _require_scale(residual: np.ndarray, weight: np.ndarray, scale: float) -> No
         )
 
 
-def _resolved(distances: np.ndarray) -> float:
-    """Over how much the ten nearest different distances reach: more than the bandwidth only where there are ties."""
+def _reach_of_distinct(distances: np.ndarray) -> float:
+    """The tenth smallest different distance. It exceeds the bandwidth only if there are ties."""
     near = np.unique(np.partition(distances, min(len(distances) - 1, 50 * _DISTINCT))[: 50 * _DISTINCT])
     if len(near) < _DISTINCT:
         near = np.unique(distances)

@@ -1,4 +1,4 @@
-"""Which loss do these residuals ask for?"""
+"""`compare_losses`: which loss suits given residuals."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from blendloss._advice import traits
-from blendloss._advice.bootstrap import Estimate, can_be_best, interval, resampled
-from blendloss._advice.centre import Frame, frame_of
+from blendloss._advice.bootstrap import Estimate, can_be_best, draw_resamples, interval
+from blendloss._advice.centre import Frame, find_frame
 from blendloss._advice.comparison import LossComparison
-from blendloss._advice.data import Data, checked
+from blendloss._advice.data import Data, validate_data
 from blendloss._advice.score import score_curve
-from blendloss._advice.sums import Moments, moments, solved
+from blendloss._advice.sums import Moments, moments, solve_blend
 from blendloss._advice.traits import Finding
 from blendloss._advice.words import Verdict, advice, code
 from blendloss._internal import checks
@@ -38,43 +38,46 @@ def compare_losses(
     resamples: int = 1000,
     seed: int = 0,
 ) -> LossComparison:
-    """Says which loss these residuals ask for, and how certain that is.
+    """Says which loss suits these residuals, and how certain that is.
 
-    For y = f(x) + e, an estimate with the slope psi has the variance, up to a factor that depends on the design alone,
-    V = A / b^2 with A = E psi^2 and b = E psi'. The efficiency of a loss is V(best blend) / V(loss): the share of the
+    For y = f(x) + e, an estimate with the slope psi has the variance V = A / b^2 with A = E psi^2 and b = E psi', up to
+    a factor that depends only on the inputs. The efficiency of a loss is V(best blend) / V(loss): the share of the
     examples that the best blend of all `losses` needs for the same precision (see `gates.ScoreMatching`).
 
-    The residuals may be any model's. Best are residuals of examples that it was not fitted to, those of a fit by the
-    squared error, say; an overfitted model's are not the noise. They are seen in units u = (r - m) / c:
+    The residuals may come from any model. Use examples that the model was not fitted to, because residuals of an
+    overfitted model are smaller than the noise. They are taken in units u = (r - m) / c:
 
-    - c = 1.4826 median |r - median r| is the losses' unit: `Huber(1.345)` bends at 1.345 c;
-    - m is the location that the best blend itself estimates, sum w psi_g(u) = 0. So a model without an intercept, or
-      one that is biased on new examples, is judged by the noise around its bias, which is reported. A bias that varies
-      with x remains in the residuals.
+    - c = 1.4826 median |r - median r| is the unit of the losses: `Huber(1.345)` bends at 1.345 c.
+    - m is the location that the best blend estimates, sum w psi_g(u) = 0. A model without an intercept, or with a bias
+      on new examples, is therefore judged by the noise around its bias, which is reported. A bias that varies with x
+      remains in the residuals.
 
-    Intervals are the bootstrap's, for c, m and the bandwidth of E psi' held fixed: it resamples rows, `groups` of rows
-    or blocks of consecutive rows. Ends are percentiles. The upper one is as far off as the lower one at least, and 1
-    where the data do not tell a loss from the best blend. V is that of independent noise even where rows are dependent:
-    groups change the intervals alone.
+    The intervals are bootstrap intervals with fixed c, m and bandwidth of E psi'. The bootstrap resamples rows,
+    `groups` of rows, or blocks of consecutive rows. The ends are percentiles. The upper end is at least as far from the
+    value as the lower end, and is 1 if the data cannot tell the loss from the best blend. V is that of independent
+    noise even if rows are dependent: groups change only the intervals.
 
     Args:
-        residuals: r = y_pred - y_true, `[N]` or `[N, 1]`, at least 20 numbers of any kind of array; or else
-        y_true: targets, of the same shape, and
-        y_pred: predictions. With `residuals`, too, they serve to find out whether |r| goes with the prediction.
-        losses: penalties by name, with thresholds in units of c; None is `losses.m_estimators()`.
-        sample_weight: of each row, as in training; rows of weight 0 are left out.
-        groups: labels of rows that belong together, at least 10 different ones: a patient, a day, a device.
-        block: how many consecutive rows are resampled together, where neighbours are alike.
-        level: of the intervals, in (0, 1).
-        resamples: how many, at least 100.
-        seed: of the resamples: the same seed gives the same result.
+        residuals: r = y_pred - y_true, `[N]` or `[N, 1]`, at least 20 numbers in any array. None if `y_true` is given.
+        y_true: the targets, `[N]` or `[N, 1]`. None if `residuals` are given.
+        y_pred: the predictions, `[N]` or `[N, 1]`. Required with `y_true`. With `residuals` they are optional, and show
+            whether |r| depends on the prediction.
+        losses: penalties by name, with thresholds in units of c. None is `losses.m_estimators()`.
+        sample_weight: the weight of each row, as in training, `[N]`. Rows with weight 0 are left out.
+        groups: a label for each row, `[N]`, at least 10 different ones. Rows with the same label belong together, such
+            as those of a patient, a day or a device.
+        block: the number of consecutive rows that are resampled together, if neighbours are dependent.
+        level: the level of the intervals, in (0, 1).
+        resamples: the number of resamples, at least 100.
+        seed: the seed of the resamples, an integer of at least 0. The same seed gives the same result.
 
     Returns:
-        A `LossComparison`: `print` it.
+        A `LossComparison`; `print` shows it.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, or residuals are missing, infinite, too few, or half of them equal.
+        ValueError: if an argument is out of range, or if residuals are missing, infinite, too few, or half of them
+            equal.
 
     Example:
         >>> import numpy as np, blendloss as bl
@@ -93,21 +96,21 @@ def compare_losses(
     level = checks.between("level", level, 0.0, 1.0)
     resamples = checks.integer("resamples", resamples, minimum=100, maximum=100_000)
     random = np.random.default_rng(checks.integer("seed", seed, minimum=0))
-    data = checked(residuals, y_true, y_pred, sample_weight, groups, block, random)
-    frame, sums = frame_of(list(penalties.values()), data)
+    data = validate_data(residuals, y_true, y_pred, sample_weight, groups, block, random)
+    frame, sums = find_frame(list(penalties.values()), data)
     u = (data.residual - frame.location) / frame.scale
-    counts = resampled(data.groups, resamples, random)
+    counts = draw_resamples(data.groups, resamples, random)
     found, again = (moments(one, len(penalties)) for one in (sums.sum(axis=0, keepdims=True), counts @ sums))
-    blend = solved(found)
+    blend = solve_blend(found)
     symmetry, apart = traits.asymmetry(list(penalties), found, again, blend.weights[0])
     scaled, gain = traits.scale_by_prediction(u, data, counts)
-    efficiencies, verdict = _judged(list(penalties), found, again, blend, level)
-    rows = {"rows": _on_rows(data, frame, blend, groups is not None or block is not None)}
+    efficiencies, verdict = _judge(list(penalties), found, again, blend, level)
+    rows = {"rows": _describe_rows(data, frame, blend, groups is not None or block is not None)}
     features = {"tails": traits.tails(u, data, counts), "symmetry": symmetry}
     return LossComparison(
         efficiencies=efficiencies,
         blend=verdict.blend,
-        weights=_named(penalties, blend.weights[0] * found.curvature[0]),
+        weights=_by_name(penalties, blend.weights[0] * found.curvature[0]),
         best_single=verdict.best,
         location=frame.location,
         scale=frame.scale,
@@ -132,15 +135,15 @@ def _penalties(losses: Any) -> dict[str, Penalty]:
     return dict(losses)
 
 
-def _named(names: Any, values: np.ndarray) -> dict[str, float]:
+def _by_name(names: Any, values: np.ndarray) -> dict[str, float]:
     return dict(zip(names, values.tolist(), strict=True))
 
 
-def _judged(
+def _judge(
     names: list[str], found: Moments, again: Moments, blend: LeastVariance, level: float
 ) -> tuple[dict[str, Estimate], Verdict]:
-    """The efficiency of each loss, and what they say."""
-    others = solved(again)
+    """The efficiency of each loss with its interval, and the verdict."""
+    others = solve_blend(again)
     value = blend.variance[0] / blend.variances[0]
     ratio = others.variance[:, np.newaxis] / others.variances
     ratios = np.where(np.isfinite(ratio), ratio, 0)
@@ -153,7 +156,7 @@ def _judged(
     best = int(value.argmax())
     rivals = (ratios > ratios[:, [best]]).mean(axis=0) > (1 - level) / 2
     return efficiencies, Verdict(
-        blend=_of_weights(others.weights, found, float(blend.variance[0]), level),
+        blend=_efficiency_of_weights(others.weights, found, float(blend.variance[0]), level),
         best=names[best],
         single=efficiencies[names[best]],
         share=float((ratios.argmax(axis=1) == best).mean()),
@@ -162,8 +165,8 @@ def _judged(
     )
 
 
-def _of_weights(weights: np.ndarray, found: Moments, variance: float, level: float) -> Estimate:
-    """The efficiency of resampled weights `[B, K]` where the moments are those `found`."""
+def _efficiency_of_weights(weights: np.ndarray, found: Moments, variance: float, level: float) -> Estimate:
+    """The efficiency of resampled weights `[B, K]` for the moments `found`."""
     above = np.einsum("bj,jk,bk->b", weights, found.second[0], weights)
     precision = np.maximum(weights @ found.curvature[0], 0) ** 2 / np.where(above > 0, above, 1)
     values = np.minimum(variance * precision, 1)
@@ -171,8 +174,8 @@ def _of_weights(weights: np.ndarray, found: Moments, variance: float, level: flo
     return Estimate(float(values.mean()), float(low), float(high))
 
 
-def _on_rows(data: Data, frame: Frame, blend: LeastVariance, grouped: bool) -> Finding:
-    """What there is to say about the residuals themselves."""
+def _describe_rows(data: Data, frame: Frame, blend: LeastVariance, grouped: bool) -> Finding:
+    """A sentence on the residuals themselves."""
     number = data.weight.sum() ** 2 / (data.weight**2).sum()
     error = float(frame.scale * (blend.variance[0] / number) ** 0.5)
     said = [

@@ -8,23 +8,23 @@ from blendloss._advice.record import ComparisonRecord
 
 
 class LossComparison(ComparisonRecord):
-    """What `compare_losses` found; `print` shows it.
+    """The result of `compare_losses`; `print` shows it.
 
     Args:
-        efficiencies: V(best blend) / V(loss) of each loss by itself, by name: a value and its interval, `low` and
-            `high`. 0.8 says that the loss needs 1 / 0.8 as many examples as the blend for the same precision.
-        blend: the same of the best blend with its weights estimated from as many residuals as these.
-        weights: what each loss has of the blend's mean curvature, g_k E psi_k', by name; they sum to 1.
+        efficiencies: V(best blend) / V(loss) of each single loss, by name: a `value` and its interval, `low` and
+            `high`. With 0.8 the loss needs 1 / 0.8 times as many examples as the blend for the same precision.
+        blend: the efficiency of the best blend if its weights are estimated from this many residuals.
+        weights: each loss's share of the blend's mean curvature, g_k E psi_k', by name; the sum is 1.
         best_single: the name of the loss with the least V.
-        location: the blend's estimate of where the residuals lie; 0 for a model that is not shifted.
-        scale: 1.4826 times the median absolute deviation: the unit of the losses' thresholds.
-        findings: what the data say about "tails", "symmetry" and, where predictions were given, "scale": whether there
-            is a deviation from normal, symmetric, even noise (`found`), and a sentence (`text`); "rows" is on the data.
+        location: the blend's estimate of the residuals' location, in their units; about 0 for an unbiased model.
+        scale: 1.4826 times the median absolute deviation, in units of the residual. It is the unit of thresholds.
+        findings: "tails", "symmetry" and, if predictions were given, "scale": whether the noise deviates from normal,
+            symmetric noise of constant scale (`found`), and a sentence (`text`). "rows" describes the data.
         advice: what to do, and how certain it is, in one sentence.
-        code: Python to paste.
+        code: Python code to paste.
         score: curves over the residuals: their score with its band, and the slopes.
-        level: of the intervals.
-        rows: how many residuals there were, of positive weight.
+        level: the level of the intervals, in (0, 1).
+        rows: the number of residuals with positive weight.
 
     Returns:
         The record itself.
@@ -39,7 +39,7 @@ class LossComparison(ComparisonRecord):
     __slots__ = ()
 
     def __str__(self) -> str:
-        from blendloss._advice.report import text  # which imports rich
+        from blendloss._advice.report import text  # imports rich
 
         return text(self)
 
@@ -47,7 +47,7 @@ class LossComparison(ComparisonRecord):
         """Draws the score, the slopes and the efficiencies into a file, in the format of its suffix.
 
         Args:
-            path: where; an existing file is replaced. Needs matplotlib.
+            path: the file to write; an existing file is replaced. Needs matplotlib.
         """
         from blendloss._advice.plot import plot
 

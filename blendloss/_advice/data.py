@@ -1,4 +1,4 @@
-"""The columns that `compare_losses` is given, checked and brought to one form."""
+"""Checks and converts the columns that `compare_losses` receives."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from blendloss._internal import checks, conversion
 
 FEWEST_ROWS = 20
 FEWEST_GROUPS = 10
-_MOST_GROUPS = 1000  # more add nothing to an interval, and the resampled sums cost as many
-_LARGEST = 1e150  # its square is a float64
+_MOST_GROUPS = 1000  # more groups do not improve an interval, but slow down the resampled sums
+_LARGEST = 1e150  # float64 holds its square
 
 
 class Data(NamedTuple):
-    """What is compared: rows of weight 0 are gone.
+    """The checked columns, without rows of weight 0.
 
     Args:
         residual: r = y_pred - y_true, `[N]`, float64.
-        weight: `[N]`, positive.
-        prediction: `[N]`, or None.
-        group: of each row, the number of what is resampled as a whole, `[N]`.
-        groups: how many there are.
+        weight: the sample weights, `[N]`, positive.
+        prediction: the predictions, `[N]`, or None.
+        group: the index of the group with which each row is resampled, `[N]`.
+        groups: the number of groups.
     """
 
     residual: np.ndarray
@@ -33,7 +33,7 @@ class Data(NamedTuple):
     groups: int
 
 
-def checked(
+def validate_data(
     residuals: Any,
     y_true: Any,
     y_pred: Any,
@@ -42,7 +42,7 @@ def checked(
     block: int | None,
     random: np.random.Generator,
 ) -> Data:
-    """The data; arguments as of `compare_losses`."""
+    """The checked data. The arguments are those of `compare_losses`."""
     if (residuals is None) == (y_true is None) or (residuals is None and y_pred is None):
         raise ValueError(
             "`residuals`, or `y_true` and `y_pred`, must be given. "
@@ -68,11 +68,11 @@ def checked(
         raise ValueError(
             f"`residuals` must be at least {FEWEST_ROWS}, of positive weight. Received: {kept.sum()} of them"
         )
-    group, count = _joined(np.unique(group[kept], return_inverse=True)[1], random)
+    group, count = _join_groups(np.unique(group[kept], return_inverse=True)[1], random)
     if count < FEWEST_GROUPS:
         name = "block" if groups is None else "groups"
         raise ValueError(f"`{name}` must give at least {FEWEST_GROUPS} groups to resample. Received: {count} groups")
-    # Of mean 1: weights near the ends of the floats are as good as others.
+    # The largest weight becomes 1, so that no weight overflows.
     weight = weight[kept] / weight.max()
     return Data(residual[kept], weight, None if prediction is None else prediction[kept], group, count)
 
@@ -107,7 +107,7 @@ def column(name: str, value: Any) -> np.ndarray:
 def _as_array(name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
-    except Exception as error:  # whatever a foreign array raises, as a tensor on a GPU does
+    except Exception as error:  # arrays of other libraries raise any error, such as a tensor on a GPU
         raise ValueError(f"`{name}` must be numbers that NumPy can read ({error}). Received: {type(value)}") from error
     if array.dtype.kind in "OSUMm":
         example = next((one for one in array.flat if not _is_number(one)), "objects")
@@ -134,7 +134,7 @@ def _require_length(name: str, value: np.ndarray, other: str, like: np.ndarray |
 
 
 def _groups(rows: int, groups: Any, block: int | None, random: np.random.Generator) -> np.ndarray:
-    """What each row is resampled with, as numbers."""
+    """The group of each row as an integer, `[N]`."""
     if groups is not None and block is not None:
         raise ValueError("`groups` and `block` must not both be given. Received: both")
     if block is not None:
@@ -154,15 +154,15 @@ def _labels(groups: Any) -> np.ndarray | None:
         return None
     try:
         labels = np.asarray(groups)
-    except Exception:  # whatever a foreign array raises
+    except Exception:  # arrays of other libraries raise any error
         return None
     if labels.dtype.kind == "O" and all(isinstance(label, (str, int)) for label in labels.flat):
         labels = labels.astype(str)
     return labels if labels.ndim == 1 and labels.dtype.kind in "biuSU" else None
 
 
-def _joined(group: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, int]:
-    """Groups joined at random into at most 1000, which are as independent of each other."""
+def _join_groups(group: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, int]:
+    """Joins groups at random into at most 1000 groups, which are still independent."""
     count = int(group.max()) + 1
     if count <= _MOST_GROUPS:
         return group, count

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from blendloss._advice.record import ComparisonRecord
 from blendloss.console.results import replace
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the line styles tell apart once more.
+# Okabe and Ito's palette, for colour-blind readers. Line styles differ, too.
 _COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73", "#CC79A7", "#8A5A83", "#56B4E9")
 _STYLES = ("-", "--", ":", "-.")
 _BLEND, _GREY, _PALE = "#000000", "#777777", "#D9D9D9"

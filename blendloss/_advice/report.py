@@ -16,14 +16,14 @@ _WIDTH = 110
 
 
 def text(found: ComparisonRecord) -> str:
-    """All of it, without colours."""
+    """The whole report as text, without colours."""
     page = io.StringIO()
     show(Console(file=page, width=_WIDTH, highlight=False, color_system=None), found)
     return page.getvalue().rstrip("\n")
 
 
 def show(console: Console, found: ComparisonRecord) -> None:
-    """Prints the table, what the data say, the advice and the code."""
+    """Prints the table, the findings, the advice and the code."""
     from blendloss.console.screen import say
 
     console.print(_table(found))

@@ -1,4 +1,4 @@
-"""The score of the noise, -p'/p, estimated from the residuals, and how near to it the slopes are."""
+"""The score of the noise, -p'/p, estimated from the residuals, and the slopes to compare with it."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import tensorflow as tf
 
 from blendloss._advice.bootstrap import interval
 from blendloss._advice.data import Data
-from blendloss._advice.sums import Moments, solved
+from blendloss._advice.sums import Moments, solve_blend
 from blendloss.losses import Penalty
 
 _REACH, _POINTS = 5.0, 401
-_WIDEST, _CELLS = 7.0, 700  # kernels at the ends reach further than what is drawn
-_ENOUGH = 20.0  # residuals within a kernel's width, for a score to be drawn
+_WIDEST, _CELLS = 7.0, 700  # kernels at the ends need residuals beyond the drawn range
+_ENOUGH = 20.0  # the score is drawn where at least this many residuals are within a kernel's width
 
 
 class ScoreCurve(NamedTuple):
-    """What the picture draws, over residuals in units of their scale.
+    """The curves of the picture, over residuals in units of their scale.
 
     Args:
         u: (r - location) / scale, `[M]`.
-        score: -p'/p there; NaN where there are too few residuals.
-        low: the lower end of its pointwise interval.
-        high: the upper end.
-        blend: the slope of the best blend, which is the projection of the score on the losses' cone.
-        slopes: of each loss, scaled to be nearest to the score.
+        score: -p'/p at u, `[M]`; NaN where there are too few residuals.
+        low: the lower end of the score's pointwise interval, `[M]`.
+        high: its upper end, `[M]`.
+        blend: the slope of the best blend, the projection of the score on the cone of the losses' slopes, `[M]`.
+        slopes: the slope of each loss by name, scaled to be closest to the score, `[M]` each.
     """
 
     u: np.ndarray
@@ -41,7 +41,7 @@ class ScoreCurve(NamedTuple):
 def score_curve(
     losses: Mapping[str, Penalty], u: np.ndarray, data: Data, counts: np.ndarray, found: Moments, level: float
 ) -> ScoreCurve:
-    """The score by a Gaussian kernel of width 0.9 n^(-1/7), its band by the resamples `counts`, and all slopes."""
+    """The score by a Gaussian kernel of width 0.9 n^(-1/7), its band from the resamples `counts`, and all slopes."""
     points = np.linspace(-_REACH, _REACH, _POINTS)
     number = data.weight.sum() ** 2 / (data.weight**2).sum()
     cells = _histograms(u, data)
@@ -64,13 +64,13 @@ def score_curve(
 
 
 def _blend(found: Moments) -> np.ndarray:
-    """g* itself, with V = 1 / (b'g), `[K]`."""
-    blend = solved(found)
+    """The weights g of the best blend, in units with V = 1 / (b'g), `[K]`."""
+    blend = solve_blend(found)
     return np.asarray(blend.weights[0] / blend.variance[0])
 
 
 def _histograms(u: np.ndarray, data: Data) -> np.ndarray:
-    """The weight in each cell of [-7, 7], by group, `[groups, cells]`: kernels then cost the same for any N."""
+    """The weight in each cell of [-7, 7], by group, `[groups, cells]`. The cost of kernels does not depend on N."""
     inside = np.abs(u) < _WIDEST
     cell = ((u[inside] + _WIDEST) * (_CELLS / (2 * _WIDEST))).astype(int)
     place = data.group[inside] * _CELLS + np.minimum(cell, _CELLS - 1)
@@ -78,7 +78,7 @@ def _histograms(u: np.ndarray, data: Data) -> np.ndarray:
 
 
 def _kernels(points: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
-    """K((x - u) / h) and its derivative in x, from cells to points, `[cells, points]`; up to one factor."""
+    """K((x - u) / h) and its derivative in x, `[cells, points]`, up to a common factor."""
     middles = (np.arange(_CELLS) + 0.5) * (2 * _WIDEST / _CELLS) - _WIDEST
     distance = (points[np.newaxis, :] - middles[:, np.newaxis]) / width
     kernel = np.exp(-(distance**2) / 2)

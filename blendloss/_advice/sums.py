@@ -1,4 +1,4 @@
-"""Sums over residuals, group by group: all that the comparison of losses is computed from."""
+"""Sums over residuals by group, from which the whole comparison of losses is computed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from blendloss._solvers.least_variance import LeastVariance, least_variance
 from blendloss.gates._base.score_moments import slopes_of
 from blendloss.losses import Penalty
 
-_ROWS = 1 << 16  # at a time
+_ROWS = 1 << 16  # rows per evaluation
 
 
 class Moments(NamedTuple):
-    """What the efficiencies follow from, of B samples.
+    """The moments of B samples, from which efficiencies are computed.
 
     Args:
         slope: E psi_k, `[B, K]`.
@@ -38,10 +38,10 @@ def slope_sums(
     Args:
         penalties: the K losses.
         u: residuals in units of their scale, `[N]`.
-        weight: w, `[N]`.
-        width: h of the difference (psi(u + h) - psi(u - h)) / 2h that stands for psi'.
-        group: of each row, from 0 to `groups` - 1, `[N]`.
-        groups: how many there are.
+        weight: w, the sample weights, `[N]`.
+        width: h of the difference quotient (psi(u + h) - psi(u - h)) / 2h, which replaces psi'.
+        group: the group of each row, from 0 to `groups` - 1, `[N]`.
+        groups: the number of groups.
     """
     slopes_at = _slopes_at(tuple(penalties))
     first, last = np.triu_indices(len(penalties))
@@ -58,7 +58,7 @@ def slope_sums(
 
 @lru_cache(maxsize=16)
 def _slopes_at(penalties: tuple[Penalty, ...]) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """psi_k and psi_k', `[K, N]` each, of u `[N]` and h: a graph, which leaves out the losses' values."""
+    """A function from u `[N]` and h to psi_k and psi_k', `[K, N]` each. The graph leaves out the losses' values."""
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.float64), tf.TensorSpec([], tf.float64)],
@@ -77,7 +77,7 @@ def by_group(columns: Sequence[np.ndarray], group: np.ndarray, groups: int) -> n
 
 
 def moments(sums: np.ndarray, k: int) -> Moments:
-    """The moments that B sums of `slope_sums`, `[B, F]`, give."""
+    """The moments from B sums of `slope_sums`, `[B, F]`."""
     weight, weight_squared = sums[:, :1], sums[:, 1:2]
     first, last = np.triu_indices(k)
     second = np.empty([len(sums), k, k])
@@ -85,7 +85,7 @@ def moments(sums: np.ndarray, k: int) -> Moments:
     return Moments(sums[:, 2 : 2 + k] / weight, sums[:, 2 + k : 2 + 2 * k] / weight, second)
 
 
-def solved(found: Moments) -> LeastVariance:
-    """The blend with the least variance of each of the B samples, as arrays."""
+def solve_blend(found: Moments) -> LeastVariance:
+    """The blend with the least variance for each of the B samples, as NumPy arrays."""
     solution = least_variance(tf.constant(found.second), tf.constant(found.curvature))
     return LeastVariance(*(part.numpy() for part in solution))

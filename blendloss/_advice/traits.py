@@ -1,4 +1,4 @@
-"""What the data say about the noise: tails, asymmetry, and whether its scale follows the prediction."""
+"""Tests of the noise: its tails, its asymmetry, and whether its scale depends on the prediction."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ SIGNIFICANT = 0.01  # for each of the three traits
 NEGLIGIBLE = 0.02  # robust standard deviations between the estimates of two losses
 _FAR = 3.0
 _FAR_IF_NORMAL = math.erfc(_FAR / math.sqrt(2))
-_NORMAL_QUANTILE = 2.5758293035489004  # of 1 - SIGNIFICANT / 2
+_NORMAL_QUANTILE = 2.5758293035489004  # the quantile at 1 - SIGNIFICANT / 2
 _BINS, _ROWS_A_BIN = 10, 20
 
 
 class Finding(NamedTuple):
-    """What the data say about one trait.
+    """The result for one trait.
 
     Args:
-        found: whether it is there, at the 1 % level.
-        text: in a sentence.
+        found: whether the trait is present, at the 1 % level.
+        text: the result in a sentence.
     """
 
     found: bool
@@ -34,9 +34,9 @@ class Finding(NamedTuple):
 
 
 def tails(u: np.ndarray, data: Data, counts: np.ndarray) -> Finding:
-    """How many residuals are beyond 3 robust standard deviations; normal noise has 0.27 % there.
+    """The share of residuals beyond 3 robust standard deviations, compared with the 0.27 % of normal noise.
 
-    By Wilson's interval, for as many independent rows as the resamples show the share to rest on.
+    It has Wilson's interval for the effective number of independent rows, which the resamples show.
     """
     sums = by_group([data.weight, data.weight * (np.abs(u) > _FAR)], data.group, data.groups)
     share = sums[:, 1].sum() / sums[:, 0].sum()
@@ -55,7 +55,7 @@ def tails(u: np.ndarray, data: Data, counts: np.ndarray) -> Finding:
 
 
 def _wilson(share: float, rows: float) -> tuple[float, float]:
-    """The ends of Wilson's 99 % interval for a probability."""
+    """The ends of Wilson's 99 % interval for a `share` of `rows`."""
     z2 = _NORMAL_QUANTILE**2 / rows
     centre = (share + z2 / 2) / (1 + z2)
     reach = math.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
@@ -63,13 +63,13 @@ def _wilson(share: float, rows: float) -> tuple[float, float]:
 
 
 def asymmetry(names: Sequence[str], found: Moments, again: Moments, blend: np.ndarray) -> tuple[Finding, float]:
-    """Whether the losses estimate different things: E psi_k at the fit of the blend, by its standard error.
+    """Whether the losses estimate different things: E psi_k at the blend's fit, compared with its standard error.
 
-    m_k = E psi_k / E psi_k' is how far loss k's own estimate of location is from the blend's, to first order. Where
-    the noise is symmetric, all estimate its centre.
+    m_k = E psi_k / E psi_k' is the distance of loss k's estimate of location from the blend's, to first order. If the
+    noise is symmetric, all losses estimate its centre.
 
     Returns:
-        What to say; and how far apart the lowest and the highest estimate are, in robust standard deviations.
+        The finding, and the distance of the lowest from the highest estimate, in robust standard deviations.
     """
     shift, shifts = (_shift(one, blend, found.curvature[0] > 0) for one in (found, again))
     p = largest_deviation(shift[0], shifts)
@@ -86,17 +86,18 @@ def asymmetry(names: Sequence[str], found: Moments, again: Moments, blend: np.nd
 
 
 def _shift(one: Moments, blend: np.ndarray, usable: np.ndarray) -> np.ndarray:
-    """m_k of each sample, less the blend's, `[B, K]`; 0 of a loss that estimates nothing."""
+    """m_k of each sample minus the blend's, `[B, K]`; 0 for a loss that estimates nothing."""
     own = np.where(usable & (one.curvature > 0), one.slope / np.where(one.curvature > 0, one.curvature, 1), 0)
     centre = (one.slope @ blend) / (one.curvature @ blend)
     return np.where(own != 0, own - centre[:, np.newaxis], 0)
 
 
 def scale_by_prediction(u: np.ndarray, data: Data, counts: np.ndarray) -> tuple[Finding | None, float]:
-    """Whether |r| goes with the prediction: the mean rank of |r| in ten bins of the predictions; None without these.
+    """Whether |r| depends on the prediction, by the mean rank of |r| in ten bins of the predictions.
 
     Returns:
-        What to say; and how many more examples weights of 1 / s^2 would be worth, for s the median |r| of each bin.
+        The finding, or None without predictions; and the gain from weights of 1 / s^2 as a relative number of examples,
+        where s is the median |r| of each bin.
     """
     if data.prediction is None:
         return None, 0.0
@@ -127,15 +128,15 @@ def scale_by_prediction(u: np.ndarray, data: Data, counts: np.ndarray) -> tuple[
 
 
 def worth(gain: float) -> str:
-    """How many more examples that is."""
+    """The gain in words, as a number of examples."""
     return f"about {gain:.0%} more examples" if gain < 10 else "over 10 times as many examples"
 
 
 def _worth_of_weights(scale: np.ndarray, weight: np.ndarray, rows: int) -> float:
-    """E s^2 E s^-2 - 1: the variance of an estimate without weights over that with weights 1 / s^2, less 1.
+    """E s^2 E s^-2 - 1: the variance of an estimate without weights divided by that with weights 1 / s^2, minus 1.
 
-    Of scales that differ by chance it is about 4 var(log s), and the median of m normal |r| has var(log s) = 1.36 / m;
-    that much is taken off.
+    If scales differ only by chance, it is about 4 var(log s), and the median of m normal |r| has var(log s) = 1.36 / m.
+    This part is subtracted.
     """
     if (scale == 0).any():
         return math.inf
@@ -149,7 +150,7 @@ def _bins(rows: int) -> int:
 
 
 def _ranks(size: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The share of the weight below each, half of the ties counted, less 1/2."""
+    """The rank of each, `[N]`: the share of the weight below it, plus half of the ties, minus 1/2."""
     place = np.unique(size, return_inverse=True)[1]
     of_value = np.bincount(place, weight)
     middle: np.ndarray = (np.cumsum(of_value) - of_value / 2) / of_value.sum() - 0.5

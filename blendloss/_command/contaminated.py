@@ -1,4 +1,4 @@
-"""Normal noise, some of it much wider."""
+"""Contaminated normal noise: a part of it is much wider."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Contaminated(NamedTuple):
-    """Tukey's contaminated normal law: standard normal, a `share` of it `width` times as wide."""
+    """Tukey's contaminated normal law: a standard normal law, with a `share` that is `width` times as wide."""
 
     share: float
     width: float
@@ -39,12 +39,12 @@ class Contaminated(NamedTuple):
         return 1 - self.share + self.share * self.width**2
 
     def mean(self, values: np.ndarray, r: np.ndarray) -> float:
-        """The expectation of what has `values` at the evenly spaced `r` (by `grid`)."""
-        # The density is smooth and vanishes at both ends, where the trapezoid rule is exact to rounding.
+        """The expectation of a function with `values` at `r`, the evenly spaced points of `grid`."""
+        # The density is smooth and 0 at both ends, so the trapezoid rule is exact to rounding.
         return float(np.sum(np.exp(self.log_density(r)) * values) * (r[1] - r[0]))
 
     def grid(self) -> np.ndarray:
-        """Points that `mean` is exact on: to 15 standard deviations of the broad part, 40 to one of the narrow."""
+        """Points for `mean`: up to 15 standard deviations of the broad part, 40 points for one of the narrow part."""
         steps = math.ceil(40 * 15 * self.width)
         return np.linspace(-15 * self.width, 15 * self.width, 2 * steps + 1)
 
@@ -56,5 +56,5 @@ class Contaminated(NamedTuple):
 
 
 def normal_log_density(r: np.ndarray, sd: float = 1.0) -> np.ndarray:
-    """log of the density of the normal law around 0."""
+    """The logarithm of the density of the normal law with mean 0 and standard deviation `sd`."""
     return -0.5 * (r / sd) ** 2 - math.log(sd * math.sqrt(2 * math.pi))

@@ -1,4 +1,4 @@
-"""A CSV file that a user gives, read strictly: what is wrong with it is said in one line, with what to do."""
+"""Strict reading of a user's CSV file. Errors say in one line what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def header(path: Path, fewest: int = 2) -> list[str]:
     """The names of the columns of a CSV file, at least `fewest`.
 
     Raises:
-        UserError: if it is no such file, or has no header in which every column has a name of its own.
+        UserError: if it is not a CSV file, or its header does not give every column its own name.
     """
     _check_file(path)
     try:
@@ -48,19 +48,19 @@ def header(path: Path, fewest: int = 2) -> list[str]:
 
 
 def require_columns(names: list[str], wanted: list[str]) -> None:
-    """Raises unless all the columns that are `wanted` are among `names`."""
+    """Raises an error unless all `wanted` columns are among `names`."""
     for name in wanted:
         if name not in names:
             raise UserError(f"there is no column {name!r}; the columns are: {', '.join(names)}")
 
 
 def read_columns(path: Path, names: list[str], wanted: list[str]) -> Any:
-    """The `wanted` of the columns `names` as a data frame, once every row is known to be as long as the header."""
+    """The `wanted` columns as a data frame. Checks that every row is as long as the header."""
     import pandas as pd
 
     _check_rows(path, len(names))
     try:
-        # An empty line is a missing value where there is one column, and nothing otherwise.
+        # An empty line is a missing value if there is one column; otherwise it is skipped.
         return pd.read_csv(
             path, usecols=wanted, low_memory=False, encoding="utf-8-sig", skip_blank_lines=len(names) > 1
         )
@@ -69,23 +69,23 @@ def read_columns(path: Path, names: list[str], wanted: list[str]) -> Any:
 
 
 def numbers(column: Any) -> np.ndarray | None:
-    """A column of numbers, float64; None for text. What pandas takes for text may be whole numbers beyond 64 bits."""
+    """A column of numbers as float64; None for text. Pandas reads integers beyond 64 bits as text."""
     if column.dtype.kind in "biuf":
         return np.asarray(column.to_numpy(np.float64))
     given = column.dropna().astype(str)
     if len(given) and given.str.fullmatch(r"\s*[+-]?[0-9]+\s*").all():
-        return np.array([float(str(value)) for value in column])  # `float` of too large an int would raise
+        return np.array([float(str(value)) for value in column])  # `float` of a too large int would raise
     return None
 
 
 def first_text(column: Any) -> str:
-    """Where a column that is not numbers holds the first text, and which."""
+    """The row and the text of the first value of a column that is not a number."""
     index = next((row for row, value in enumerate(column) if not _is_number(value)), 0)
     return f"row {index + 1} holds {str(column.iloc[index])[:30]!r}"
 
 
 def require_finite(name: str, values: np.ndarray, advice: str) -> np.ndarray:
-    """The numbers of a column, if all are there and finite."""
+    """The numbers of a column; raises an error if one is missing or infinite."""
     for what, bad in (("missing (empty or NaN)", np.isnan(values)), ("infinite", np.isinf(values))):
         if bad.any():
             raise UserError(f"the column {name!r} is {what} in {_which_rows(bad)}: {advice}")
@@ -93,14 +93,14 @@ def require_finite(name: str, values: np.ndarray, advice: str) -> np.ndarray:
 
 
 def require_present(name: str, column: Any, advice: str) -> None:
-    """Raises unless every row of a column holds something."""
+    """Raises an error if a row of the column is empty."""
     missing = column.isna().to_numpy()
     if missing.any():
         raise UserError(f"the column {name!r} is missing (empty or NaN) in {_which_rows(missing)}: {advice}")
 
 
 def _which_rows(bad: np.ndarray) -> str:
-    """How many rows of a column are `bad`, and which is the first."""
+    """The number of `bad` rows of a column, and the first one."""
     number = int(np.count_nonzero(bad))
     return f"{number:,} of {len(bad):,} rows (first: row {int(np.argmax(bad)) + 1})"
 
@@ -127,7 +127,7 @@ def _check_file(path: Path) -> None:
 
 
 def _check_rows(path: Path, columns: int) -> None:
-    """Every row must be as long as the header: pandas fills up short ones, and cuts long ones, without a word."""
+    """Checks that every row is as long as the header. Pandas silently pads short rows and cuts long ones."""
     rows = 0
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

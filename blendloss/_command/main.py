@@ -13,9 +13,9 @@ from blendloss.console.guard import guarded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command with the arguments `argv`, by default the process's; returns the exit status.
+    """Runs the command with the arguments `argv`, by default those of the process; returns the exit status.
 
-    0 is success, 2 a mistake in what was asked for or an output that cannot be written, 128 + n signal n.
+    0 is success, 2 is a mistake of the user or an output that cannot be written, 128 + n is signal n.
     """
     return guarded("blendloss", lambda: _run(argv))
 
@@ -47,29 +47,37 @@ def _add_recover(commands: Any) -> None:
     recover = commands.add_parser(
         "recover",
         help="fit a likelihood gate to residuals of five known laws",
-        description="Draws residuals from five laws, fits a likelihood gate over four losses to each, and prints how "
-        "near it came to the truth and to the best single loss; and how efficient an estimate is by the weights that "
-        "score matching gives six losses.",
+        description="Draws residuals from five laws and fits a likelihood gate over four losses to each. Compares the "
+        "fit with the true law and with the best single loss. Also prints the efficiency of estimates with the weights "
+        "that score matching gives six losses.",
     )
     recover.set_defaults(run=_run_recover)
     recover.add_argument(
-        "--residuals", type=whole(1, 10_000_000), metavar="N", default=100_000, help="of each law (100,000)"
+        "--residuals",
+        type=whole(1, 10_000_000),
+        metavar="N",
+        default=100_000,
+        help="the number of residuals of each law (100,000)",
     )
-    recover.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="of the residuals (0)")
+    recover.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="the seed of the residuals (0)"
+    )
 
 
 def _add_noise(commands: Any) -> None:
     noise = commands.add_parser(
         "noise",
         help="train one network on contaminated data with six gates, and see which finds the noise",
-        description="Trains the same small network on a known function with outliers, by two losses alone and by six "
-        "gates; then shows how near each came to the function, and what it took the noise for.",
+        description="Trains the same small network on a known function with outliers: with two single losses and with "
+        "six gates. Then shows the distance of each to the function, and the noise law that it found.",
     )
     noise.set_defaults(run=_run_noise)
     noise.add_argument("--seeds", type=seeds, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
     noise.add_argument("--share", type=number, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
     noise.add_argument("--width", type=number, default=10.0, help="how many times as broad that part is (10)")
-    noise.add_argument("--output", type=path, metavar="DIR", help="where (blendloss-noise/run-001, -002, ...)")
+    noise.add_argument(
+        "--output", type=path, metavar="DIR", help="the folder for results (blendloss-noise/run-001, -002, ...)"
+    )
     noise.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
 
 
@@ -77,9 +85,9 @@ def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         help="train one network with nine ways of weighing its losses, on real data",
-        description="Trains the same small network with MSE, with Huber, with six ways of going from one to the other, "
-        "and with six losses under score matching, on the flights that left New York in 2013 or on a table of your "
-        "own; then compares their test errors.",
+        description="Trains the same small network with MSE, with Huber, with six blends of the two, and with six "
+        "losses under score matching. The data are the flights that left New York in 2013, or your own table. Then "
+        "compares the test errors.",
         epilog="examples:  blendloss demo   |   blendloss demo --seeds 5   |   "
         "blendloss demo --data houses.csv --target price --drop id",
     )
@@ -95,35 +103,39 @@ def _add_demo(commands: Any) -> None:
     )
     run.add_argument(
         "--rows", type=whole(1, 1_000_000), help=argparse.SUPPRESS
-    )  # for tests: so many flights, evenly spread
+    )  # for tests: the number of flights, evenly spread
     place = demo.add_argument_group("the results: demo.json and demo.png")
-    place.add_argument("--output", type=path, metavar="DIR", help="where (default: blendloss-demo/run-001, -002, ...)")
+    place.add_argument(
+        "--output", type=path, metavar="DIR", help="the folder (default: blendloss-demo/run-001, -002, ...)"
+    )
     place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
-    place.add_argument("--resume", type=path, metavar="DIR", help="go on with an interrupted run, or add --seeds to it")
+    place.add_argument("--resume", type=path, metavar="DIR", help="continue an interrupted run, or add --seeds to it")
 
 
 def _add_advise(commands: Any) -> None:
     advise = commands.add_parser(
         "advise",
-        help="say which loss the residuals in a table ask for",
-        description="Compares losses by the variance of the estimates that they lead to, for noise as the residuals in "
-        "a CSV file show it. Reports each loss's efficiency with a bootstrap interval, what the data say about tails, "
-        "asymmetry and uneven noise, one sentence of advice, and code to paste.",
+        help="say which loss suits the residuals in a CSV file",
+        description="Compares losses by the variance of their estimates, for the noise that the residuals in a CSV "
+        "file show. Reports the efficiency of each loss with a bootstrap interval, findings on tails, asymmetry and "
+        "uneven noise, one sentence of advice, and code to paste.",
         epilog="examples:  blendloss advise test.csv --target price --prediction predicted   |   "
         "blendloss advise test.csv --residuals error --group patient --out losses.png",
     )
     advise.set_defaults(run=_run_advise)
     advise.add_argument("file", type=path, metavar="FILE.csv", help="a CSV file with a header")
     table = advise.add_argument_group("its columns")
-    table.add_argument("--residuals", metavar="COLUMN", help="prediction minus target; or else")
-    table.add_argument("--target", metavar="COLUMN", help="what was to be predicted, and")
-    table.add_argument("--prediction", metavar="COLUMN", help="what was predicted, best of rows that are held out")
+    table.add_argument("--residuals", metavar="COLUMN", help="prediction minus target; or give the next two")
+    table.add_argument("--target", metavar="COLUMN", help="the targets")
+    table.add_argument("--prediction", metavar="COLUMN", help="the predictions, preferably of held-out rows")
     table.add_argument("--weight", metavar="COLUMN", help="weights of the rows, as in training")
     rows = advise.add_argument_group("dependent rows")
     rows.add_argument("--group", metavar="COLUMN", help="rows that belong together: a patient, a day")
     rows.add_argument("--block", type=whole(1, 1_000_000), metavar="N", help="N consecutive rows belong together")
-    advise.add_argument("--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="of the bootstrap (0)")
-    advise.add_argument("--out", type=path, metavar="PICTURE.png", help="draw the picture, too; replaces the file")
+    advise.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="the seed of the bootstrap (0)"
+    )
+    advise.add_argument("--out", type=path, metavar="PICTURE.png", help="also draw the picture; replaces the file")
 
 
 def _run_info(arguments: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`blendloss recover`: does a likelihood gate find the law of residuals, and how efficient is score matching there?"""
+"""`blendloss recover`: whether a likelihood gate finds the law of residuals, and how efficient score matching is."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from blendloss.console.screen import screen
 
 _CONTAMINATED = Contaminated(share=0.1, width=10.0)
 _LEVEL = 0.9
-_OBSERVATIONS = 8  # after which the scale of `ScoreMatching` is at the quartile
-# r = sinh(t) > 0 at evenly spaced t: all laws here are even. Beyond 10^10 is 1e-10 of Cauchy's.
+_OBSERVATIONS = 8  # after these, the scale of `ScoreMatching` has converged
+# r = sinh(t) > 0 at evenly spaced t, because all laws here are even. Cauchy's law has 1e-10 of its mass beyond 10^10.
 _PLACES, _STEP = np.linspace(0, 24, 1 << 17, endpoint=False, retstep=True)
 _R, _CELLS = np.sinh(_PLACES + _STEP / 2), np.cosh(_PLACES + _STEP / 2) * _STEP
 
 
 class NoiseLaw(NamedTuple):
-    """A law to draw residuals from: `draw(generator, n)`, `log_density(r)`, `score(r)` = -p'/p, entropy in nats."""
+    """A law of residuals: `draw(generator, n)`, `log_density(r)`, `score(r)` = -p'/p, and its entropy in nats."""
 
     name: str
     draw: Callable[[np.random.Generator, int], np.ndarray]
@@ -37,9 +37,9 @@ class NoiseLaw(NamedTuple):
         return float(2 * np.sum(np.exp(self.log_density(_R)) * values * _CELLS))
 
     def efficiency(self, slope: Callable[[np.ndarray], np.ndarray]) -> float:
-        """1 / (V I) of an estimate with the odd slope psi: V = E psi^2 / (E psi')^2, I Fisher's information, E s^2.
+        """1 / (V I) for an estimate with the odd slope psi: V = E psi^2 / (E psi')^2, Fisher's information I = E s^2.
 
-        By parts, E psi' is E psi s with the score s: the efficiency is the squared correlation of slope and score.
+        Integration by parts gives E psi' = E psi s with the score s. The efficiency is the squared correlation of both.
         """
         psi, score = slope(_R), self.score(_R)
         return self.expectation(psi * score) ** 2 / self.expectation(psi**2) / self.expectation(score**2)
@@ -51,7 +51,7 @@ def _entropy_of_contaminated() -> float:
 
 
 def _student_entropy() -> float:
-    """Of 3 degrees of freedom: 2 (psi(2) - psi(3/2)) + log(sqrt 3 B(3/2, 1/2)), psi(2) - psi(3/2) = 2 log 2 - 1."""
+    """Entropy, 3 degrees: 2 (psi(2) - psi(3/2)) + log(sqrt 3 B(3/2, 1/2)), psi(2) - psi(3/2) = 2 log 2 - 1."""
     return 2 * (2 * math.log(2) - 1) + math.log(math.sqrt(3) * math.pi / 2)
 
 
@@ -89,19 +89,19 @@ LAWS = (
 
 
 def losses() -> dict[str, Any]:
-    """The four losses, each at its 95 % efficient threshold where it has one; squared as r^2 / 2."""
-    from blendloss import losses as room
+    """The four losses. Thresholds have an efficiency of 95 %; squared is r^2 / 2."""
+    from blendloss import losses as library
 
     return {
-        "squared": room.SquaredError(math.sqrt(2)),
-        "Huber": room.Huber.tuned(0.95),
-        "absolute": room.AbsoluteError(),
-        "Cauchy": room.Cauchy.tuned(0.95),
+        "squared": library.SquaredError(math.sqrt(2)),
+        "Huber": library.Huber.tuned(0.95),
+        "absolute": library.AbsoluteError(),
+        "Cauchy": library.Cauchy.tuned(0.95),
     }
 
 
 class Fitter:
-    """Fits g, and then g and c together, of an `ExponentialFamily` over given losses; traced once for all data."""
+    """Fits g, and then g and c, of an `ExponentialFamily` over given losses. Traced once for all data."""
 
     def __init__(self, blended: dict[str, Any]) -> None:
         from blendloss import Blend, gates
@@ -114,10 +114,10 @@ class Fitter:
         self.joint = minimiser(self.blend, self.blend.trainable_variables, 1e-7, 200)
 
     def fit(self, residuals: np.ndarray) -> float:
-        """The negative log-likelihood per residual at the fit."""
+        """Fits, and returns the negative log-likelihood per residual."""
         import tensorflow as tf
 
-        # At c fixed to the robust standard deviation the likelihood has one minimum: start together from there.
+        # If c is fixed at the robust standard deviation, there is one minimum. The joint fit starts from it.
         self.gate.log_scale.assign(math.log(np.median(np.abs(residuals)) / 0.6745))
         self.gate.parameters.assign(self.start)
         data = (tf.zeros([len(residuals), 1], tf.float64), tf.constant(residuals[:, np.newaxis]), None, None)
@@ -125,23 +125,23 @@ class Fitter:
         return float(self.joint(*data)[0])
 
 
-class Matched(NamedTuple):
-    """What score matching makes of residuals: the slope of its blend, and the loss that it finds best by itself."""
+class ScoreMatched(NamedTuple):
+    """The result of score matching: the slope of its blend, and the best single loss with its slope."""
 
     blend: Callable[[np.ndarray], np.ndarray]
     best: str
     best_slope: Callable[[np.ndarray], np.ndarray]
 
 
-def matched(residuals: np.ndarray) -> Matched:
-    """The weights that `ScoreMatching` gives the losses of `m_estimators` for these residuals."""
+def match_scores(residuals: np.ndarray) -> ScoreMatched:
+    """The blend of `m_estimators` that `ScoreMatching` finds for these residuals."""
     import tensorflow as tf
 
     from blendloss import Blend, gates
-    from blendloss import losses as room
+    from blendloss import losses as library
 
-    penalties = room.m_estimators()
-    gate = gates.ScoreMatching(memory=1, every=1, dtype="float64")  # its sums are those of the last residuals seen
+    penalties = library.m_estimators()
+    gate = gates.ScoreMatching(memory=1, every=1, dtype="float64")  # its sums are those of the last residuals
     Blend(penalties, gate)
     for _ in range(_OBSERVATIONS):
         gate.observe(residuals)
@@ -153,7 +153,7 @@ def matched(residuals: np.ndarray) -> Matched:
     def slope(name: str, r: np.ndarray) -> np.ndarray:
         return np.asarray(penalties[name].slope(tf.constant(r / scale)))
 
-    return Matched(
+    return ScoreMatched(
         lambda r: np.asarray(sum(weight * slope(name, r) for name, weight in weights.items())),
         best,
         lambda r: slope(best, r),
@@ -161,7 +161,7 @@ def matched(residuals: np.ndarray) -> Matched:
 
 
 class Recovery(NamedTuple):
-    """What was fitted to residuals of one law; likelihoods in nats per residual, efficiencies under the true law."""
+    """The fits to residuals of one law. Likelihoods are in nats per residual; efficiencies are under the true law."""
 
     law: NoiseLaw
     fitted: float
@@ -177,12 +177,12 @@ class Recovery(NamedTuple):
 
 
 def recover(n: int, seed: int, progress: Callable[[str], None] = lambda done: None) -> list[Recovery]:
-    """Fits the blend, and each loss alone, to `n` residuals of every law.
+    """Fits the blend, and each single loss, to `n` residuals of every law.
 
     Args:
-        n: how many residuals.
-        seed: of the residuals.
-        progress: told the name of each law as it is done.
+        n: the number of residuals of each law.
+        seed: the seed of the residuals.
+        progress: a function that is called with the name of each finished law.
     """
     blended = losses()
     blend, singles = Fitter(blended), {name: Fitter({name: loss}) for name, loss in blended.items()}
@@ -196,7 +196,7 @@ def recover(n: int, seed: int, progress: Callable[[str], None] = lambda done: No
         require_finite(f"the fit to the {law.name} residuals", {"NLL": fitted, "c": float(scale), **named, **alone})
         low, high = (float(end) for end in blend.gate.interval(np.float64(0), _LEVEL))
         best = min(alone, key=alone.__getitem__)
-        by_score = matched(residuals)
+        by_score = match_scores(residuals)
         found.append(
             Recovery(
                 law=law,

@@ -1,1 +1,1 @@
-"""What every package uses and no user imports: checks, conversions, numerics of TensorFlow, serialization."""
+"""Helpers of every package, not for users: checks, conversions, TensorFlow numerics, serialization."""

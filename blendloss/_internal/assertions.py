@@ -1,4 +1,4 @@
-"""Conditions that only the running graph knows."""
+"""Conditions that are only known when the graph runs."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import tensorflow as tf
 
 
 def require(condition: tf.Tensor, rule: str, value: tf.Tensor) -> tf.Tensor:
-    """`value` where `condition` holds.
+    """`value` if `condition` holds.
 
-    Where it does not, eager and graph execution raise `tf.errors.InvalidArgumentError` with the rule and the value.
-    A compiled XLA program cannot raise: there the value becomes NaN, and so does the loss.
+    Otherwise, eager and graph execution raise `tf.errors.InvalidArgumentError` with the rule and the value. A compiled
+    XLA program cannot raise: there the value becomes NaN, and so does the loss.
     """
     with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(condition), [rule, "Received:", value])]):
         return tf.where(condition, value, tf.constant(float("nan"), value.dtype))

@@ -1,4 +1,4 @@
-"""Methods that a `tf.function` traces without AutoGraph."""
+"""A mark for methods that `tf.function` traces without AutoGraph."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def traced_as_written(function: _F) -> _F:
-    """`function`, which AutoGraph does not rewrite; nor what it calls.
+    """Marks `function`, so that AutoGraph rewrites neither it nor what it calls.
 
-    The library has no Python branch on a tensor, so that there is nothing to rewrite. Rewriting it made the first trace
-    of a blend take 8 to 12 s instead of 0.3 s. What a user's loss does with tensors in Python's `if` and `while` is
-    then not rewritten either, as in Keras: `tf.cond`, `tf.where`, or a `tf.function` around the loss do it.
+    The library has no Python branch on a tensor, so nothing needs rewriting. With rewriting, the first trace of a blend
+    took 8 to 12 s instead of 0.3 s. As in Keras, Python's `if` and `while` on tensors in a user's loss are then not
+    rewritten either: use `tf.cond`, `tf.where`, or a `tf.function` around the loss.
     """
     marked: _F = tf.autograph.experimental.do_not_convert(function)
     return marked

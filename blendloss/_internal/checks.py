@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value, or raises with the rule and what was received."""
+"""Checks of arguments. Each returns the value, or raises an error with the rule and what was received."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-#: The largest number whose reciprocal float32 holds with all its digits.
+#: The largest number whose reciprocal is a normal number of float32.
 _RECIPROCAL = 1 / float(np.finfo(np.float32).tiny)
 
 _SHOWN = 200  # characters of a value in a message
 
 
 def shown(value: Any) -> str:
-    """`repr(value)`, shortened; the type alone, where it has no `repr`, as an integer of 5,000 digits has none."""
+    """`repr(value)`, shortened. If `repr` fails, as for an integer of 5,000 digits, only the type."""
     try:
         text = repr(value)
-    except Exception:  # a message must not fail, whatever it is about
+    except Exception:  # a message must never fail
         return f"a value of type {type(value).__name__}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def received(name: str, value: Any, tensor: Any = None) -> str:
-    """The end of a message: what was received as `name`; of a tensor, its dtype and shape."""
+    """The end of a message: the value received as `name`, or the dtype and shape of a tensor."""
     if tensor is None and not (hasattr(value, "dtype") and hasattr(value, "shape")):
         return f"Received: {name}={shown(value)} of type {type(value).__name__}"
     array = value if tensor is None else tensor
@@ -34,7 +34,7 @@ def received(name: str, value: Any, tensor: Any = None) -> str:
 
 
 def real(name: str, value: Any) -> float:
-    """`value` as a float; any real number but NaN (infinities pass)."""
+    """`value` as a float. Any real number except NaN; infinities are allowed."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"`{name}` must be a real number. {received(name, value)}")
     try:
@@ -49,7 +49,7 @@ def real(name: str, value: Any) -> float:
 def finite(
     name: str, value: Any, minimum: float | None = None, maximum: float | None = None, dtype: str = "float32"
 ) -> float:
-    """`value` as a finite float of at least `minimum` and at most `maximum`, which is 0 or a number of `dtype`."""
+    """`value` as a finite float from `minimum` to `maximum`, which `dtype` holds."""
     number = real(name, value)
     if math.isinf(number):
         raise ValueError(f"`{name}` must be finite. Received: {name}={shown(value)}")
@@ -61,9 +61,9 @@ def finite(
 
 
 def held(name: str, value: Any, number: float, dtype: str = "float32") -> float:
-    """`number`, made of `value`, if the dtype that computes with it holds it: others would be 0 or infinity there.
+    """Checks that `dtype` holds `number`, which is the float of `value`. Otherwise it would become 0 or infinity.
 
-    What has a `dtype` of less digits than float32 computes in float32.
+    Dtypes with fewer digits than float32 count as float32, because the library computes in float32 then.
     """
     dtype = "float64" if dtype == "float64" else "float32"
     ends = np.finfo(dtype)
@@ -93,23 +93,23 @@ def non_negative(name: str, value: Any, maximum: float | None = None, dtype: str
 
 
 def divisor(name: str, value: Any) -> float:
-    """`value` as a positive float whose reciprocal, by which XLA multiplies, is a number of float32, too."""
+    """`value` as a positive float whose reciprocal float32 also holds, because XLA multiplies by the reciprocal."""
     return positive(name, value, maximum=_RECIPROCAL)
 
 
 def squared_divisor(name: str, value: Any) -> float:
-    """`value` as a positive float whose square, and the reciprocal of that, are numbers of float32."""
+    """`value` as a positive float. Float32 also holds its square and the reciprocal of its square."""
     number = positive(name, value)
     if not 1 / _RECIPROCAL <= number * number <= _RECIPROCAL:
         raise ValueError(
-            f"`{name}` must be between 1.1e-19 and 9.2e18, as what is divided by its square must be in float32. "
+            f"`{name}` must be between 1.1e-19 and 9.2e18, because float32 must hold quotients by its square. "
             f"Received: {name}={shown(value)}"
         )
     return number
 
 
 def momentum(name: str, value: Any, dtype: str = "float32") -> float:
-    """`value`, the part of the old that a running mean keeps, as a float of at least 0 and below 1."""
+    """`value`, the part of the old value that a running mean keeps, as a float in [0, 1)."""
     number = non_negative(name, value, dtype=dtype)
     if number >= 1:
         raise ValueError(f"`{name}` must be below 1. Received: {name}={shown(value)}")
@@ -125,7 +125,7 @@ def between(name: str, value: Any, low: float, high: float) -> float:
 
 
 def integer(name: str, value: Any, minimum: int | None = None, maximum: int = 2**63 - 1) -> int:
-    """`value` as an int of at least `minimum` and at most `maximum`, of 64 bits."""
+    """`value` as an int of 64 bits from `minimum` to `maximum`."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(f"`{name}` must be an integer. {received(name, value)}")
     number = int(value)
@@ -151,7 +151,7 @@ def one_of(name: str, value: Any, allowed: Sequence[Any]) -> Any:
 
 
 def finites(name: str, values: Any, check: Callable[..., float] = finite, dtype: str = "float32") -> list[float]:
-    """`values`, a non-empty sequence of finite numbers of `dtype` that each pass `check`, as a list of floats."""
+    """`values` as a list of floats: a non-empty sequence of finite numbers of `dtype` that pass `check`."""
     listed = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
     if not listed and not (
         isinstance(values, np.ndarray) and values.ndim and not isinstance(values, np.ma.MaskedArray)
@@ -165,7 +165,7 @@ def finites(name: str, values: Any, check: Callable[..., float] = finite, dtype:
 def number_or_numbers(
     name: str, value: Any, check: Callable[..., float] = finite, dtype: str = "float32"
 ) -> float | list[float]:
-    """`value`, a finite number that passes `check` or a sequence of such, as a float or a list of floats."""
+    """`value` as a float or a list of floats: a finite number, or a sequence of numbers, that pass `check`."""
     if isinstance(value, np.ndarray):
         several = value.ndim > 0
     else:
@@ -174,7 +174,7 @@ def number_or_numbers(
 
 
 def for_each(name: str, value: float | list[float], k: int) -> list[float]:
-    """`value`, one number for all of `k` losses or one for each, as a list of `k`."""
+    """`value`, one number for all losses or one for each, as a list of `k` numbers."""
     values = value if isinstance(value, list) else [value] * k
     if len(values) != k:
         raise ValueError(f"`{name}` must have one number for each of the {k} losses. Received: {name}={shown(value)}")
@@ -182,7 +182,7 @@ def for_each(name: str, value: float | list[float], k: int) -> list[float]:
 
 
 def ordered(name: str, values: Any, direction: str = "rising", dtype: str = "float32") -> list[float]:
-    """`values`, finite numbers that increase strictly (rising) or decrease strictly (falling), as a list of floats."""
+    """`values` as a list of finite floats that increase strictly (rising) or decrease strictly (falling)."""
     given = finites(name, values, dtype=dtype)
     sign = 1 if direction == "rising" else -1
     if any(sign * b <= sign * a for a, b in zip(given, given[1:], strict=False)):

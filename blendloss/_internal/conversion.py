@@ -1,4 +1,4 @@
-"""The tensors that the public interface is given: each is converted once, at the entry, or refused by name."""
+"""Conversion of arguments to tensors: once, at the entry, or an error with the argument's name."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import tensorflow as tf
 
 from blendloss._internal.checks import received
 
-# What TensorFlow and NumPy raise for what is no tensor; the cause stays attached.
+# The errors of TensorFlow and NumPy for values that are not tensors; they stay attached as the cause.
 _FAILURES = (TypeError, ValueError, OverflowError, AttributeError, tf.errors.OpError)
 
 
 def tensor(name: str, value: Any) -> tf.Tensor:
-    """`value` as a dense tensor of its own dtype.
+    """`value` as a dense tensor in its own dtype.
 
     Raises:
-        TypeError: if it is ragged, sparse, masked, symbolic, a structure, or nothing that has a shape.
-        ValueError: if its rows differ in length, or a number is beyond the range of its dtype.
+        TypeError: if it is ragged, sparse, masked, symbolic or a structure, or has no shape.
+        ValueError: if its rows differ in length, or a number is out of the range of its dtype.
     """
     for part in (value, *(value if isinstance(value, (list, tuple)) else ())):
         refused = _refused(part)
@@ -31,13 +31,13 @@ def tensor(name: str, value: Any) -> tf.Tensor:
     except _FAILURES as error:
         if isinstance(value, (list, tuple, int, float, np.ndarray)) and not isinstance(error, TypeError):
             raise ValueError(
-                f"`{name}` must be rows of one length, of numbers that a dtype holds. {received(name, value)}"
+                f"`{name}` must have rows of one length, and numbers in the range of a dtype. {received(name, value)}"
             ) from error
         raise TypeError(f"`{name}` must be a tensor or an array. {received(name, value)}") from error
 
 
 def _refused(value: Any) -> str | None:
-    """Why `value` cannot be read as one dense tensor without losing something, or None."""
+    """Why `value` cannot be one dense tensor without loss, or None if it can."""
     if value is None:
         return "None has no values"
     if isinstance(value, tf.RaggedTensor):
@@ -47,7 +47,7 @@ def _refused(value: Any) -> str | None:
     if isinstance(value, np.ma.MaskedArray):
         return "TensorFlow would drop the mask; fill it, and give a `sample_weight` of 0 instead"
     if isinstance(value, Mapping):
-        return "a dict is several"
+        return "a dict holds several tensors"
     return None
 
 
@@ -60,7 +60,7 @@ def numbers(name: str, value: Any, rule: str = "must be real numbers") -> tf.Ten
 
 
 def real(name: str, value: Any, rule: str = "must be real numbers") -> tf.Tensor:
-    """`value` as a tensor of real numbers, floating or integer: truth values are none."""
+    """`value` as a tensor of real numbers: floating or integer, not bool."""
     found = numbers(name, value, rule)
     if found.dtype == tf.bool:
         raise TypeError(f"`{name}` {rule}. {received(name, value, found)}")
@@ -68,7 +68,7 @@ def real(name: str, value: Any, rule: str = "must be real numbers") -> tf.Tensor
 
 
 def floating(name: str, value: Any, axes: str = "") -> tf.Tensor:
-    """`value` as a floating tensor; of a last axis that is not empty, where `axes` says in words which it must have."""
+    """`value` as a floating tensor. If `axes` names the required shape, the last axis must exist and not be empty."""
     found = tensor(name, value)
     if not found.dtype.is_floating:
         raise TypeError(f"`{name}` must be floating. {received(name, value, found)}")
@@ -78,7 +78,7 @@ def floating(name: str, value: Any, axes: str = "") -> tf.Tensor:
 
 
 def variables(name: str, value: Any, empty: bool = True) -> list[Any]:
-    """`value` as a list of variables or tensors, of which there must be one, unless it may be `empty`."""
+    """`value` as a list of variables or tensors. The list may be empty only if `empty`."""
     kinds = (tf.Variable, keras.Variable, tf.Tensor, tf.distribute.DistributedValues)
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, kinds) for one in value):
         raise TypeError(f"`{name}` must be a list of variables. {received(name, value)}")

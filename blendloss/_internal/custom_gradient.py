@@ -1,8 +1,8 @@
 """Custom gradients that are freed with the graph in which they were traced.
 
 TensorFlow keeps a registry of gradients by name. Each call of `tf.custom_gradient` in a graph adds an entry that is
-never removed, and the entry holds the graph: every model that is traced stays in memory. Here the graph holds the
-gradient instead, and the entry, which refers to it weakly, is removed with it.
+never removed. The entry holds the graph, so every traced model stays in memory. Here the graph holds the gradient, and
+the entry refers to it weakly and is removed with the graph.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-# Not public, and there is no public way to remove an entry. Without it, entries stay, as TensorFlow's do.
+# This registry is not public, but TensorFlow has no public way to remove an entry. If it is missing, entries stay.
 _REGISTRY: dict[str, dict[str, Any]] = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
-_PREFIX = "CustomGradient-"  # of the names that `tf.custom_gradient` makes
+_PREFIX = "CustomGradient-"  # names of `tf.custom_gradient` begin with it
 _HELD = "_blendloss_gradients"  # the graph's attribute that holds its gradients
 
 
 def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
-    """As `tf.custom_gradient`; the gradient of a call in a graph is freed with the graph."""
+    """Like `tf.custom_gradient`, but the gradient of a call in a graph is freed with the graph."""
     differentiable = tf.custom_gradient(function)
 
     @functools.wraps(function)
@@ -38,7 +38,7 @@ def custom_gradient(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def gradients_freed_with_graph() -> Iterator[None]:
-    """Custom gradients that any code registers inside are freed with the graph that is being traced."""
+    """Frees the custom gradients that are registered inside with the graph that is being traced."""
     before = set(_REGISTRY)
     try:
         yield
@@ -57,12 +57,12 @@ def _give(graph: Any, names: set[str]) -> None:
 
 
 def _held_weakly(name: str) -> Any:
-    """The gradient `name`, to which the registry then refers weakly.
+    """Returns the gradient `name`, and makes the registry's reference to it weak.
 
-    A call inside another, or in another thread, may have done so before: then each graph holds the gradient.
+    A nested call, or another thread, may have done so before. Then each graph holds the gradient.
     """
     entry = _REGISTRY.get(name)
-    if entry is None:  # of another thread, whose graph is gone
+    if entry is None:  # another thread registered it, and its graph is gone
         return None
     reference = getattr(entry["type"], "reference", None)
     if reference is not None:
@@ -73,7 +73,7 @@ def _held_weakly(name: str) -> Any:
     def of_graph(op: Any, *upstream: Any) -> Any:
         gradient = reference()
         if gradient is None:
-            raise LookupError(f"The graph of the custom gradient {name!r} exists no more.")
+            raise LookupError(f"The graph of the custom gradient {name!r} no longer exists.")
         return gradient(op, *upstream)
 
     of_graph.reference = reference  # type: ignore[attr-defined]

@@ -12,19 +12,19 @@ import tensorflow as tf
 
 
 def state_dtype(dtype: Any) -> Any:
-    """`dtype`; for None, float64 where Keras's layers are that, else float32: state needs more than half precision."""
+    """`dtype`. None is float64 if Keras's layers use it, else float32: state needs more than half precision."""
     if dtype is not None:
         return dtype
     return "float64" if "float64" in (keras.config.floatx(), keras.config.dtype_policy().variable_dtype) else "float32"
 
 
 def cast(value: Any, dtype: Any) -> tf.Tensor:
-    """`value`, a number or a tensor, in `dtype`; TensorFlow's own makes a Python number float32 first."""
+    """Casts a number or a tensor to `dtype`. `tf.cast` would round a Python number to float32 first."""
     return tf.cast(np.float64(value) if isinstance(value, numbers.Real) else value, dtype)
 
 
 def initial(value: Any) -> Callable[..., tf.Tensor]:
-    """An initializer with `value`, a number or numbers, rounded once; Keras's constant makes it float32 first."""
+    """An initializer with `value`, a number or a list, rounded once. Keras's `Constant` rounds to float32 first."""
 
     def initialize(shape: Any, dtype: Any = None) -> tf.Tensor:
         return tf.broadcast_to(tf.cast(tf.constant(np.asarray(value, np.float64)), dtype), shape)

@@ -1,4 +1,4 @@
-"""Backward passes in half precision whose scale is too large for them alone."""
+"""Backward passes of single losses in half precision, for which the loss scale is too large."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 import tensorflow as tf
 
-#: By how much a pass that overflows is scaled down, and how often at most: float16 spans 40 powers of 2.
+#: The factor by which a pass that overflows is scaled down, and the most trials: float16 spans 40 powers of 2.
 STEP, TRIES = 2.0**-8, 10
 
 
 def within_range(
     backward: Callable[[Any], Sequence[Any]], worthwhile: Any = True
 ) -> tuple[list[tf.Tensor | None], tf.Tensor]:
-    """The gradients `backward(1.0)`, and whether that pass overflows.
+    """The gradients `backward(1.0)`, and whether that pass overflows, a bool scalar.
 
-    Where it does, they are `backward(factor) / factor` of a smaller factor: the result is in float32, and holds what
-    float16 inside the pass could not. A loss scale is chosen for one loss, and so may be too large for another.
+    If it overflows, the gradients are `backward(factor) / factor` with a smaller factor. The quotient is in float32,
+    which holds what float16 inside the pass cannot. A loss scale is chosen for one loss and may be too large for
+    another.
 
     Args:
-        backward: gives gradients that are proportional to its argument, a scalar, or None.
+        backward: a function from a scalar factor to gradients that are proportional to it, or None.
         worthwhile: whether a smaller factor can help, a bool scalar.
     """
     first = list(backward(1.0))
@@ -45,5 +46,5 @@ def within_range(
 
 
 def finite(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Whether every element of all is finite, a bool scalar."""
+    """Whether every element of all `tensors` is finite, a bool scalar."""
     return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors]))

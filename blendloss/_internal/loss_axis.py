@@ -1,4 +1,4 @@
-"""Reductions over the losses' axis: the last one, and short."""
+"""Reductions over the losses' axis, which is the last and short."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# XLA:CPU reduces a short minor axis number by number. Up to so many losses, K - 1 operations on all examples are
-# faster: they are vectorized, and fused into what reads them.
+# XLA's CPU compiler reduces a short last axis number by number. Up to this many losses, K - 1 operations on all
+# examples are faster: they are vectorized, and fused into their consumers.
 _APART = 4
 
 
 def total(values: tf.Tensor) -> tf.Tensor:
-    """The sum over the last axis, which is kept: `[..., K]` to `[..., 1]`."""
+    """The sum over the last axis, `[..., K]` to `[..., 1]`."""
     return _reduced(tf.reduce_sum, tf.add, values)
 
 
 def largest(values: tf.Tensor) -> tf.Tensor:
-    """The maximum over the last axis, which is kept, a constant to autodiff; a NaN may be lost on the way."""
+    """The maximum over the last axis, `[..., K]` to `[..., 1]`; a constant for autodiff. A NaN may be lost."""
     return tf.stop_gradient(_reduced(tf.reduce_max, tf.maximum, values))
 
 

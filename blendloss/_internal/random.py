@@ -1,9 +1,9 @@
 """Noise that is a function of seed, step and place, with the same bits in every regime.
 
-An example's place is that in the batch of all replicas, so that replicas together draw what one device would.
+The place of an example is its index in the batch of all replicas, so that replicas together draw what one device would.
 
-TensorFlow's stateless generators are not that: with a seed that changes from step to step, its Philox gives other
-numbers under XLA than outside it. A counter hashed by SplitMix64 needs only 64-bit integer arithmetic.
+TensorFlow's stateless generators do not have this property: if the seed changes from step to step, Philox returns
+different numbers under XLA. A counter hashed by SplitMix64 needs only 64-bit integer arithmetic.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from blendloss._internal.replicas import first_row_of_replica
 
 _GOLDEN = 0x9E3779B97F4A7C15
 
-#: Who draws. Each has places of its own, so that a gate and a mode with one seed do not share their noise.
+#: Streams of noise. Each has its own places, so that a gate and a mode with the same seed do not share their noise.
 GUMBEL, POSTERIOR, ROWS, BANDIT, RESERVOIR, LOOK_BACK, WEIGHTS, LAW, PROBES, DROPS, ORDERS = range(11)
 
 
 def checked_seed(seed: Any) -> int:
-    """`seed`, which must be an integer of 64 bits, signed or not."""
+    """Checks that `seed` is an integer of 64 bits, signed or unsigned."""
     return checks.integer("seed", seed, maximum=2**64 - 1)
 
 
@@ -32,11 +32,11 @@ def uniform(
     """Numbers in the open interval (0, 1): odd multiples of 2^-24 in float32, of 2^-53 in float64.
 
     Args:
-        shape: of the result, a list or a tensor.
+        shape: the shape of the result, a list or a tensor.
         seed: an integer of 64 bits.
-        step: the training step.
+        step: the training step, an integer scalar.
         dtype: float32 or float64.
-        stream: who draws.
+        stream: the stream of noise, such as `GUMBEL`.
         first: the place of the first number, int64.
     """
     dtype = tf.as_dtype(dtype)
@@ -50,14 +50,14 @@ def uniform(
 
 
 def by_example(shape: Any, seed: int, step: tf.Tensor, dtype: Any = tf.float32, stream: int = GUMBEL) -> tf.Tensor:
-    """As `uniform`, for a `shape` whose first axis is a replica's share of the batch."""
+    """Like `uniform`, for a `shape` whose first axis is this replica's part of the batch."""
     shape = tf.cast(shape, tf.int64)
     first = first_row_of_replica(shape[0]) * tf.reduce_prod(shape[1:])
     return uniform(shape, seed, step, dtype, stream, first)
 
 
 def gumbel(logits: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
-    """Standard Gumbel noise of the shape and dtype of `logits`, `[K]`, or of each example, `[batch, ..., K]`."""
+    """Standard Gumbel noise in the shape and dtype of `logits`: `[K]`, or by example `[batch, ..., K]`."""
     dtype = tf.float64 if logits.dtype == tf.float64 else tf.float32
     draw = uniform if logits.shape.rank == 1 else by_example
     drawn = draw(tf.shape(logits), seed, step, dtype)

@@ -1,4 +1,4 @@
-"""Sums that stay accurate whatever compiles them, and Keras's reduction of weighted values."""
+"""Sums that are accurate in every regime, and Keras's reduction of weighted values."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import tensorflow as tf
 
 from blendloss._internal.custom_gradient import custom_gradient
 
-# XLA:CPU sums a long float32 vector in a few accumulators (relative error up to 5e-4 at 2^24) and merges a
-# reduction of reductions back into one. Adding a few slices elementwise vectorises and cannot be merged;
-# what is left is summed in float64.
+# XLA's CPU compiler sums a long float32 vector in a few accumulators (relative error up to 5e-4 at 2^24), and merges a
+# reduction of reductions into one. An elementwise sum of a few slices is vectorised and cannot be merged. Its result is
+# summed in float64.
 _SLICES = 16
 
 
 def accurate_sum(values: tf.Tensor) -> tf.Tensor:
-    """Sum over the last axis: relative error <= 1e-6 for 2^24 positive float32 values, in every regime.
+    """The sum over the last axis, with a relative error <= 1e-6 for 2^24 positive float32 values, in every regime.
 
     Args:
         values: `[..., N]`, float32 or float64.
 
     Returns:
-        `[...]`, same dtype.
+        `[...]`, in the same dtype.
     """
     if values.dtype == tf.float64:
         return tf.reduce_sum(values, axis=-1)
@@ -50,7 +50,7 @@ def _sliced_sum(values: tf.Tensor) -> Any:
 
 
 def accurate_mean(values: tf.Tensor) -> tf.Tensor:
-    """Mean over the last axis, summed by `accurate_sum`; 0 where the axis is empty, as in Keras."""
+    """The mean over the last axis, by `accurate_sum`. As in Keras, it is 0 if the axis is empty."""
     count = tf.cast(tf.shape(values)[-1], values.dtype)
     return tf.math.divide_no_nan(accurate_sum(values), count)
 
@@ -59,10 +59,10 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "
 
 
 def weights_of_elements(values: tf.Tensor, sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor | None:
-    """The factor of each of `values` `[batch, ...]` from sample weights and mask, as Keras merges them.
+    """The factor of each of `values` `[batch, ...]`: sample weights and mask, merged as in Keras.
 
-    A mean over masked values divides by the number of those that are kept, so there the mask's factor is total / kept.
-    A scalar for the whole batch is multiplied by each factor, which keep their shape.
+    A mean over masked values divides by the number of unmasked values, so the mask's factor is all / unmasked. A scalar
+    loss of the whole batch is multiplied by the factors in their own shape.
 
     Returns:
         A tensor that broadcasts to `values`, or None if there is neither.
@@ -91,7 +91,7 @@ def _for_a_scalar(factor: tf.Tensor | None, sample_weight: tf.Tensor | None) -> 
         return None
     rank = max(one.shape.rank for one in given)
     merged = math.prod(_of_rank(one, rank) for one in given)
-    return merged[0] if merged.shape == [1] else merged  # Keras makes a scalar of it, which nothing divides
+    return merged[0] if merged.shape == [1] else merged  # Keras makes a scalar of it
 
 
 def _of_rank(factor: tf.Tensor, rank: int) -> tf.Tensor:
@@ -120,7 +120,7 @@ def _same_rank(name: str, factor: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
 
 
 def reduce(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) -> tf.Tensor:
-    """`values` `[batch, ...]`, times `weights`, reduced to a scalar by Keras's rule; 0 for an empty batch."""
+    """Reduces `values` `[batch, ...]`, times `weights`, to a scalar by Keras's rule; 0 for an empty batch."""
     if weights is not None:
         values = values * weights
     if reduction in ("none", None) or not values.shape.rank:
@@ -130,7 +130,7 @@ def reduce(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) 
 
 
 def number_of(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | None) -> tf.Tensor:
-    """What the sum of `values` `[batch, ...]`, times `weights`, is divided by."""
+    """The divisor of the sum of `values` `[batch, ...]`, times `weights`."""
     if reduction == "sum":
         return tf.ones([], values.dtype)
     if reduction == "mean_with_sample_weight" and weights is not None:
@@ -139,7 +139,7 @@ def number_of(values: tf.Tensor, weights: tf.Tensor | None, reduction: str | Non
 
 
 def reduce_weighed(values: tf.Tensor, sample_weight: Any, mask: Any, reduction: str | None) -> tf.Tensor:
-    """`reduce`, of values that sample weights and mask have been multiplied into already."""
+    """Like `reduce`, for values that are already multiplied by sample weights and mask."""
     counted = weights_of_elements(
         values, sample_weight if reduction == "mean_with_sample_weight" else None, mask, "sum"
     )
@@ -148,12 +148,12 @@ def reduce_weighed(values: tf.Tensor, sample_weight: Any, mask: Any, reduction: 
 
 
 def per_replica(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
-    """A mean divided by the number of replicas, because `tf.distribute` sums their gradients; as in Keras."""
+    """Divides a mean by the number of replicas, because `tf.distribute` sums their gradients; as in Keras."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return value if replicas == 1 or reduction in ("sum", "none", None) else value / replicas
 
 
 def of_all_replicas(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
-    """What `per_replica` makes `value` of: the share of a loss that divided by the number of replicas itself."""
+    """Undoes `per_replica`, for a loss that divides by the number of replicas itself."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     return value if replicas == 1 or reduction in ("sum", "none", None) else value * replicas

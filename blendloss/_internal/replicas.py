@@ -1,4 +1,4 @@
-"""What replicas tell each other under `tf.distribute`; elsewhere each function gives what it was given."""
+"""Cross-replica reductions. Outside `tf.distribute` each function is the identity."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ def is_replicated() -> bool:
 
 
 def sum_over_replicas(tensors: Any) -> Any:
-    """A tensor, or each of a list of tensors, added up over the replicas."""
+    """Sums a tensor, or each of a list of tensors, over the replicas."""
     replica = _replica()
     return tensors if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
 
 
 def mean_over_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """`tensor`, averaged over the replicas."""
+    """Averages `tensor` over the replicas."""
     replica = _replica()
     return tensor if replica is None else replica.all_reduce(tf.distribute.ReduceOp.MEAN, tensor)
 
 
 def rows_of_all_replicas(tensor: tf.Tensor) -> tf.Tensor:
-    """The rows of `tensor` on every replica, one replica's after the other's."""
+    """Concatenates the rows of `tensor` of all replicas, in their order."""
     replica = _replica()
     if replica is None:
         return tensor
-    if tensor.dtype == tf.bool:  # which no collective takes
+    if tensor.dtype == tf.bool:  # collectives do not take bool
         return tf.cast(replica.all_gather(tf.cast(tensor, tf.int32), axis=0), tf.bool)
     return replica.all_gather(tensor, axis=0)
 
 
 def first_row_of_replica(rows: Any) -> Any:
-    """How many rows the replicas before this one have, if this one has `rows`: int64, scalar; 0 where it is alone."""
+    """The number of rows of the replicas before this one, which has `rows`: an int64 scalar, 0 for a single replica."""
     replica = _replica()
     if replica is None:
         return 0
@@ -46,6 +46,6 @@ def first_row_of_replica(rows: Any) -> Any:
 
 
 def _replica() -> Any:
-    """This replica, or None where it is alone, or nothing is distributed."""
+    """The replica context, or None if there is only one replica."""
     replica = tf.distribute.get_replica_context()
     return None if replica is None or replica.num_replicas_in_sync == 1 else replica

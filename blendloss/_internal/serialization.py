@@ -12,7 +12,7 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 
 
 class Configured:
-    """Equality, `repr`, and `from_config` for an object that its `get_config` determines."""
+    """Equality, `repr` and `from_config` for objects that their `get_config` determines."""
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-serializable."""
@@ -20,7 +20,7 @@ class Configured:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """The object whose `get_config` gave `config`."""
+        """The object whose `get_config` returned `config`."""
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
@@ -32,7 +32,7 @@ class Configured:
             return False
 
     def __hash__(self) -> int:
-        return hash(type(self))  # TensorFlow hashes whatever a traced function calls, saveable or not
+        return hash(type(self))  # TensorFlow also hashes objects that cannot be saved
 
     def __repr__(self) -> str:
         try:
@@ -48,7 +48,7 @@ def serialize(value: Any) -> Any:
     """The JSON form of a library or Keras object, or of a registered function.
 
     Raises:
-        ValueError: for a lambda or a function that is not registered, which a saved model could not find again.
+        ValueError: for a lambda or an unregistered function, which could not be loaded again.
     """
     if callable(value) and not hasattr(value, "get_config"):
         name = keras.saving.get_registered_name(value)
@@ -59,7 +59,7 @@ def serialize(value: Any) -> Any:
             )
     serialized = keras.saving.serialize_keras_object(value)
     if isinstance(value, keras.losses.Loss):
-        # Some of Keras's losses leave arguments out of their config (3.15: Huber's delta), and come back without.
+        # Some of Keras's losses omit arguments from their config (3.15: Huber's delta), and are loaded without them.
         accepted = inspect.signature(type(value).__init__).parameters
         arguments = getattr(value, "_fn_kwargs", {})
         missing = {name: arguments[name] for name in arguments if name in accepted}
@@ -68,5 +68,5 @@ def serialize(value: Any) -> Any:
 
 
 def deserialize(value: Any) -> Any:
-    """The object whose `serialize` gave `value`."""
+    """The object that `serialize` turned into `value`."""
     return keras.saving.deserialize_keras_object(value)

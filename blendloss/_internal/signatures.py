@@ -1,4 +1,4 @@
-"""Whether a callable can be called with so many arguments, as far as its signature tells."""
+"""Checks of the number of arguments that a callable takes, by its signature."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import keras
 
 
 def takes(function: Any, number: int) -> bool:
-    """Whether `function` is no class, and needs `number` arguments by position, or takes any number.
+    """Whether `function` is not a class, and needs `number` positional arguments or takes any number of them.
 
-    Arguments with a default are options, such as `training`, unless `function` takes but one. A Keras layer is judged
-    by its `call`. What has no signature to tell counts as taking any.
+    Arguments with a default, such as `training`, do not count, unless `number` is 1. For a Keras layer, its `call`
+    counts. A callable without a signature takes any number.
     """
     if not callable(function) or isinstance(function, type):
         return False

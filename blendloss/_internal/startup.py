@@ -1,4 +1,4 @@
-"""How the command `blendloss` starts: at once, and without TensorFlow's notes."""
+"""Starts the command `blendloss` quickly, without TensorFlow's log messages."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pathlib import Path
 
 def _is_command() -> bool:
     program = getattr(sys, "argv", [""])[0]
-    if program == "-m":  # what `argv[0]` is while Python imports the package of the module that it will run
+    if program == "-m":  # `argv[0]` while Python imports the package of the module to run
         # `python [options] -m blendloss [arguments]`: argv is "-m" and the arguments.
         return sys.orig_argv[-len(sys.argv)].removeprefix("-m") == "blendloss"
     return Path(program).stem in ("blendloss", "blendloss-script")
 
 
 IS_COMMAND = _is_command()
-"""Whether this process is `blendloss ...` or `python -m blendloss ...`; asked now, as `argv` changes under `-m`."""
+"""Whether this process is `blendloss ...` or `python -m blendloss ...`. Checked at import: `-m` changes `argv`."""
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without its notes on oneDNN, CUDA and instruction sets; only in the command's process.
+    """Imports TensorFlow without its messages on oneDNN, CUDA and instruction sets; only in the command's process.
 
-    Set `TF_CPP_MIN_LOG_LEVEL` to less than 3 to see everything.
+    Set `TF_CPP_MIN_LOG_LEVEL` to less than 3 to see all messages.
     """
     if not IS_COMMAND:
         return
@@ -46,10 +46,10 @@ def _is_quiet() -> bool:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keeps back what is written to the file descriptor of stderr, and shows it only if the block fails.
+    """Hides what is written to the file descriptor of stderr, and shows it only if the block fails.
 
-    TensorFlow writes some notes whatever `TF_CPP_MIN_LOG_LEVEL` says (tensorflow/tensorflow#100442): as it is imported,
-    and, up to 2.18, when XLA first compiles.
+    TensorFlow ignores `TF_CPP_MIN_LOG_LEVEL` for some messages (tensorflow/tensorflow#100442): on import and, up to
+    2.18, when XLA first compiles.
     """
     if not _is_quiet():
         yield

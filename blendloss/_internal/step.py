@@ -10,8 +10,8 @@ from blendloss._internal import checks, conversion
 
 
 def integer_step(step: Any) -> tf.Tensor:
-    """`step`, an integer, an integer scalar tensor or a variable, as an int64 tensor."""
-    if isinstance(step, int):  # of which TensorFlow itself would make an int32
+    """`step`, an integer, an integer scalar tensor or a variable, as an int64 scalar tensor."""
+    if isinstance(step, int):  # TensorFlow would convert it to int32
         return tf.constant(checks.integer("step", step), tf.int64)
     tensor = conversion.tensor("step", step)
     if not tensor.dtype.is_integer or tensor.shape.rank not in (None, 0):

@@ -1,1 +1,1 @@
-"""Densities that penalties stand for: their partition functions and laws."""
+"""The densities of penalties, exp(-rho) / Z: partition functions and laws."""

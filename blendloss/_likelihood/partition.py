@@ -1,7 +1,7 @@
 """Partition functions: Z(g) = integral of exp(-sum_k g_k rho_k(u)) du over the line.
 
-The nodes of the quadrature depend on the penalties alone, not on g. So each step costs one product of a `[K, J]` table
-with g and a log-sum-exp over J = 1,200 to 7,000 nodes, whatever the size of the batch.
+The nodes of the quadrature depend on the penalties, not on g. A step therefore costs one product of a `[K, J]` table
+with g, and a log-sum-exp over J = 1,200 to 7,000 nodes, for every batch size.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from blendloss.losses._math.quadrature import cells, tail, values_at
 
 
 class Partition:
-    """log Z(g) for given penalties, and what it takes to be finite.
+    """log Z(g) for K penalties, and the condition for it to be finite.
 
-    `tails` holds b_k, the growth of rho_k with log |u| far out (the slower of the two sides): infinite powers are cut
-    to 1e30, b_k = s^2 for Cauchy, 0 for a bounded penalty. Z(g) is finite exactly if sum_k g_k b_k > 1.
+    `tails` `[K]` holds b_k, the growth of rho_k with log |u| far out (of the two sides, the slower). It is s^2 for
+    Cauchy, 0 for a bounded penalty, and at most 1e30. Z(g) is finite exactly if sum_k g_k b_k > 1.
     """
 
     def __init__(self, penalties: Sequence[Penalty]) -> None:
@@ -31,7 +31,7 @@ class Partition:
         self.tails = np.array([tail(penalty) for penalty in penalties])
 
     def log_partition(self, weights: tf.Tensor) -> tf.Tensor:
-        """log Z(g), differentiable at every order: its gradient is -E rho, its Hessian the covariance of rho.
+        """log Z(g), differentiable at every order. Its gradient is -E rho, and its Hessian is the covariance of rho.
 
         Args:
             weights: g, `[K]`, with sum_k g_k b_k > 1.
@@ -47,7 +47,7 @@ def log_partition_alone(name: str, penalty: Penalty) -> float:
     """log Z of exp(-rho) for one penalty.
 
     Raises:
-        ValueError: if it cannot be normalised.
+        ValueError: if the integral is not finite.
     """
     partition = Partition([penalty])
     if not partition.tails[0] > 1:
@@ -61,7 +61,7 @@ def log_partition_alone(name: str, penalty: Penalty) -> float:
 
 
 def why_not(tails: np.ndarray) -> str:
-    """Why penalties with these `tails` do not fall off fast enough at weights of 1."""
+    """Why exp(-rho) of penalties with these `tails` has no finite integral if all weights are 1."""
     if tails.max() == 0:
         return "rho is bounded, so that the density does not fall to 0 far out"
     return (

@@ -1,4 +1,4 @@
-"""What a gate that holds a law of the residuals says of the targets."""
+"""Predictive intervals of targets from a law of the residuals."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def interval(law: Any, scale: Any, y_pred: Any, level: float) -> tuple[tf.Tensor
     """The equal-tailed interval of y_true = y_pred - r at probability `level`, with r from `law`.
 
     Args:
-        law: a distribution with `cdf`, of float64.
-        scale: a length of the order of the law's, for the search.
-        y_pred: predictions, any shape.
-        level: in (0, 1).
+        law: a float64 distribution with `cdf`, in units of the residual.
+        scale: a residual of about the law's scale, to start the search.
+        y_pred: predictions of any shape.
+        level: the probability, in (0, 1).
     """
     from blendloss._likelihood.residual_law import quantile
 

@@ -1,6 +1,6 @@
-"""The law of the residuals that an exponential family has been fitted to, as a distribution of TensorFlow Probability.
+"""The law of the residuals that an exponential family has fitted, as a distribution of TensorFlow Probability.
 
-Imported when a law is asked for: TensorFlow Probability takes its time to import.
+This module is imported only when a law is needed, because TensorFlow Probability is slow to import.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from blendloss._likelihood.partition import Partition
 from blendloss.losses import Penalty
 from blendloss.losses._math.quadrature import POINT_WEIGHTS, POINTS
 
-_REACH = 690.0  # asinh of the end of the cells, nearly
+_REACH = 690.0  # about asinh of the end of the cells
 
 
 class ResidualLaw(tfp.distributions.Distribution):
     """p(r) = exp(-sum_k g_k rho_k(r / c)) / (c Z(g)): a scalar law with scalar parameters.
 
-    The distribution function integrates the density cell by cell, to about 1e-12. Computed in float64 throughout. What
-    does not exist is NaN (the mean of a Cauchy law) or infinite (its variance).
+    The distribution function integrates the density cell by cell, with an error of about 1e-12, in float64. A moment
+    that does not exist is NaN (the mean of a Cauchy law) or infinite (its variance).
 
     Args:
-        penalties: rho_k.
+        penalties: rho_k, K penalties.
         partition: their partition function.
         weights: g, `[K]`.
-        scale: c.
+        scale: c, a scalar, in units of the residual.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ResidualLaw(tfp.distributions.Distribution):
 
     def _energy(self, u: tf.Tensor) -> tf.Tensor:
         weights = tf.unstack(self._weights, len(self._penalties))
-        # A weight of 0 leaves its penalty out, infinite or not.
+        # A weight of 0 removes its penalty, even an infinite one.
         values = [tf.math.multiply_no_nan(p.value(u), g) for p, g in zip(self._penalties, weights, strict=True)]
         return tf.add_n(values)
 
@@ -98,7 +98,7 @@ class ResidualLaw(tfp.distributions.Distribution):
         flat = tf.reshape(tf.clip_by_value(u, knots[0], knots[-1]), [-1])
         cell = tf.searchsorted(knots[1:-1], flat, side="right")
         found = probability(cell, tf.gather(knots, cell), flat, tf.gather(knots, cell + 1))
-        # A NaN has no place among the knots.
+        # `searchsorted` has no cell for NaN.
         return tf.where(tf.math.is_nan(u), u, tf.reshape(found, tf.shape(u)))
 
     def _mass(self, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -153,7 +153,7 @@ class ResidualLaw(tfp.distributions.Distribution):
 def quantile(cdf: Callable[[tf.Tensor], tf.Tensor], probability: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
     """r with cdf(r) = `probability`, elementwise, in float64; -inf at 0 and inf at 1.
 
-    Found in asinh(r / scale), where core and tails are alike.
+    The root is searched in asinh(r / scale), which covers core and tails alike.
     """
     probability = tf.cast(probability, tf.float64)
     reach = tf.fill(tf.shape(probability), tf.constant(_REACH, tf.float64))

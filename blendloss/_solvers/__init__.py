@@ -1,1 +1,1 @@
-"""Small problems that are solved inside the graph, in float64."""
+"""Solvers of small optimization problems, inside the graph, in float64."""

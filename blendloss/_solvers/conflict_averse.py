@@ -9,7 +9,7 @@ import tensorflow as tf
 from blendloss._solvers.gram import STATIONARY, applied, length, norms, size, solved
 from blendloss._solvers.min_norm import Hull, hull
 
-#: The most trials of theta. Each is a minimum-norm point; a piece that is met twice ends them.
+#: The most trials of theta. Each computes a point of least norm.
 _TRIALS = 60
 _CLOSE = 1e-14
 
@@ -21,34 +21,34 @@ def conflict_averse(gram: Any, radius: float) -> tf.Tensor:
     F(w) = g_w . g_0 + c |g_0| |g_w|, and d = g_0 + c |g_0| g_w / |g_w|: the coefficients are 1/K + (|g_0| / theta) w
     with theta = |g_w| / c.
 
-    As |g_w| is the least of (|g_w|^2 / (c theta) + c theta) / 2 over theta > 0, w is for this theta the point of least
-    norm in the hull of g_k + theta g_0 / |g_0|. F, so minimised over w, is convex in theta: |g_w(theta)| / theta
-    falls, and theta is where it is c. While the same w_k are positive, w is linear in theta, and that theta is a root
-    of a quadratic. It is found in a bracket, by these roots and, where one leaves the bracket, by bisecting it
-    geometrically. It is exact, to rounding, as soon as a root lies on the piece that it was computed on and has been
-    computed once more from there, and stops then, or where theta or the bracket moves by less than 1e-14, after 60
-    trials at the most (3 to 10 are usual).
+    |g_w| is the least value of (|g_w|^2 / (c theta) + c theta) / 2 over theta > 0. So for a given theta, w is the point
+    of least norm in the hull of g_k + theta g_0 / |g_0|. The minimum of F over w is convex in theta. |g_w(theta)| /
+    theta decreases, and the solution is where it equals c. While the same w_k are positive (a piece), w is linear in
+    theta, and the solution is a root of a quadratic. The search keeps a bracket and tries these roots. If a root leaves
+    the bracket, it bisects the bracket geometrically. It stops when a root lies on the piece from which it was computed
+    and has been computed again there (it is then exact to rounding), when theta or the bracket changes by less than
+    1e-14, or after 60 trials (3 to 10 are usual).
 
-    A Pareto-stationary point, where |g_w| <= 1e-6 sum_k w_k |g_k|, has only d = 0 for c >= 1: the coefficients are
-    then 0. So they are with |g_0| = 0, to the same rounding; at c = 0, where d = g_0, they are 1/K.
+    A Pareto-stationary point, where |g_w| <= 1e-6 sum_k w_k |g_k|, has only d = 0 for c >= 1. The coefficients are then
+    0. They are also 0 if |g_0| = 0 to the same rounding. At c = 0, d = g_0 and they are 1/K.
 
     Args:
-        gram: M = G G', `[K, K]`.
-        radius: c, at least 0.
+        gram: M = G G', the inner products of the K gradients, `[K, K]`.
+        radius: c, a float of at least 0.
     """
     return solved(gram, lambda gram: _coefficients(gram, radius)[0])
 
 
-# Eager calls run it as a graph, too: a loop of small operations is ten times faster so.
+# Eager calls run this as a graph, too: a loop of small operations is then ten times faster.
 @tf.function(autograph=False)
 def _coefficients(gram: tf.Tensor, radius: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The coefficients, and how many trials and steps of the active set it took."""
+    """The coefficients `[K]`, and the numbers of trials and of steps of the active set."""
     k = size(gram)
     mean = tf.fill([k], tf.constant(1.0 / k, tf.float64))
     if radius == 0:
         return mean, tf.constant(0), tf.constant(0)
     lengths = norms(gram)
-    # In units of the longest gradient, whose square neither over- nor underflows.
+    # In units of the longest gradient, so that its square neither overflows nor underflows.
     unit = tf.reduce_max(lengths)
     unit = tf.where(unit > 0, unit, tf.ones_like(unit))
     gram, lengths = gram / unit / unit, lengths / unit
@@ -79,15 +79,15 @@ class _Search(NamedTuple):
     """The state of the search for theta.
 
     Args:
-        trial: how many there were.
-        steps: of the active set, in all trials.
-        done: whether theta is found.
-        streak: how many roots in a row were computed on the `piece`.
+        trial: the number of trials so far, a scalar.
+        steps: the number of steps of the active set in all trials, a scalar.
+        done: whether theta is found, bool.
+        streak: the number of consecutive roots that were computed on the `piece`, a scalar.
         piece: where w is positive, `[K]` bool.
         theta: the next trial.
-        low: below the theta that is sought, unless it is there.
-        high: above it.
-        w: of the last trial, `[K]`.
+        low: the lower end of the bracket.
+        high: the upper end of the bracket.
+        w: w of the last trial, `[K]`.
     """
 
     trial: tf.Tensor
@@ -112,7 +112,7 @@ def _step(gram: tf.Tensor, along: tf.Tensor, lengths: tf.Tensor, radius: float, 
     root = _root(gram, radius, w, _slope(found, along, theta), excess, theta)
     inside = (root >= low) & (root <= high)
     following = tf.where(inside, root, tf.sqrt(low * high))
-    # A root far from theta is only as exact as theta is large: one more corrects it.
+    # The error of a root far from theta is proportional to theta: another root corrects it.
     streak = tf.where(tf.reduce_all(search.piece == found.chosen), search.streak + 1, 0)
     stationary = ~over & (tf.sqrt(square) <= STATIONARY * tf.reduce_sum(w * lengths))
     closed = (tf.abs(following - theta) <= _CLOSE * theta) | (high - low <= _CLOSE * high)
@@ -132,7 +132,7 @@ def _step(gram: tf.Tensor, along: tf.Tensor, lengths: tf.Tensor, radius: float, 
 def _root(
     gram: tf.Tensor, radius: float, w: tf.Tensor, slope: tf.Tensor, excess: tf.Tensor, theta: tf.Tensor
 ) -> tf.Tensor:
-    """Where |g_w| = c theta, if w goes on along its `slope`; NaN if nowhere."""
+    """The theta with |g_w| = c theta if w continues along its `slope`; NaN if there is none."""
     # excess + 2 half x + curve x^2 is |g_w|^2 - c^2 (theta + x)^2 at theta + x
     half = tf.reduce_sum(slope * applied(gram, w)) - radius**2 * theta
     curve = tf.reduce_sum(slope * applied(gram, slope)) - radius**2

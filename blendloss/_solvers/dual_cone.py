@@ -1,4 +1,4 @@
-"""Gradients projected to where no loss goes up."""
+"""Projections of gradients on the directions in which no loss rises."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from blendloss._solvers.nonnegative import minimum
 def dual_cone(gram: Any, preference: Any) -> tf.Tensor:
     """The coefficients of sum_k p_k proj(g_k), with proj the projection on {x: x . g_i >= 0 for all i}, `[K]`, float64.
 
-    The projection of g_k on that cone is sum_i v_i g_i, with v'Mv least over v_i >= [i = k] (the dual problem). With
-    v_i = (|g_k| / |g_i|) ([i = k] + z_i) it becomes, for each k, a quadratic program in the gradients' cosines C:
+    The projection of g_k on that cone is sum_i v_i g_i, where v minimises v'Mv over v_i >= [i = k] (the dual problem).
+    With v_i = (|g_k| / |g_i|) ([i = k] + z_i) it is, for each k, a quadratic program in the gradients' cosines C:
 
-        z'Cz / 2 + C_k. z   least over   z >= 0
+        minimise   z'Cz / 2 + C_k. z   over   z >= 0
 
-    All K are solved at once by an active set, exact to rounding (`_nonnegative.minimum`); none depends on the lengths
-    of the gradients. The direction then has d . g_i >= 0 for all i. A zero gradient keeps its p_k. Of several such v,
-    it is one with few positive z.
+    All K programs are solved at once by an active set, exactly to rounding (`nonnegative.minimum`). They do not depend
+    on the lengths of the gradients. The direction d then has d . g_i >= 0 for all i. A zero gradient keeps its p_k. If
+    several v are solutions, the result is one with few positive z.
 
     Args:
-        gram: M = G G', `[K, K]`.
-        preference: p, `[K]`, non-negative.
+        gram: M = G G', the inner products of the K gradients, `[K, K]`.
+        preference: p, `[K]`, numbers of at least 0.
     """
-    if not tf.is_tensor(preference):  # `tf.cast` would round numbers to float32 first
+    if not tf.is_tensor(preference):  # `tf.cast` would round Python numbers to float32 first
         preference = tf.constant(preference, tf.float64)
     preference = tf.cast(preference, tf.float64)
 

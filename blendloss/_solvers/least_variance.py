@@ -11,12 +11,12 @@ from blendloss._solvers.nonnegative import minimum
 
 
 class LeastVariance(NamedTuple):
-    """Where V(g) = g'Ag / (b'g)^2 is least over g >= 0.
+    """The minimum of V(g) = g'Ag / (b'g)^2 over g >= 0.
 
     Args:
-        weights: g with b'g = 1, `[B, K]`; 0 where no loss has a variance.
-        variance: V(g), `[B]`; inf where no loss has a variance.
-        variances: V_k = A_kk / b_k^2 of each loss alone, `[B, K]`; inf where b_k <= 0 or A_kk is 0.
+        weights: g with b'g = 1, `[B, K]`; 0 if no loss has a variance.
+        variance: V(g), `[B]`; inf if no loss has a variance.
+        variances: V_k = A_kk / b_k^2 of each single loss, `[B, K]`; inf if b_k <= 0 or A_kk is 0.
     """
 
     weights: tf.Tensor
@@ -25,11 +25,11 @@ class LeastVariance(NamedTuple):
 
 
 def least_variance(second: tf.Tensor, curvature: tf.Tensor) -> LeastVariance:
-    """The least g'Ag / (b'g)^2 over g >= 0, for B problems at once.
+    """The minimum of g'Ag / (b'g)^2 over g >= 0, for B problems at once.
 
-    V does not change with the length of g, and on b'g > 0 its least value is reached on the ray of the minimum of
-    g'Ag / 2 - b'g. It is solved in the units A_kk = 1, in which the losses' own units are gone. A loss whose curvature
-    b_k is not positive estimates nothing by itself and is left out; so is one whose slope is 0 throughout.
+    V does not depend on the length of g. For b'g > 0, its minimum lies on the ray of the minimum of g'Ag / 2 - b'g.
+    That is solved in units with A_kk = 1, so that the units of the losses cancel. A loss is left out if its curvature
+    b_k is not positive, because it estimates nothing by itself, or if its slope is 0 everywhere.
 
     Args:
         second: A, `[B, K, K]`, float64, positive semidefinite, finite.

@@ -8,14 +8,14 @@ _LEAST = 2.0**-48
 
 
 def solution(matrix: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
-    """x with A x = b, `[K]`, by Gauss-Jordan elimination on the diagonal, in the units that make A's diagonal 1.
+    """x with A x = b, `[K]`, by Gauss-Jordan elimination on the diagonal, in units in which A's diagonal is 1.
 
-    Elimination without exchanges is stable for a definite matrix. A pivot below 2^-48, which is rounding, is taken
-    as that: TensorFlow's own factorisations raise there, and XLA's invert whole blocks instead of substituting.
+    Elimination without row exchanges is stable for a positive definite matrix. A pivot below 2^-48 is rounding error
+    and is replaced by 2^-48. TensorFlow's factorisations raise an error there, and XLA's invert whole blocks.
 
     Args:
         matrix: A, `[K, K]`, float64, with a positive diagonal.
-        vector: b, `[K]`.
+        vector: b, `[K]`, float64.
     """
     k = int(vector.shape[0])
     units = tf.sqrt(tf.linalg.diag_part(matrix))

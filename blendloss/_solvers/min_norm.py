@@ -11,14 +11,14 @@ from blendloss._solvers.nonnegative import minimum
 
 
 class Hull(NamedTuple):
-    """The least point of a hull: its coefficients `[K]`, and what their derivative needs.
+    """The point of least norm in the hull, and what the derivative of its coefficients needs.
 
     Args:
-        coefficients: a, on the simplex.
-        inverse: (M + s 11')^-1 among the `chosen`, 0 elsewhere; 0 where a gradient is 0.
-        mass: 1 / (1 + a'Ma / s).
-        chosen: where a may be positive.
-        iterations: of the active set.
+        coefficients: a, on the simplex, `[K]`.
+        inverse: (M + s 11')^-1 among the `chosen`, 0 elsewhere, `[K, K]`; all 0 if a gradient is 0.
+        mass: 1 / (1 + a'Ma / s), a scalar.
+        chosen: where a may be positive, `[K]` bool.
+        iterations: the number of iterations of the active set, a scalar.
     """
 
     coefficients: tf.Tensor
@@ -29,25 +29,26 @@ class Hull(NamedTuple):
 
 
 def min_norm(gram: Any) -> tf.Tensor:
-    """The a on the simplex for which |sum_k a_k g_k|^2 = a'Ma is least, `[K]`, float64.
+    """The a on the simplex that minimises |sum_k a_k g_k|^2 = a'Ma, `[K]`, float64.
 
-    With y >= 0 and any s > 0, y'My + s (1 - 1'y)^2 is least at y = a / (1 + a'Ma / s): a is y, divided by its sum. That
-    is a quadratic program over the non-negative vectors, (M + s 11') y = s 1 where y > 0, solved by an active set in
-    the units sqrt(M_kk + s), with s the least M_kk: gradients of any lengths count alike.
+    For any s > 0, the y >= 0 that minimises y'My + s (1 - 1'y)^2 is a / (1 + a'Ma / s), so a is y divided by its sum.
+    This is a quadratic program over the non-negative vectors, with (M + s 11') y = s 1 where y > 0. An active set
+    solves it in the units sqrt(M_kk + s), where s is the least M_kk, so that the lengths of the gradients do not
+    matter.
 
-    Then (Ma)_k >= a'Ma for every k, with equality where a_k > 0: the point itself goes down in every loss. The
-    active set stops when this holds to rounding (`_nonnegative.minimum` says what that is); gradients within an angle
-    of 3e-7 of the span of others count as lying in it. Of several such a, it is one with few positive elements. With
-    zero gradients, a is the same for each of them.
+    Then (Ma)_k >= a'Ma for every k, with equality where a_k > 0: the point decreases every loss. The active set stops
+    when this holds to rounding (see `nonnegative.minimum`). Gradients within an angle of 3e-7 of the span of others
+    count as part of it. If several a are solutions, the result is one with few positive elements. If gradients are 0, a
+    is equal for each of them, and 0 for the others.
 
     Args:
-        gram: M = G G', `[K, K]`.
+        gram: M = G G', the inner products of the K gradients, `[K, K]`.
     """
     return solved(gram, lambda gram: hull(gram).coefficients)
 
 
 def hull(gram: tf.Tensor) -> Hull:
-    """`min_norm` of a finite float64 matrix, with what `conflict_averse` needs of it."""
+    """`min_norm` for a finite float64 matrix, with what `conflict_averse` needs."""
     squares = tf.linalg.diag_part(gram)
     least = tf.reduce_min(squares)
     zero = squares <= 0
@@ -59,7 +60,7 @@ def hull(gram: tf.Tensor) -> Hull:
     scaled = gram / units[:, None] / units[None, :] + shares[:, None] * shares[None, :]
     scaled = tf.linalg.set_diag(scaled, tf.ones_like(shares))
     found = minimum(scaled[None], shares[None])
-    # In y = z sqrt(s) / units; the factor sqrt(s) keeps y near 1 whatever the gradients' scale.
+    # y = z sqrt(s) / units. The factor sqrt(s) keeps y near 1 for gradients of any scale.
     y = found.z[0] * shares
     mass = tf.reduce_sum(y)
     at_zero = tf.cast(zero, tf.float64) / tf.maximum(tf.reduce_sum(tf.cast(zero, tf.float64)), 1.0)

@@ -9,20 +9,20 @@ import tensorflow as tf
 from blendloss._solvers.gram import applied
 
 _EPSILON = 2.0**-52
-#: The least squared distance of a unit column from the span of the chosen ones: an angle of 3e-7.
+#: The least squared distance of a unit column from the span of the chosen columns: an angle of 3e-7.
 _APART = 1e-13
 #: Rounding of a sum of K products, in units of 2^-52 times the sum of the sizes.
 _SLACK = 16.0
 
 
 class Minimum(NamedTuple):
-    """Where z'Qz/2 - q'z is least over z >= 0.
+    """The minimum of z'Qz/2 - q'z over z >= 0.
 
     Args:
-        z: `[B, K]`.
+        z: the minimiser, `[B, K]`.
         inverse: the inverse of Q among the `chosen`, 0 elsewhere, `[B, K, K]`.
         chosen: where z may be positive, `[B, K]` bool.
-        iterations: scalar, of the slowest of the B problems.
+        iterations: the number of iterations of the slowest of the B problems, a scalar.
     """
 
     z: tf.Tensor
@@ -31,25 +31,25 @@ class Minimum(NamedTuple):
     iterations: tf.Tensor
 
 
-# Eager calls run it as a graph, too: a loop of small operations is ten times faster so.
+# Eager calls run this as a graph, too: a loop of small operations is then ten times faster.
 @tf.function(autograph=False)
 def minimum(q_matrix: tf.Tensor, q: tf.Tensor) -> Minimum:
-    """The least z'Qz/2 - q'z over z >= 0, for B problems at once, by an active set (Lawson and Hanson's).
+    """The minimum of z'Qz/2 - q'z over z >= 0, for B problems at once, by Lawson and Hanson's active set.
 
-    Q is positive semidefinite with a diagonal of ones. From z = 0: the index with the largest slope w = q - Qz joins
-    the chosen ones, and z moves to their unconstrained minimum; where this would make an element negative, it stops
-    there, that index leaves, and z moves on. The inverse of the chosen part of Q follows by rank-one updates, and each
-    minimum is refined twice, so that nothing is factorised and nothing can fail.
+    Q is positive semidefinite with a diagonal of ones. The search starts at z = 0. The index with the largest slope w =
+    q - Qz joins the chosen ones, and z moves to their unconstrained minimum. If an element would become negative, z
+    stops where it is 0, that index leaves, and z moves on. The inverse of the chosen part of Q is kept by rank-one
+    updates, and each minimum is refined twice. Nothing is factorised, so nothing can fail.
 
-    It stops, after finitely many steps, when no index outside has w_j > 16 * 2^-52 (|Q| |z| + |q|)_j: the conditions
-    of optimality hold to rounding. An index whose column lies within an angle of 3e-7 of the span of the chosen ones
-    does not join, for the Gram matrix does not say more in float64: there w_j <= 3e-7 of the residual's length remains.
-    Each of these steps is one iteration, and 20 K are the bound: z is feasible at all times. Of several minimisers it
-    is one with the fewest chosen.
+    The search stops after finitely many steps, when no index outside has w_j > 16 * 2^-52 (|Q| |z| + |q|)_j: the
+    conditions of optimality then hold to rounding. An index does not join if its column lies within an angle of 3e-7 of
+    the span of the chosen ones, because a float64 Gram matrix resolves no smaller angle. There w_j <= 3e-7 of the
+    residual's length remains. Each of these steps is one iteration, with at most 20 K iterations. z is always feasible.
+    If there are several minimisers, the result is one with the fewest chosen indices.
 
     Args:
         q_matrix: Q, `[B, K, K]`, float64, finite.
-        q: `[B, K]`.
+        q: `[B, K]`, float64, finite.
     """
     batch, k = int(q.shape[0]), int(q.shape[1])
 
@@ -70,14 +70,14 @@ class _Search(NamedTuple):
     """The state of the search.
 
     Args:
-        iteration: scalar.
-        done: whether a problem is solved, `[B]`.
-        settled: whether z is the unconstrained minimum among the chosen, so that an index may join, `[B]`.
-        leaving: the index that leaves where it is not, `[B]`.
-        z: as of `Minimum`.
-        inverse: as of `Minimum`.
-        chosen: as of `Minimum`.
-        barred: the indices that may not join before z has moved, `[B, K]`.
+        iteration: the number of iterations so far, a scalar.
+        done: whether a problem is solved, `[B]` bool.
+        settled: whether z is the unconstrained minimum among the chosen, so that an index may join, `[B]` bool.
+        leaving: the index that leaves if z is not settled, `[B]`.
+        z: the current z, `[B, K]`.
+        inverse: the inverse of Q among the `chosen`, 0 elsewhere, `[B, K, K]`.
+        chosen: where z may be positive, `[B, K]` bool.
+        barred: the indices that may not join before z has moved, `[B, K]` bool.
     """
 
     iteration: tf.Tensor
@@ -100,14 +100,14 @@ def _step(q_matrix: tf.Tensor, q: tf.Tensor, search: _Search) -> _Search:
     place = _at(tf.where(search.settled, joining, search.leaving), slope)
     unit = tf.cast(place, tf.float64)
 
-    pivoted, near = _pivoted(q_matrix, search.inverse, unit, joins)
+    pivoted, near = _pivot(q_matrix, search.inverse, unit, joins)
     chosen = tf.where(joins, search.chosen | place, search.chosen & ~place)
     both = chosen[:, :, None] & chosen[:, None, :]
     inverse = tf.where(both, pivoted, tf.zeros_like(pivoted))
-    target = _refined(q_matrix, q, inverse, chosen)
-    # Rounding alone makes a joining index leave at once, and would do so for ever.
+    target = _refine(q_matrix, q, inverse, chosen)
+    # Because of rounding, a joining index can leave at once, and would do so forever.
     refused = near | (joins & (tf.reduce_sum(unit * target, 1, True) <= 0))
-    z, arrives, leaving = _moved(search.z, target, chosen)
+    z, arrives, leaving = _move(search.z, target, chosen)
 
     keep = done[:, None] | refused
     barred = tf.where(refused, search.barred | place, tf.zeros_like(place))
@@ -124,12 +124,12 @@ def _step(q_matrix: tf.Tensor, q: tf.Tensor, search: _Search) -> _Search:
 
 
 def _at(index: tf.Tensor, like: tf.Tensor) -> tf.Tensor:
-    """Where an `index` `[B]` is, `[B, K]` bool."""
+    """The one-hot mask of an `index` `[B]`, `[B, K]` bool."""
     return tf.equal(tf.range(like.shape[1])[None, :], index[:, None])
 
 
-def _pivoted(q_matrix: tf.Tensor, inverse: tf.Tensor, unit: tf.Tensor, joins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """`inverse` with the index of `unit` added, or removed, by rank one; and where it is too near to be added."""
+def _pivot(q_matrix: tf.Tensor, inverse: tf.Tensor, unit: tf.Tensor, joins: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Adds the index of `unit` to `inverse`, or removes it, by rank one; and whether it is too near to be added."""
     column = applied(q_matrix, unit)
     projected = applied(inverse, column)
     distance = tf.reduce_sum(unit * column, 1, True) - tf.reduce_sum(projected * column, 1, True)
@@ -140,8 +140,8 @@ def _pivoted(q_matrix: tf.Tensor, inverse: tf.Tensor, unit: tf.Tensor, joins: tf
     return inverse + change[:, :, None] * (change * pivot)[:, None, :], near
 
 
-def _refined(q_matrix: tf.Tensor, q: tf.Tensor, inverse: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
-    """The unconstrained minimum among the `chosen`, refined twice."""
+def _refine(q_matrix: tf.Tensor, q: tf.Tensor, inverse: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    """The unconstrained minimum among the `chosen`, refined twice, `[B, K]`."""
     target = applied(inverse, q)
     for _ in range(2):
         missing = tf.where(chosen, q - applied(q_matrix, target), tf.zeros_like(q))
@@ -149,8 +149,8 @@ def _refined(q_matrix: tf.Tensor, q: tf.Tensor, inverse: tf.Tensor, chosen: tf.T
     return target
 
 
-def _moved(z: tf.Tensor, target: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """z moved to `target`, or to where the first of its `chosen` elements is 0; whether it arrives; and that index."""
+def _move(z: tf.Tensor, target: tf.Tensor, chosen: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Moves z towards `target` until a `chosen` element is 0: z, whether it arrived, and that element's index."""
     negative = chosen & (target <= 0)
     fraction = tf.where(negative, z / tf.where(negative, z - target, tf.ones_like(z)), tf.ones_like(z))
     first = tf.argmin(fraction, axis=1, output_type=tf.int32)

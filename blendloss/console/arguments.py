@@ -1,4 +1,4 @@
-"""The command line: a parser that tells a mistake in one line, and types of arguments."""
+"""The command line: a parser with one-line errors, and types of arguments."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SHOWN = 40
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells a mistake in one line, without the whole usage, and does not hide that help cannot be written."""
+    """Prints an error in one line, without the usage. Raises if the help cannot be written."""
 
     def error(self, message: str) -> NoReturn:
-        """Ends the process with 2."""
+        """Prints the error and ends the process with status 2."""
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see {self.prog} --help)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -51,7 +51,7 @@ def number(text: str) -> float:
 
 
 def path(text: str) -> Path:
-    """A path; an empty one would be the working directory."""
+    """A path. An empty string raises, because it would be the working directory."""
     if not text or "\0" in text:
         raise argparse.ArgumentTypeError(f"must be a path. Received: {text[:_SHOWN]!r}")
     return Path(text)

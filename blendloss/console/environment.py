@@ -1,4 +1,4 @@
-"""What a run depends on: versions and devices."""
+"""The versions and devices on which a run depends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def versions() -> dict[str, str]:
 
 
 def devices() -> list[str]:
-    """The devices that TensorFlow sees, in words."""
+    """Descriptions of the devices that TensorFlow sees."""
     import tensorflow as tf
 
     described = [f"CPU ({os.cpu_count()} cores, {platform.machine()})"]

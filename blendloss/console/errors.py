@@ -1,5 +1,5 @@
-"""What the command says, in one line, when it cannot do what it was asked for."""
+"""The error for mistakes of the user."""
 
 
 class UserError(Exception):
-    """A mistake in what was asked for: shown as one line, without a traceback."""
+    """A mistake of the user. The command prints it in one line, without a traceback."""

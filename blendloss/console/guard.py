@@ -1,6 +1,6 @@
-"""How a command ends: a mistake, a signal or an output that cannot be written is one line and a status.
+"""The end of a command. A mistake, a signal or an output that cannot be written gives one line and a status.
 
-Like the other files of this folder that `benchmarks` uses, it imports nothing that would import TensorFlow.
+Like the other files of this folder that `benchmarks` uses, it does not import TensorFlow.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 def guarded(program: str, run: Callable[[], int | None]) -> int:
-    """The exit status of `run`, which does what `program` was asked for.
+    """Calls `run`, which does the work of `program`, and returns the exit status.
 
-    2 is a mistake in what was asked for, or an output that cannot be written; 128 + n is signal n, which `run` meets as
-    a `KeyboardInterrupt`. Each is told in one line on stderr; a reader that has gone (`| head -1`) is no mistake.
+    Status 2 is a mistake of the user, or an output that cannot be written. Status 128 + n is signal n, which `run`
+    receives as a `KeyboardInterrupt`. Both print one line on stderr. A closed pipe (`| head -1`) prints nothing.
     """
     _fill_descriptors()
     if sys.stdout is None:
         return _failed(program, "the output is closed: nothing can be written to it")
     if hasattr(sys.stdout, "reconfigure"):
-        # Names of files and columns may hold what the terminal's encoding has not.
+        # Names of files and columns may have characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
     with _signals() as received:
         try:
@@ -56,7 +56,7 @@ def guarded(program: str, run: Callable[[], int | None]) -> int:
 
 
 def _failed(program: str, text: str) -> int:
-    # One line, whatever names and messages hold, and nothing that a terminal would act on.
+    # Escape line breaks and control characters of names and messages.
     line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in f"{program}: {text}")
     with contextlib.suppress(OSError, ValueError):
         print(line, file=sys.stderr, flush=True)
@@ -64,7 +64,7 @@ def _failed(program: str, text: str) -> int:
 
 
 def _fill_descriptors() -> None:
-    """Puts /dev/null in place of closed standard streams, whose numbers the next files to be opened would get."""
+    """Opens /dev/null for closed standard streams. Otherwise the next opened files would get their numbers."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
@@ -73,14 +73,14 @@ def _fill_descriptors() -> None:
 
 
 def _abandon_output() -> None:
-    """Sends what is left for stdout to /dev/null: Python would fail to write it once more as it ends."""
-    with contextlib.suppress(OSError):  # what stands in for stdout may have no descriptor
+    """Redirects stdout to /dev/null, because Python writes the rest of its buffer at exit and would fail again."""
+    with contextlib.suppress(OSError):  # a replacement of stdout may have no descriptor
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Within, SIGTERM and SIGHUP do what Ctrl-C does, once, so that results are kept; gives those that came."""
+    """Makes SIGTERM and SIGHUP act like Ctrl-C, once, so that results are saved. Yields the received signals."""
     received: list[int] = []
 
     def interrupt(number: int, frame: Any) -> None:
@@ -88,10 +88,10 @@ def _signals() -> Iterator[list[int]]:
             received.append(number)
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():  # where Python handles no signals
+    if threading.current_thread() is not threading.main_thread():  # other threads cannot handle signals
         yield received
         return
-    # What is ignored, as SIGHUP is under nohup, stays ignored.
+    # Ignored signals, such as SIGHUP under nohup, stay ignored.
     mine = [number for number in _ENDING if signal.getsignal(number) is signal.SIG_DFL]
     for number in mine:
         signal.signal(number, interrupt)

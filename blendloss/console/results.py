@@ -1,4 +1,4 @@
-"""The results of a run: a JSON file and a picture in a folder, written whole or not at all."""
+"""The results of a run: a JSON file and a picture in a folder, written atomically."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from .strict_json import Form, check, parse, read_text
 
 
 class Results(NamedTuple):
-    """Where the command `command` writes: `<command>.json`, of format `format`, and `<command>.png`.
+    """The files that a command writes: `<command>.json`, with the format number `format`, and `<command>.png`.
 
-    `form` is that of a record which can be continued.
+    `form` is the form of a record that can be continued; None if it cannot.
     """
 
     command: str
@@ -38,7 +38,7 @@ class Results(NamedTuple):
 
     @property
     def default(self) -> Path:
-        """The folder of the folders that are numbered."""
+        """The folder that contains the numbered folders."""
         return Path(f"blendloss-{self.command}")
 
     def new_folder(self, output: Path | None, overwrite: bool) -> Path:
@@ -55,7 +55,7 @@ class Results(NamedTuple):
                 ways = f"{', '.join(choices[:-1])}, or {choices[-1]}" if choices[2:] else " or ".join(choices)
                 raise UserError(f"{output} already holds {' and '.join(held)}: {ways}")
             for name in held:
-                # Else an interrupted run would stand beside the picture of an older one.
+                # Otherwise an interrupted run would leave the picture of an older one.
                 (output / name).unlink()
             tempfile.TemporaryFile(dir=output).close()
         except OSError as error:
@@ -74,7 +74,7 @@ class Results(NamedTuple):
                 number += 1
 
     def load(self, folder: Path) -> dict[str, Any]:
-        """The record in `folder`, of which every part has its form."""
+        """The record in `folder`, with its form checked."""
         path = folder / self.record
         try:
             record: dict[str, Any] = parse(read_text(path))
@@ -90,7 +90,7 @@ class Results(NamedTuple):
         return record
 
     def check_runs(self, folder: Path, record: dict[str, Any], arms: Collection[str]) -> None:
-        """Raises unless the record's runs are of `arms`, with its seeds, each once."""
+        """Raises an error unless the record's runs are of `arms`, with valid seeds, each once."""
         found = Counter((run["arm"], run["seed"]) for run in record["runs"])
         for (arm, seed), times in found.items():
             if arm not in arms:
@@ -104,14 +104,14 @@ class Results(NamedTuple):
             raise UserError(f"{folder / self.record} is not a record of this {self.command}: {wrong}")
 
     def save(self, folder: Path, record: dict[str, Any]) -> None:
-        """Writes the record; NaN, which JSON has not, becomes null."""
+        """Writes the record. NaN becomes null, because JSON has no NaN."""
         text = json.dumps(_strict(record), allow_nan=False, indent=1)
         replace(folder / self.record, lambda path: path.write_text(text + "\n", encoding="utf-8"))
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Within, what was read from `path` is computed with: what cannot be, though its form is right, is a mistake."""
+    """Turns errors of computations with data from `path` into a `UserError`."""
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -119,7 +119,7 @@ def readable(path: Path) -> Iterator[None]:
 
 
 def replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` write a file beside `path`, and puts it in its place in one step."""
+    """Lets `write` write a file beside `path`, and then moves it to `path` in one step."""
     beside: Path | None = None
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)

@@ -1,4 +1,4 @@
-"""How commands speak."""
+"""Printing on the terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _PIPED_WIDTH = 110
 
 
 class Screen(Console):
-    """A console that leaves it to the command how a closed pipe ends it; rich ends the process itself."""
+    """A console that raises on a closed pipe, so that the command handles it. Rich would end the process."""
 
     def on_broken_pipe(self) -> NoReturn:
-        """Raises what was raised."""
+        """Raises the error again."""
         raise
 
 
 def screen(soft_wrap: bool = False) -> Console:
-    """The terminal, or a wide page where the output is piped."""
+    """The terminal, or a wide page if the output is piped."""
     console = Screen(highlight=False, soft_wrap=soft_wrap)
     if not console.is_terminal:
         console.width = max(console.width, _PIPED_WIDTH)
@@ -35,7 +35,7 @@ def say(console: Console, text: str, mark: str = "") -> None:
 
 
 def bar(console: Console, show: bool) -> Progress:
-    """A bar of trainings; its tasks have a field `loss`."""
+    """A progress bar of trainings; its tasks have a field `loss`."""
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -44,5 +44,5 @@ def bar(console: Console, show: bool) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    # A bar is for eyes: a file or a pipe gets the lines of the finished arms alone.
+    # Files and pipes get only the lines of finished arms.
     return Progress(*columns, console=console, transient=True, disable=not show)

@@ -1,4 +1,4 @@
-"""JSON that a command has written, read strictly: whoever edits a record, or cuts it short, is told so in one line."""
+"""Strict reading of JSON that a command has written. Edited or truncated records give a one-line error."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: if it cannot be read.
-        ValueError: if it is another kind of file, of which some would be waited for without end, or not such text.
+        ValueError: if it is not a regular file, which could block forever, or not UTF-8.
     """
     about = os.stat(path)
     if not stat.S_ISREG(about.st_mode):
@@ -31,7 +31,7 @@ def read_text(path: Path) -> str:
 
 
 def parse(text: str) -> Any:
-    """The value that `text` is, of finite numbers, each name once; a `ValueError` for anything else."""
+    """The JSON value of `text`. NaN, infinity and repeated names raise a `ValueError`."""
     try:
         value = json.loads(text, parse_constant=_constant, parse_float=_finite, object_pairs_hook=_unique)
     except RecursionError:
@@ -66,23 +66,23 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value that is no list or object: the `rule` in words, and whether a value follows it."""
+    """A value that is neither a list nor an object: the `rule` in words, and a function that checks it."""
 
     rule: str
     holds: Callable[[Any], bool]
 
 
 Form = Any
-"""What a value has to be: a `Leaf`, `[form of each item]` or `{name: form}`.
+"""The form of a value: a `Leaf`, `[form of each item]` or `{name: form}`.
 
-A name that ends in "?" may be absent; `...: form` stands for any other names.
+A name that ends in "?" may be absent. `...: form` is the form of all other names.
 """
 
 ANYTHING = Leaf("anything", lambda value: True)
 TEXT = Leaf("a string", lambda value: isinstance(value, str))
 NUMBER = Leaf(
     "a number",
-    # Whole numbers may be larger than any float.
+    # Integers may be larger than any float.
     lambda value: isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= 1.7e308,
 )
 
@@ -98,12 +98,12 @@ def one_of(*texts: str) -> Leaf:
 
 
 def optional(leaf: Leaf) -> Leaf:
-    """This, or null."""
+    """The value of `leaf`, or null."""
     return Leaf(f"{leaf.rule} or null", lambda value: value is None or leaf.holds(value))
 
 
 def check(value: Any, form: Form, place: str) -> None:
-    """Raises a `ValueError` that says what is wrong, unless `value`, which stands at `place`, has the form."""
+    """Raises a `ValueError` unless `value`, at `place` in the record, has the form."""
     if isinstance(form, Leaf):
         if not form.holds(value):
             raise _wrong(place, form.rule, value)

@@ -1,4 +1,4 @@
-"""`blendloss advise`: which loss does a column of residuals ask for?"""
+"""`blendloss advise`: which loss suits a column of residuals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PICTURES = (".png", ".pdf", ".svg")
 
 
 class Request(NamedTuple):
-    """What the command was asked for: a file, and names of its columns."""
+    """The arguments of the command: a file, and names of its columns."""
 
     file: Path
     residuals: str | None

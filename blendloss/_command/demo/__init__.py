@@ -1,1 +1,1 @@
-"""The demo: one network, nine ways of weighing its losses, one table of errors. Only the command imports it."""
+"""The demo: one network, nine ways of weighing its losses, and a table of errors."""

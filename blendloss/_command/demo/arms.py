@@ -12,7 +12,7 @@ _DELTA = 1.0
 
 
 class Arm(NamedTuple):
-    """One way of blending: its `name`, what it does in words, and its blend for a training of so many steps."""
+    """One way of blending: its `name`, what it does in words, and a function from the number of steps to its blend."""
 
     name: str
     about: str

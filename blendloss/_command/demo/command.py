@@ -23,7 +23,7 @@ from blendloss.console.screen import bar, screen
 
 
 def demo(request: Request) -> Path:
-    """Does what was asked for; returns the folder with the results.
+    """Runs the demo; returns the folder with the results.
 
     Raises:
         UserError: for a mistake in the request or the data.
@@ -42,7 +42,7 @@ def demo(request: Request) -> Path:
     if held is not None:
         if record["seeds"] < held["seeds"]:
             raise UserError(f"the run has {held['seeds']} seeds: give --seeds at least as many, or none")
-        # What data and settings give is not taken from the file.
+        # Values that follow from data and settings are not taken from the file.
         record |= {name: held[name] for name in ("created", "runs")}
     folder = request.resume or records.new_folder(request.output, request.overwrite)
 
@@ -52,7 +52,7 @@ def demo(request: Request) -> Path:
 
 
 def _settled(request: Request, held: Settings | None, rows: int) -> Settings:
-    """The settings of the run that was asked for, or of the one that is continued: its data must give the same."""
+    """The settings of a new run, or of the continued one, whose data must give the same settings."""
     if held is None:
         return settle(request, rows)
     settings = settle(dataclasses.replace(_request(held), epochs=held.epochs), rows)
@@ -105,7 +105,7 @@ def _new_record(problem: Problem, settings: Settings) -> dict[str, Any]:
 
 
 def _check_same(held: dict[str, Any], problem: Problem) -> None:
-    """Raises where going on would mix numbers of different data or different versions."""
+    """Raises an error if the continued run would mix different data or different versions."""
     if held["data"].get("sha256") != problem.table.digest:
         raise UserError("the data have changed since the run began: start a new run")
     changed = [name for name, version in versions().items() if held["versions"].get(name) != version]
@@ -116,7 +116,7 @@ def _check_same(held: dict[str, Any], problem: Problem) -> None:
 
 
 def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: Path, started: float) -> None:
-    """Trains what the record lacks, and writes and says what came of it."""
+    """Trains the missing runs; saves, draws and prints the results."""
     from blendloss._command.demo import arms, plot, report, summary, training
     from blendloss._internal.serialization import serialize
 

@@ -1,4 +1,4 @@
-"""The flights that left New York in 2013, and what is known of them before departure."""
+"""The flights that left New York in 2013, with the features that are known before departure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from blendloss._command.demo.extras import folder
 from blendloss._command.demo.problem import TEST, TRAIN, VALIDATION, RawTable, digest
 from blendloss.console.errors import UserError
 
-# Delays at departure, actual times and time in the air are only known later, and give the answer away.
+# Departure delays, actual times and air time are only known later, and would leak the target.
 _KNOWN_BEFORE = ("month", "day", "sched_dep_time", "sched_arr_time", "carrier", "origin", "dest", "distance")
 _TARGET = "arr_delay"
 
@@ -51,7 +51,7 @@ def read_flights(rows: int | None = None) -> RawTable:
 
 
 def _numbers(flights: Any) -> dict[str, np.ndarray]:
-    # The month is left out: the split is by date, and a network knows nothing of a month that it was not trained on.
+    # The month is left out: the split is by date, and a network cannot use a month that it was not trained on.
     numbers = {"distance": flights["distance"].to_numpy()}
     for name in ("sched_dep_time", "sched_arr_time"):
         clock = flights[name].to_numpy()

@@ -1,4 +1,4 @@
-"""The picture: how each arm's weights moved, and what errors it ended with."""
+"""The picture: the weights of each arm over training, and its test errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blendloss._command.demo.arms import ARMS, SINGLES
 from blendloss._command.demo.summary import METRICS, of
 from blendloss.console.numbers import significant
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
+# Okabe and Ito's palette, for colour-blind readers.
 _MSE, _HUBER, _BLEND, _GREY = "#0072B2", "#E69F00", "#333333", "#888888"
 _FILLS = {
     "mse": _MSE,
@@ -51,7 +51,7 @@ def plot(record: dict[str, Any], path: Path) -> None:
 
 
 def _heading(figure: FigureBase, text: str) -> None:
-    # A column's name may hold dollar signs, and is no formula.
+    # A column's name may contain dollar signs, but is not a formula.
     figure.suptitle(text, x=0.01, ha="left", weight="bold", parse_math=False)
 
 
@@ -69,14 +69,14 @@ def _trajectory(axes: Axes, run: dict[str, Any], about: str) -> None:
 
 
 def _label(axes: Axes, name: str, steps: list[int], below: np.ndarray, above: np.ndarray) -> None:
-    """The loss's name where its band has the most room for it, if there is enough."""
+    """Writes the loss's name where its band is widest, if it is wide enough."""
     width = max(1, len(steps) // 5)
-    rooms = [
+    heights = [
         float(above[start : start + width].min() - below[start : start + width].max())
         for start in range(len(steps) - width + 1)
     ]
-    start = int(np.argmax(rooms))
-    if rooms[start] > 0.12:
+    start = int(np.argmax(heights))
+    if heights[start] > 0.12:
         window = slice(start, start + width)
         place = (steps[start] + steps[start + width - 1]) / 2, (above[window].min() + below[window].max()) / 2
         colour = "white" if name in _ON_DARK else "black"

@@ -1,4 +1,4 @@
-"""A table made ready for a network: split, standardised and indexed by what its training part says."""
+"""A table prepared for a network: split, standardised and indexed, with statistics of the training part."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 from blendloss.console.errors import UserError
 
 TRAIN, VALIDATION, TEST = range(3)
-# The median absolute deviation times this estimates the standard deviation of a normal: 1 / Phi^{-1}(3/4).
+# Times the median absolute deviation, it estimates the standard deviation of a normal law: 1 / Phi^{-1}(3/4).
 _CONSISTENCY = 1.482602218505602
-# Of standardised numbers: their squares, and sums of a batch of those, are within float32.
+# The largest standardised number: float32 holds the sum of the squares of a batch.
 _FARTHEST = 1e15
 
 
@@ -46,7 +46,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """What the arms are trained on.
+    """The problem on which the arms are trained.
 
     `vocabulary` is how many categories all text columns have together, each with one more for "unknown". Targets are
     (target - `centre`) / `scale`: the training part's median and robust standard deviation.
@@ -91,7 +91,7 @@ def errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, by which a run that is continued knows its data again."""
+    """The SHA-256 of a file, by which a continued run recognises its data."""
     hashed = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -100,12 +100,12 @@ def digest(path: Path) -> str:
 
 
 def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
-    # A power of 2 changes no digit, and keeps sums and squares of the largest numbers from overflowing.
+    # A power of 2 changes no digit, and prevents overflow in sums and squares of the largest numbers.
     _, exponent = np.frexp(np.abs(column[train]).max())
     with np.errstate(over="ignore"):
         column = np.ldexp(column.astype(np.float64), -exponent)
     known = column[train]
-    # A column that is constant in training says nothing there: it becomes 0 everywhere.
+    # A column that is constant in the training part becomes 0 everywhere.
     if np.ptp(known) == 0:
         return np.zeros_like(column)
     with np.errstate(over="ignore"):
@@ -113,7 +113,7 @@ def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
 
 
 def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
-    """Raises for a number so far from those of the training part that float32 has no room for its square."""
+    """Raises an error for a number so far from the training part that its square overflows float32."""
     row = int(np.argmax(np.abs(standardised)))
     if not abs(standardised[row]) <= _FARTHEST:
         raise UserError(
@@ -124,7 +124,7 @@ def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
 
 
 def _indexed(texts: dict[str, np.ndarray], train: np.ndarray) -> tuple[np.ndarray, int]:
-    """Categories as indices into one vocabulary; of each column the first index is what training has not seen."""
+    """Categories as indices into one vocabulary. The first index of each column is for unseen values."""
     columns, start = [], 0
     for values in texts.values():
         known, inverse = np.unique(values, return_inverse=True)
@@ -140,7 +140,7 @@ def _stacked(columns: list[np.ndarray], rows: int, dtype: type) -> np.ndarray:
 
 
 def _robust(target: np.ndarray) -> tuple[float, float]:
-    """Median and scaled median absolute deviation; the standard deviation where more than half are equal."""
+    """Median and scaled median absolute deviation, or the standard deviation if more than half are equal."""
     centre = float(np.median(target))
     scale = _CONSISTENCY * float(np.median(np.abs(target - centre)))
     return centre, scale or float(np.std(target))

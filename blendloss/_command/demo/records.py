@@ -43,7 +43,7 @@ _FORM = {
     },
     "data": {...: ANYTHING},
     "runs": [_RUN],
-    # What is computed anew when a run is continued.
+    # These are computed again when a run is continued.
     **dict.fromkeys(("baseline", "devices?", "arms?", "summary?", "findings?", "seconds?"), ANYTHING),
 }
 RESULTS = Results("demo", FORMAT, _FORM)
@@ -54,7 +54,7 @@ __all__ = ["FORMAT", "PICTURE", "RECORD", "RESULTS", "check_runs", "load", "new_
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """The record in `folder`, whose trajectories can be drawn."""
+    """The record in `folder`; checks that its trajectories can be drawn."""
     record = RESULTS.load(folder)
     for run in record["runs"]:
         if len({len(values) for values in run["trajectory"].values()} | {0}) != 2:
@@ -63,7 +63,7 @@ def load(folder: Path) -> dict[str, Any]:
 
 
 def check_runs(folder: Path, record: dict[str, Any], losses: Mapping[str, Collection[str]]) -> None:
-    """Raises unless the record's runs are of these arms, each once, with weights of the `losses` of each."""
+    """Raises an error unless the record's runs are of these arms, each once, with weights of the `losses` of each."""
     RESULTS.check_runs(folder, record, losses)
     for run in record["runs"]:
         wanted = set(losses[run["arm"]])

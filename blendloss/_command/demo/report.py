@@ -1,4 +1,4 @@
-"""What the demo says on the screen."""
+"""What the demo prints."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from blendloss._command.demo.summary import METRICS
 from blendloss.console.numbers import significant
 from blendloss.console.screen import say
 
-# From here on an error and its spread have room on one line.
+# From this width on, an error and its spread fit on one line.
 _WIDE = 105
 
 
 def introduce(console: Console, record: dict[str, Any], seeds: int) -> None:
-    """Says what will be done."""
+    """Prints what will be done."""
     data, settings = record["data"], record["settings"]
     unit = data["unit"]
     console.print("[bold]One network, eight ways of blending MSE and Huber, and six losses under score matching[/bold]")
@@ -39,7 +39,7 @@ def introduce(console: Console, record: dict[str, Any], seeds: int) -> None:
 
 
 def results(console: Console, record: dict[str, Any]) -> None:
-    """The table of all arms, and what its columns mean."""
+    """Prints the table of all arms, and what its columns mean."""
     runs, summary, baseline = record["runs"], record["summary"], record["baseline"]
     unit = record["data"]["unit"]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
@@ -71,7 +71,7 @@ def results(console: Console, record: dict[str, Any]) -> None:
 
 
 def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
-    """What the numbers say, where everything is, and what to try next."""
+    """Prints the findings, the places of the files, and what to try next."""
     for finding in record["findings"]:
         say(console, finding, "- ")
     console.print(

@@ -1,4 +1,4 @@
-"""What was asked for, and what that makes of a run."""
+"""The arguments of the command line, and the settings of a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from blendloss.console.errors import UserError
 
 _BATCH = 1024
 _EPOCHS = 5
-# A small table is gone through more often, for about as many updates as it takes the arms to part.
+# A small table needs more epochs, for about as many updates as the arms need to differ.
 _UPDATES = 1000
 _MOST_EPOCHS = 30
-# The rows of every batch are drawn in advance: 100 times as many as usual still fit into memory.
+# The rows of all batches are drawn in advance. 100 times as many as usual still fit into memory.
 _MOST_UPDATES = 100_000
 
 
@@ -32,7 +32,7 @@ class Request:
     resume: Path | None = None
 
     def check(self) -> None:
-        """Raises for options that contradict each other."""
+        """Raises an error for contradicting options."""
         if self.resume is not None:
             given = (self.data, self.target, self.drop, self.epochs, self.rows, self.output, self.overwrite)
             if any(given):
@@ -45,7 +45,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the numbers of a run, apart from the number of seeds; JSON-serializable."""
+    """The settings that determine the numbers of a run, except the number of seeds; JSON-serializable."""
 
     data: str | None
     target: str | None
@@ -57,7 +57,7 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """The updates of one arm."""
+        """The number of updates of one arm."""
         return self.epochs * self.steps_per_epoch
 
     def to_json(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Settings:
 
 
 def settle(request: Request, rows: int) -> Settings:
-    """The settings for `request` with so many training `rows`."""
+    """The settings for `request` with `rows` training rows."""
     # At least 8 updates an epoch; a power of 2.
     batch = min(_BATCH, 1 << max(3, (rows // 8).bit_length() - 1))
     steps = rows // batch

@@ -1,4 +1,4 @@
-"""What the runs say: mean and spread over seeds, and which blends beat the better of the two single losses."""
+"""The summary of the runs: mean and spread over seeds, and the blends that beat the better single loss."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ METRICS = {"mae": "MAE", "rmse": "RMSE", "median": "MedAE"}
 
 
 def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
-    """Mean and standard deviation over seeds of each test error, by arm and metric; arms that have run only."""
+    """Mean and standard deviation over seeds of each test error, by arm and metric."""
     return {
         arm: {
             metric: {
@@ -35,12 +35,12 @@ def of(runs: list[dict[str, Any]], arm: str, metric: str) -> list[float]:
 
 
 def _names(runs: list[dict[str, Any]]) -> list[str]:
-    """The arms that have run, in their order."""
+    """The arms with runs, in the order of `ARMS`."""
     return [arm.name for arm in ARMS if any(run["arm"] == arm.name for run in runs)]
 
 
 def findings(runs: list[dict[str, Any]], unit: str, baseline: dict[str, float]) -> list[str]:
-    """The result in sentences: one for each metric, what score matching says of the residuals, and their worth."""
+    """The result in sentences: one for each metric, the report of score matching, and how much the errors are worth."""
     of_metrics = [_finding(runs, metric, unit) for metric in METRICS]
     return [*of_metrics, *_hardness(runs, baseline), *_matched(runs), _worth(runs)]
 
@@ -62,7 +62,7 @@ def _finding(runs: list[dict[str, Any]], metric: str, unit: str) -> str:
 
 
 def _matched(runs: list[dict[str, Any]]) -> list[str]:
-    """The weights that score matching ended with, and what its gate says of the residuals."""
+    """The final weights of score matching, and its gate's report."""
     found = [run for run in runs if run["arm"] == MATCHED]
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""A user's own table: a CSV file, read strictly. What is wrong with it is said in one line, with what to do."""
+"""A user's table: a CSV file, read strictly. Errors say in one line what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from blendloss.console.errors import UserError
 
 _MAX_CATEGORIES = 200
 _MIN_ROWS = 200
-_SPLIT = (0.70, 0.15)  # training, validation; the rest is for the test
+_SPLIT = (0.70, 0.15)  # training and validation; the rest is the test part
 _SPLIT_SEED = 0
 
 
@@ -82,7 +82,7 @@ def _categories(name: str, column: Any) -> np.ndarray:
             f"the column {name!r} is text ({example!r}, ...) with {number:,} different values, and at most "
             f"{_MAX_CATEGORIES} are taken as categories: leave it out with --drop {name}"
         )
-    # Numbers in the order of the texts, of which NumPy would make each as long as the longest.
+    # Numbers in the order of the texts. NumPy would pad each text to the length of the longest.
     return np.unique(column.astype(str).to_numpy(dtype=object), return_inverse=True)[1]
 
 

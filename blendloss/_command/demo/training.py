@@ -48,7 +48,7 @@ class _Report(keras.callbacks.Callback):
         self.progress = progress
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        # Reading the loss waits for the step: not after every one.
+        # Reading the loss waits for the step, so it is not read after every step.
         if (batch + 1) % _SHOW_EVERY == 0:
             self.progress(_SHOW_EVERY, float(logs["loss"]))
 
@@ -91,7 +91,7 @@ def train(problem: Problem, arm: Arm, seed: int, settings: Settings, progress: P
 
 
 def _network(problem: Problem) -> keras.Model:
-    """Embedded categories beside the numbers, two hidden layers, one output."""
+    """A network of numbers and embedded categories, with two hidden layers and one output."""
     part = problem.parts[TRAIN]
     numbers = keras.Input((part.numbers.shape[1],), name="numbers")
     categories = keras.Input((part.categories.shape[1],), dtype="int32", name="categories")
@@ -104,7 +104,7 @@ def _network(problem: Problem) -> keras.Model:
 
 
 def _batches(part: Part, settings: Settings, seed: int) -> tf.data.Dataset:
-    """Every epoch's batches, each epoch in an order of its own; all of one shape, so that one trace will do."""
+    """The batches of all epochs, all of one shape for a single trace. Each epoch has its own order."""
     random = np.random.default_rng(seed)
     shape = (settings.steps_per_epoch, settings.batch)
     orders = [random.permutation(len(part.target))[: shape[0] * shape[1]] for _ in range(settings.epochs)]

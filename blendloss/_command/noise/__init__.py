@@ -1,1 +1,1 @@
-"""One network, contaminated data, and what each gate takes the noise for. Only the command imports it."""
+"""The study `blendloss noise`: one network, contaminated data, and the noise law that each gate finds."""

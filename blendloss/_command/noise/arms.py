@@ -1,4 +1,4 @@
-"""The arms: two losses alone, and six gates."""
+"""The arms of the study: two single losses and six gates."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Density = Callable[[np.ndarray], np.ndarray]
 class Arm(NamedTuple):
     """One way of training.
 
-    `about` says how the weights come about. `law` gives, of the trained blend and its training residuals, the density
-    of the noise that this way stands for, if it stands for one. `held_out` is the rule of a gate that follows held-out
-    data, for batches of a given size.
+    `about` says in words how the weights are found. `law` computes the density of the noise that the arm implies, from
+    the trained blend and its training residuals; None if it implies none. `held_out` makes the rule of a gate that
+    follows held-out data, for a batch size.
     """
 
     name: str
@@ -37,7 +37,7 @@ def _squared(scale: float = 1.0) -> losses.SquaredError:
 
 
 def _its_normal(blend: Blend, residuals: np.ndarray) -> Density:
-    """The normal law that is likeliest: whoever minimises squared errors assumes some."""
+    """The normal law with the highest likelihood, which the squared error implies."""
     return lambda r: normal_log_density(r, float(np.sqrt(np.mean(residuals**2))))
 
 
@@ -46,7 +46,7 @@ def _its_law(blend: Blend, residuals: np.ndarray) -> Density:
 
 
 def _its_choice(blend: Blend, residuals: np.ndarray) -> Density:
-    """log sum_k s_k p_k: on one loss, its density; else what the trained bound is a bound of."""
+    """log sum_k s_k p_k. If one loss has all the weight, it is the log of that density."""
     from blendloss._likelihood.partition import Partition
     from blendloss._likelihood.residual_law import ResidualLaw
 

@@ -1,4 +1,4 @@
-"""The study from beginning to end."""
+"""The study `blendloss noise`, from beginning to end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blendloss.console.screen import bar, screen
 
 
 def study(request: Request) -> Path:
-    """Does what was asked for; returns the folder with the results.
+    """Runs the study; returns the folder with the results.
 
     Raises:
         UserError: for a mistake in the request.
@@ -57,7 +57,7 @@ def study(request: Request) -> Path:
 
 
 def _train_all(console: Console, record: dict[str, Any], settings: Settings, folder: Path) -> None:
-    """Trains every arm with every seed; the record is saved after each."""
+    """Trains every arm with every seed, and saves the record after each."""
     from blendloss._command.noise.arms import ARMS
     from blendloss._command.noise.data import draw
     from blendloss._command.noise.training import Trainer, numbers_of

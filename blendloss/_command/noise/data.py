@@ -1,4 +1,4 @@
-"""A known function, and contaminated noise on it."""
+"""A known function with contaminated noise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from blendloss._command.noise.settings import Settings
 
 FEATURES = 10
-# The mean of the function, nearly: a network's first outputs are about 0.
+# About the mean of the function, because a network's first outputs are about 0.
 _CENTRE = 14.4
 
 
@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
 
 class Data(NamedTuple):
-    """What one seed draws: noisy targets to train on and to hold out; in the test the function itself."""
+    """The data of one seed. Training and held-out targets are noisy; test targets are the function."""
 
     train: Part
     held_out: Part

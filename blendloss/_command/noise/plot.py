@@ -1,4 +1,4 @@
-"""The picture: the laws that were found, how each gate came there, and how near the networks are to the function."""
+"""The picture: the noise laws, the weights over training, and the networks' distances to the function."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from blendloss._command.noise.summary import better_single, errors_of, names
 from blendloss._command.noise.training import drawn_at
 from blendloss.console.numbers import significant
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; line styles tell the laws apart once more.
+# Okabe and Ito's palette, for colour-blind readers. Line styles of the laws differ, too.
 _FOUR = {"squared": "#0072B2", "Huber": "#E69F00", "absolute": "#009E73", "Cauchy": "#CC79A7"}
 _SIX = {"huber": "#E69F00", "cauchy_0.5": "#CC79A7", "tukey_2.5": "#D55E00", "tukey": "#56B4E9"}
 _PARTS = {"narrow": ("#333333", "-"), "broad": ("#D55E00", "-")}
@@ -104,7 +104,7 @@ def _trajectory(axes: Axes, run: dict[str, Any], about: str, settings: Settings,
         axes.axhline(settings.share, color=_PARTS["broad"][0], lw=1, ls=":", label="true share")
     if labelled or "broad" in weights:
         axes.legend(frameon=False, fontsize=9, loc="best" if "broad" in weights else "center right")
-    elif not _FOUR.keys() >= weights.keys():  # six lines leave no room: a legend in two columns, on white
+    elif not _FOUR.keys() >= weights.keys():  # six lines need a legend in two columns, on white
         axes.legend(
             fontsize=7.5, ncols=2, loc="center", framealpha=0.85, edgecolor="none", handlelength=1, columnspacing=0.8
         )

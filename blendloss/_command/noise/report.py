@@ -1,4 +1,4 @@
-"""What the study says on the screen."""
+"""What the study prints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from blendloss.console.screen import say
 
 
 def introduce(console: Console, settings: Settings, arms: int) -> None:
-    """Says what will be done."""
+    """Prints what will be done."""
     console.print("[bold]What does each gate take the noise for?[/bold]")
     say(
         console,
@@ -34,7 +34,7 @@ def introduce(console: Console, settings: Settings, arms: int) -> None:
 
 
 def results(console: Console, record: dict[str, Any]) -> None:
-    """The table of all arms, and what its columns mean."""
+    """Prints the table of all arms, and what its columns mean."""
     settings, summary, runs = Settings(**record["settings"]), record["summary"], record["runs"]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     table.add_column("arm", no_wrap=True)
@@ -70,7 +70,7 @@ def results(console: Console, record: dict[str, Any]) -> None:
 
 
 def ended_with(found: dict[str, Any]) -> str:
-    """Weights, the largest first and small ones left out, and scales."""
+    """The weights in words, the largest first without small ones, and the scales."""
     weights, scales = found["weights"], found["scales"]
     if len(weights) == 1:
         return next(iter(weights))
@@ -86,14 +86,14 @@ def ended_with(found: dict[str, Any]) -> str:
 
 
 def truth(settings: Settings) -> str:
-    """The true noise, in the mixture's words."""
+    """The true noise, in the form of the mixture's result."""
     if settings.share == 0:
         return "1.00 narrow (1.00)"
     return f"{1 - settings.share:.2f} narrow (1.00), {settings.share:.2f} broad ({settings.width:.2f})"
 
 
 def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
-    """What the numbers say, where everything is, and what to try next."""
+    """Prints the findings, the places of the files, and what to try next."""
     for finding in record["findings"]:
         say(console, finding, "- ")
     for name, what in (

@@ -1,4 +1,4 @@
-"""What was asked for."""
+"""The settings of a study, and the arguments of the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blendloss.console.errors import UserError
 
 @dataclass(frozen=True)
 class Settings:
-    """What determines the numbers of a study; JSON-serializable."""
+    """The settings that determine the numbers of a study; JSON-serializable."""
 
     seeds: int = 3
     share: float = 0.1
@@ -27,7 +27,7 @@ class Settings:
     gate_learning_rate: float = 0.02
 
     def check(self) -> None:
-        """Raises for what is no noise."""
+        """Raises an error for impossible noise."""
         if not 0 <= self.share <= 0.5:
             raise UserError(f"--share must be from 0 to 0.5: the part of the noise that is broad, not {self.share:g}")
         if not 1 <= self.width <= 1000:
@@ -40,12 +40,12 @@ class Settings:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates in an epoch."""
+        """The number of updates in an epoch."""
         return self.train // self.batch
 
     @property
     def steps(self) -> int:
-        """Updates of a training."""
+        """The number of updates of a training."""
         return self.epochs * self.steps_per_epoch
 
     def to_json(self) -> dict[str, Any]:

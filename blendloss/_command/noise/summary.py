@@ -1,4 +1,4 @@
-"""What the runs say: errors over seeds, which arms beat the better single loss, and which found the noise."""
+"""The summary of the runs: errors over seeds, arms that beat the better single loss, and the noise that they found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Runs = list[dict[str, Any]]
 
 
 def summarise(runs: Runs) -> dict[str, dict[str, Any]]:
-    """By arm, over seeds: mean and standard deviation of the test error, and means of what it took the noise for."""
+    """By arm, over seeds: mean and standard deviation of the test error, and means of the noise law that it found."""
     return {arm: _of_arm([run for run in runs if run["arm"] == arm]) for arm in names(runs)}
 
 
@@ -37,7 +37,7 @@ def _of_arm(runs: Runs) -> dict[str, Any]:
 
 
 def names(runs: Runs) -> list[str]:
-    """The arms that have run, in their order."""
+    """The arms with runs, in the order of `ARMS`."""
     return [arm.name for arm in ARMS if any(run["arm"] == arm.name for run in runs)]
 
 
@@ -91,7 +91,7 @@ def _on_noise(summary: dict[str, dict[str, Any]], noise: Contaminated) -> str:
 
 
 def _on_matched(runs: Runs, summary: dict[str, dict[str, Any]]) -> str:
-    """The weights that score matching ended with, and what its gate says of the residuals; it stands for no law."""
+    """The final weights of score matching, and its gate's report. Score matching implies no law."""
     report = next(run["report"] for run in runs if run["arm"] == MATCHED)
     return f"Score matching ends with {named_shares(summary[MATCHED]['weights'])}. {report}"
 
@@ -118,5 +118,5 @@ def _worth(runs: Runs) -> str:
 
 
 def true_beyond(noise: Contaminated) -> float:
-    """The share of the noise beyond the limit that is reported."""
+    """The share of the noise beyond the reported limit."""
     return noise.beyond(LIMIT)

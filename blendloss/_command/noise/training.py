@@ -1,4 +1,4 @@
-"""Training one arm, seed after seed, and what is measured of it."""
+"""Training of one arm, seed after seed, and its measurements."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIMIT = 3.0
 _POINTS = 401
 
 Progress = Callable[[int, float], None]
-"""Told how many more steps were made, and the loss at present."""
+"""A function that receives the number of new steps and the current loss."""
 
 
 class _Report(keras.callbacks.Callback):
@@ -37,7 +37,7 @@ class _Report(keras.callbacks.Callback):
 
 
 class Trainer:
-    """Trains one arm with any number of seeds: one model, traced once, that starts anew with each."""
+    """Trains one arm with several seeds. One model is traced once and reset for each seed."""
 
     def __init__(self, arm: Arm, settings: Settings) -> None:
         self.arm, self.settings = arm, settings
@@ -49,7 +49,7 @@ class Trainer:
         self.model.compile(
             keras.optimizers.Adam(rate),
             gate_optimizer=keras.optimizers.Adam(settings.gate_learning_rate) if trains else None,
-            # Compiling takes XLA longer than it saves on a network of this size.
+            # For a network of this size, XLA's compilation takes longer than it saves.
             jit_compile=False,
             steps_per_execution=settings.steps_per_epoch,
         )
@@ -61,7 +61,7 @@ class Trainer:
     def train(self, data: Data, seed: int, progress: Progress) -> dict[str, Any]:
         """A JSON-serializable record of a training: its test error, weights, trajectory, and the noise it found.
 
-        All arms of a seed start from the same network, and see the same batches in the same order.
+        All arms of a seed start from the same network, and train on the same batches in the same order.
         """
         started = time.perf_counter()
         for variable, value in zip(self.variables, self.start, strict=True):
@@ -75,7 +75,7 @@ class Trainer:
             _batches(data.train, self.settings, seed),
             epochs=self.settings.epochs,
             steps_per_epoch=self.settings.steps_per_epoch,
-            shuffle=False,  # the batches are shuffled already
+            shuffle=False,  # the batches are already shuffled
             callbacks=[kept, _Report(progress, self.settings.steps_per_epoch)],
             verbose=0,
             **({} if self.arm.held_out is None else {"held_out_data": tuple(data.held_out)}),
@@ -99,7 +99,7 @@ class Trainer:
         return np.asarray(self.model.network(part.x, training=False))
 
     def _found(self) -> dict[str, Any]:
-        """The gate's parameters at the end: weights by name, and scales where it has them."""
+        """The gate's final parameters: weights by name, and scales if it has any."""
         gate: Any = self.blend.gate
         if isinstance(gate, Mixture):
             weights, scales = gate.proportions_and_scales()
@@ -112,7 +112,7 @@ class Trainer:
         return {"weights": named, "scales": None if scales is None else np.asarray(scales, np.float64).tolist()}
 
     def _noise(self, train: Part) -> dict[str, Any] | None:
-        """The law that the arm takes the noise for, beside the true one."""
+        """The noise law that the arm implies, compared with the true one."""
         if self.arm.law is None:
             return None
         log_density = self.arm.law(self.blend, self._predicted(train) - train.y)
@@ -134,20 +134,20 @@ class Trainer:
 
 
 def numbers_of(run: dict[str, Any]) -> dict[str, float]:
-    """The numbers of a training that are compared, by name."""
+    """The numbers of a training to compare, by name."""
     noise = run["noise"] or {}
     measured = {name: noise[name] for name in ("divergence", "beyond") if name in noise}
     return {"test RMSE": run["rmse"], **run["found"]["weights"], **measured}
 
 
 def drawn_at(noise: Contaminated) -> np.ndarray:
-    """Where densities are drawn: to 7 standard deviations of the narrow part or 3.5 of the broad, densest at 0."""
+    """Points at which densities are drawn: up to 7 standard deviations of the narrow part or 3.5 of the broad part."""
     reach = max(7.0, 3.5 * noise.width if noise.share > 0 else 0.0)
     return np.sinh(np.linspace(-1, 1, _POINTS) * np.arcsinh(reach))
 
 
 def _beyond(log_density: Density) -> float:
-    """P(|r| > LIMIT), by Simpson's rule on what is inside."""
+    """P(|r| > LIMIT), by Simpson's rule for the part inside."""
     r = np.linspace(-LIMIT, LIMIT, 1201)
     weights = np.ones(len(r))
     weights[1:-1:2], weights[2:-1:2] = 4, 2
@@ -164,7 +164,7 @@ def _network(settings: Settings) -> keras.Model:
 
 
 def _batches(part: Part, settings: Settings, seed: int) -> tf.data.Dataset:
-    """Every epoch's batches, each epoch in an order of its own."""
+    """The batches of all epochs; each epoch has its own order."""
     random = np.random.default_rng([seed, 1])
     shape = (settings.steps_per_epoch, settings.batch)
     rows = np.stack([random.permutation(len(part.y))[: shape[0] * shape[1]] for _ in range(settings.epochs)])

@@ -1,4 +1,4 @@
-"""Families of distributions over gating vectors, for a gate that keeps a posterior."""
+"""Families of distributions over gating vectors, for the gate `Bayesian`."""
 
 from blendloss.gates.families._dirichlet import Dirichlet
 from blendloss.gates.families._family import Family

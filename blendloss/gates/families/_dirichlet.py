@@ -22,14 +22,15 @@ class Dirichlet(Family):
     gamma function G, its logarithmic derivative psi, A = sum(a), B = sum(b). The parameter is `log_concentration`.
 
     Args:
-        concentration: b > 0, a number or one for each loss; 1 is uniform on the simplex, below 1 prefers few losses.
+        concentration: b > 0, one number for all losses or a list of K. 1 is uniform on the simplex; less than 1 favours
+            few losses.
 
     Returns:
-        `sample` gives z. `point` gives log a: softmax(log a) = a / A is the mean.
+        `sample` returns z, `[..., K]`. `point` returns log a, `[K]`; softmax(log a) = a / A is the mean.
 
     Raises:
         TypeError: if `concentration` is neither a number nor a list of numbers.
-        ValueError: if one is not positive, or there is not one for each loss.
+        ValueError: if a number is not positive, or the list does not have one number for each loss.
 
     Example:
         >>> import blendloss as bl
@@ -39,11 +40,12 @@ class Dirichlet(Family):
         [0.25, 0.75]
 
     References:
-        Figurnov, Mohamed and Mnih, "Implicit Reparameterization Gradients", NeurIPS 2018; the product of variates is
-        Stuart's, "Gamma-distributed products of independent random variables", Biometrika 49 (1962).
+        Figurnov, Mohamed and Mnih, "Implicit Reparameterization Gradients", NeurIPS 2018; Stuart,
+        "Gamma-distributed products of independent random variables", Biometrika 49 (1962), for the product of variates.
 
     Deviations:
-        Drawn by inverting the distribution function, not by rejection: the same numbers in every regime.
+        Samples are drawn by inverting the distribution function, not by rejection, so that every regime has the same
+        numbers.
     """
 
     uniforms = 2

@@ -17,12 +17,12 @@ Parameters = Mapping[str, tf.Tensor]
 class Family(Configured, abc.ABC):
     """A family of distributions over gating vectors, with the prior that belongs to it.
 
-    A subclass implements `prior`, `sample`, `point`, `divergence` and `distribution`; `uniforms` says how many uniform
-    numbers a sample takes for each loss. A family is pure: the gate keeps the parameters, draws the numbers, and does
-    both in float64.
+    A subclass implements `prior`, `sample`, `point`, `divergence` and `distribution`. `uniforms` is the number of
+    uniform numbers that a sample needs for each loss. A family is pure: the gate keeps the parameters and draws the
+    numbers, both in float64.
 
     Returns:
-        `sample(parameters, uniform)` gives logits `[..., K]` that softmax turns into a sample.
+        `sample(parameters, uniform)` returns logits `[..., K]`; their softmax is a sample.
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
@@ -49,15 +49,15 @@ class Family(Configured, abc.ABC):
 
     @abc.abstractmethod
     def prior(self, k: int) -> dict[str, list[float]]:
-        """The prior's parameters for `k` losses by name, `[K]` each; the posterior starts there."""
+        """The prior's parameters for `k` losses, by name, `[K]` each. The posterior starts at the prior."""
 
     @abc.abstractmethod
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:
-        """Logits `[..., K]` from numbers `[uniforms, ..., K]` in (0, 1), differentiable in the parameters."""
+        """Logits `[..., K]` from `uniform` numbers in (0, 1), `[uniforms, ..., K]`; differentiable in parameters."""
 
     @abc.abstractmethod
     def point(self, parameters: Parameters) -> tf.Tensor:
-        """The logits `[K]` that stand for the distribution where nothing is sampled."""
+        """The logits `[K]` that represent the distribution when nothing is sampled."""
 
     @abc.abstractmethod
     def divergence(self, parameters: Parameters, prior: Parameters) -> tf.Tensor:
@@ -65,4 +65,4 @@ class Family(Configured, abc.ABC):
 
     @abc.abstractmethod
     def distribution(self, parameters: Parameters) -> Any:
-        """The distribution as one of TensorFlow Probability."""
+        """The distribution as an object of TensorFlow Probability."""

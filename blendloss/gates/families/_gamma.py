@@ -8,18 +8,18 @@ import tensorflow as tf
 
 from blendloss._internal.custom_gradient import custom_gradient
 
-#: The step, relative to a, of the difference that is the second derivative of the incomplete gamma function in a.
+#: The step, relative to a, of the difference quotient for the second derivative of the incomplete gamma function in a.
 _STEP = 2e-3
-#: Above it, the Cornish-Fisher expansion is within 3e-10 of log x, out to 8 standard deviations; the incomplete gamma
-#: function's derivative in the concentration loses its digits from 1e4 on (TensorFlow 2.21: 20% off at 1e5).
+#: Above this a, the Cornish-Fisher expansion of log x has an error below 3e-10 up to 8 standard deviations. The
+#: derivative of the incomplete gamma function in a is inaccurate from 1e4 on (TensorFlow 2.21: 20% off at 1e5).
 _LARGE = 2000.0
 
 
 def log_gamma_variate(concentration: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """log x with x ~ Gamma(a, 1), differentiable in a: the implicit reparameterisation gradient.
+    """log x with x ~ Gamma(a, 1), differentiable in a by implicit reparameterisation.
 
-    log x = log Q^{-1}(u_0; a + 1) + log(u_1) / a with the Gamma(a + 1) quantile Q^{-1}: the product of a Gamma(a + 1)
-    and a U^(1/a) variate is Gamma(a). In log space nothing underflows as a -> 0.
+    log x = log Q^{-1}(u_0; a + 1) + log(u_1) / a with the Gamma(a + 1) quantile Q^{-1}, because the product of a
+    Gamma(a + 1) and a U^(1/a) variate is Gamma(a). In log space nothing underflows as a -> 0.
 
     Args:
         concentration: a > 0, `[K]`, float64.
@@ -40,14 +40,14 @@ def _quantile(a: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 @custom_gradient
 def _inverse(a: tf.Tensor, u: tf.Tensor) -> Any:
-    """x with P(a, x) = u, P the regularised lower incomplete gamma function: dx/da = -P_a / P_x.
+    """x with P(a, x) = u, P the regularised lower incomplete gamma function; dx/da = -P_a / P_x.
 
-    TensorFlow Probability finds x in a loop. A persistent tape would differentiate the loop itself, which XLA refuses.
+    TensorFlow Probability finds x in a loop. A persistent tape would differentiate the loop, which XLA cannot compile.
     """
     import tensorflow_probability as tfp
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        x = _inverse(a, u)  # which moves with a in the derivative's own derivative
+        x = _inverse(a, u)  # depends on a, for the second derivative
         density = tf.exp(tf.math.xlogy(a - 1, x) - x - tf.math.lgamma(a))
         return -upstream * _slope_in_a(a, x) / density, None
 
@@ -56,7 +56,7 @@ def _inverse(a: tf.Tensor, u: tf.Tensor) -> Any:
 
 @custom_gradient
 def _slope_in_a(a: tf.Tensor, x: tf.Tensor) -> Any:
-    """P_a(a, x). Its own slope in a, for which TensorFlow has nothing, is a central difference, extrapolated once."""
+    """P_a(a, x). TensorFlow has no P_aa: it is a central difference here, extrapolated once."""
 
     def central(step: tf.Tensor) -> tf.Tensor:
         return (_slope_in_a(a + step, x) - _slope_in_a(a - step, x)) / (2 * step)

@@ -14,23 +14,23 @@ from blendloss.gates.families._family import Family, Parameters
 
 @register
 class LogisticNormal(Family):
-    """Logistic-normal: independent normal logits, whose softmax is a distribution on the simplex.
+    """Logistic-normal: the softmax of independent normal logits.
 
     z_k = mu_k + sigma_k e_k, e ~ N(0, 1), prior N(m_k, s_k^2);
     KL = sum_k log(s_k / sigma_k) + (sigma_k^2 + (mu_k - m_k)^2) / (2 s_k^2) - 1/2. The parameters are `mean` (mu) and
     `log_scale` (log sigma).
 
     Args:
-        mean: m, a number or one for each loss.
-        scale: s > 0, a number or one for each loss.
+        mean: m, one number for all losses or a list of K.
+        scale: s > 0, one number for all losses or a list of K.
 
     Returns:
-        `sample` gives z. `point` gives mu: softmax(mu) is the gating vector of the median logits, not the mean gating
-        vector, which has no closed form. `distribution` is that of the logits.
+        `sample` returns z, `[..., K]`. `point` returns mu, `[K]`. softmax(mu) is the gating vector of the median
+        logits; the mean gating vector has no closed form. `distribution` is that of the logits.
 
     Raises:
         TypeError: if an argument is neither a number nor a list of numbers.
-        ValueError: if a scale is not positive, or the lists have not one number for each loss.
+        ValueError: if a scale is not positive, or a list does not have one number for each loss.
 
     Example:
         >>> import blendloss as bl
@@ -44,8 +44,8 @@ class LogisticNormal(Family):
         Kingma and Welling, "Auto-Encoding Variational Bayes", ICLR 2014, section 2.4.
 
     Deviations:
-        All K logits are normal, although softmax ignores a shift of them: the KL also counts that direction, and so
-        bounds the one between the gating vectors from above.
+        All K logits are normal, although softmax ignores a common shift. The KL includes that direction, so it is an
+        upper bound of the KL between the gating vectors.
     """
 
     uniforms = 1
@@ -67,7 +67,7 @@ class LogisticNormal(Family):
     def divergence(self, parameters: Parameters, prior: Parameters) -> tf.Tensor:
         log_ratio = parameters["log_scale"] - prior["log_scale"]
         shift = (parameters["mean"] - prior["mean"]) * tf.exp(-prior["log_scale"])
-        # (x^2 - 1) / 2 - log x by expm1, which loses fewer digits where posterior and prior are close.
+        # (x^2 - 1) / 2 - log x by expm1, which is more accurate if posterior and prior are close.
         return tf.reduce_sum((tf.math.expm1(2 * log_ratio) + tf.square(shift)) / 2 - log_ratio)
 
     def distribution(self, parameters: Parameters) -> Any:

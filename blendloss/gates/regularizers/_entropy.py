@@ -12,19 +12,19 @@ from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_exa
 class Entropy(Regularizer):
     """Rewards spread-out shares: -coefficient * H(shares), H = -sum_k s_k log s_k in nats.
 
-    A positive coefficient favours spread (H = log K at equal shares), a negative one sharpens (H = 0 where one loss has
-    everything). Over a batch it is the mean of each example's H: every gating vector is to be spread by itself. A
-    schedule that falls to 0 keeps a gate open at first and lets it choose later.
+    A positive coefficient favours equal shares (H = log K), a negative one a single loss (H = 0). For a batch, H is the
+    mean over the examples, so each example's shares are spread out. A schedule that falls to 0 prevents an early
+    collapse and lets the gate choose later.
 
     Args:
-        coefficient: a number, or a schedule of the step; its sign is as above.
+        coefficient: a number, or a schedule of the step; see above for its sign.
 
     Returns:
-        Calling it gives a scalar: float64 where the shares are, else float32; 0 for an empty batch. Under
-        `tf.distribute`, each replica's own mean; the blend averages them.
+        `regularizer(shares, step)` returns a scalar: float64 for float64 shares, else float32; 0 for an empty batch.
+        Under `tf.distribute`, it is each replica's mean; the blend averages them.
 
     Raises:
-        TypeError: if `coefficient` is no number and no schedule.
+        TypeError: if `coefficient` is neither a number nor a schedule.
         ValueError: if `coefficient` is not finite or not a scalar.
 
     Example:
@@ -34,11 +34,11 @@ class Entropy(Regularizer):
         (-0.693, 0.0)
 
     References:
-        The bonus is that of Williams and Peng, "Function optimization using connectionist reinforcement learning
+        Williams and Peng, "Function optimization using connectionist reinforcement learning
         algorithms", Connection Science 3 (1991).
 
     Deviations:
-        At a share of exactly 0, where dH/ds is infinite, the gradient is 0: such a share is switched off.
+        At a share of exactly 0, dH/ds is infinite. There the gradient is 0, because the loss is switched off.
     """
 
     def penalty(self, shares: tf.Tensor) -> tf.Tensor:

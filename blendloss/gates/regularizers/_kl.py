@@ -15,20 +15,20 @@ from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_exa
 class KL(Regularizer):
     """Keeps the shares near a prior: coefficient * KL(shares || prior), sum_k s_k log(s_k / p_k) in nats.
 
-    0 where the shares are the prior, and positive elsewhere. With an equal prior it is `Entropy` plus the constant
-    log K. Over a batch it is the mean of each example's divergence.
+    The divergence is 0 if the shares equal the prior, and positive otherwise. With equal priors it is `Entropy` plus
+    the constant log K. For a batch it is the mean over the examples.
 
     Args:
-        prior: p, `[K]`, positive, summing to 1.
+        prior: p, a list of K positive numbers with sum 1.
         coefficient: a number, or a schedule of the step; negative drives the shares away from the prior.
 
     Returns:
-        Calling it gives a scalar: float64 where the shares are, else float32; 0 for an empty batch. Under
-        `tf.distribute`, each replica's own mean; the blend averages them.
+        `regularizer(shares, step)` returns a scalar: float64 for float64 shares, else float32; 0 for an empty batch.
+        Under `tf.distribute`, it is each replica's mean; the blend averages them.
 
     Raises:
-        TypeError: if `prior` is no list of numbers, or `coefficient` no number and no schedule.
-        ValueError: if `prior` is not positive, does not sum to 1, or has not one number for each loss, or
+        TypeError: if `prior` is not a list of numbers, or `coefficient` is neither a number nor a schedule.
+        ValueError: if `prior` is not positive, does not sum to 1, or does not have one number for each loss, or if
             `coefficient` is not finite or not a scalar.
 
     Example:
@@ -41,7 +41,7 @@ class KL(Regularizer):
         Kullback and Leibler, "On information and sufficiency", Annals of Mathematical Statistics 22 (1951).
 
     Deviations:
-        At a share of exactly 0, where the derivative is infinite, the gradient is 0: such a share is switched off.
+        At a share of exactly 0, the derivative is infinite. There the gradient is 0, because the loss is switched off.
     """
 
     def __init__(self, prior: Any, coefficient: Any) -> None:
@@ -50,7 +50,7 @@ class KL(Regularizer):
 
     def check(self, k: int) -> None:
         if len(self.prior) != k:
-            raise ValueError(f"`prior` must have one number for each of the {k} losses. Received: {self.prior}")
+            raise ValueError(f"`prior` must have one number for each of the {k} losses. Received: prior={self.prior}")
 
     def penalty(self, shares: tf.Tensor) -> tf.Tensor:
         positive, logs = positive_part(shares)
@@ -64,15 +64,15 @@ class KL(Regularizer):
 
 
 def _on_simplex(name: str, values: Any) -> list[float]:
-    """`values`, positive numbers that sum to 1, as a list of floats."""
+    """Checks that `values` are positive numbers with sum 1; returns a list of floats."""
     given = checks.finites(name, values)
     for k, value in enumerate(given):
         if value <= 0:
             raise ValueError(
-                f"`{name}` must be positive everywhere: where it is 0 and a share is not, the divergence is infinite. "
+                f"`{name}` must be positive everywhere, because the divergence of a positive share from 0 is infinite. "
                 f"Received: {name}[{k}]={value!r}"
             )
-    # Numbers given in float32, such as [1/3] * 3, sum to 1 within 1e-7 for each.
+    # The sum of float32 numbers, such as [1/3] * 3, differs from 1 by up to 1e-7 for each.
     if abs(sum(given) - 1) > 1e-6:
         raise ValueError(f"`{name}` must sum to 1. Received: {name}={values!r}, which sums to {sum(given)!r}")
     return given

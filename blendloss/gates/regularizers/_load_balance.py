@@ -12,20 +12,19 @@ from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_bat
 class LoadBalance(Regularizer):
     """Balances the losses over a batch: coefficient * CV(importance)^2, importance_k = sum of s_k over the batch.
 
-    CV is the coefficient of variation over the K losses, the standard deviation over the mean. With the batch's mean
-    shares P it is K sum_k P_k^2 - 1: 0 where all losses are used alike, K - 1 where one has everything. Unlike
-    `Entropy`, it leaves each example free to choose. A single gating vector `[K]` is all the batch there is: then it
-    pulls that vector itself towards equal shares.
+    CV is the coefficient of variation over the K losses: standard deviation / mean. With the batch's mean shares P,
+    CV^2 = K sum_k P_k^2 - 1: 0 if all losses have equal shares, K - 1 if one loss has all. Unlike `Entropy`, it allows
+    each example its own choice. Shares `[K]` count as a batch of one, and are pulled towards equal shares.
 
     Args:
-        coefficient: a number, or a schedule of the step; positive balances.
+        coefficient: a number, or a schedule of the step; a positive one balances the losses.
 
     Returns:
-        Calling it gives a scalar: float64 where the shares are, else float32; 0 for an empty batch. Under
-        `tf.distribute`, the importance is summed over the replicas: it is that of the whole batch.
+        `regularizer(shares, step)` returns a scalar: float64 for float64 shares, else float32; 0 for an empty batch.
+        Under `tf.distribute`, the importance is that of the whole batch, summed over the replicas.
 
     Raises:
-        TypeError: if `coefficient` is no number and no schedule.
+        TypeError: if `coefficient` is neither a number nor a schedule.
         ValueError: if `coefficient` is not finite or not a scalar.
 
     Example:
@@ -43,7 +42,7 @@ class LoadBalance(Regularizer):
     """
 
     def penalty(self, shares: tf.Tensor) -> tf.Tensor:
-        importance = mean_over_batch(shares)  # CV has no scale: the mean does as well as the sum
+        importance = mean_over_batch(shares)  # CV has no units, so the mean may replace the sum
         mean = tf.reduce_mean(importance)
         variance = tf.reduce_mean(tf.square(importance - mean))
         return tf.math.divide_no_nan(variance, tf.square(mean))

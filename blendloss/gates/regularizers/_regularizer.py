@@ -1,4 +1,4 @@
-"""The base of the regularisers of a gate's shares, and the averages they share."""
+"""The base of the regularisers of a gate's shares, and their common averages."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from blendloss.schedules import as_schedule
 
 
 class Regularizer(Configured, abc.ABC):
-    """A scalar of a gate's shares, times a coefficient that may follow a schedule; added once to the blended loss.
+    """A scalar function of a gate's shares, times a coefficient that may follow a schedule. Added to the blended loss.
 
-    regularizer(shares, step) = coefficient(step) * penalty(shares). A subclass implements `penalty`. Regularisers
-    have no state; any number of them add up: `Learned(regularizers=[...])`.
+    regularizer(shares, step) = coefficient(step) * penalty(shares). A subclass implements `penalty`. Regularisers have
+    no state. A gate adds all of its regularisers: `Learned(regularizers=[...])`.
 
     Args:
         coefficient: a number, or a schedule of the step with scalar values.
 
     Returns:
-        Calling it gives a scalar: float64 where the shares are, else float32.
+        `regularizer(shares, step)` returns a scalar: float64 for float64 shares, else float32.
 
     Raises:
-        TypeError: if `coefficient` is no number and no schedule.
-        ValueError: if `coefficient` is not finite or not a scalar. When called: if the shares do not fit, or the
-            coefficient follows the step and none is given.
+        TypeError: if `coefficient` is neither a number nor a schedule.
+        ValueError: if `coefficient` is not finite or not a scalar. When called, if the shares do not fit, or if the
+            coefficient follows the step and no step is given.
 
     Example:
         >>> import tensorflow as tf, blendloss as bl
@@ -54,24 +54,24 @@ class Regularizer(Configured, abc.ABC):
 
     def check(self, k: int) -> None:
         """Raises if the regulariser does not fit a gate of `k` losses."""
-        del k  # a body: AutoGraph warns of functions that have none
+        del k  # AutoGraph warns about functions without a body
 
     @abc.abstractmethod
     def penalty(self, shares: tf.Tensor) -> tf.Tensor:
-        """The scalar of `shares` `[..., K]`, float32 or float64, before the coefficient."""
+        """The scalar for `shares` `[..., K]`, float32 or float64, without the coefficient."""
 
     def __call__(self, shares: Any, step: Any = None) -> tf.Tensor:
-        """The regulariser's value.
+        """The regulariser's value, a scalar.
 
         Args:
-            shares: on the simplex along the last axis: `[K]`, `[batch, K]` or `[..., K]`.
-            step: the training step; needed where `needs_step`.
+            shares: `[K]`, `[batch, K]` or `[..., K]`, on the simplex along the last axis.
+            step: the training step, an integer. Required if `needs_step`.
         """
         shares = conversion.floating("shares", shares, axes="[..., K] with K known")
         if shares.shape[-1] is None:
             raise ValueError(f"`shares` must have shape [..., K] with K known. Received: shape {shares.shape}")
         self.check(shares.shape[-1])
-        if shares.dtype != tf.float64:  # sums of half-precision shares are inexact
+        if shares.dtype != tf.float64:  # sums in half precision are inexact
             shares = tf.cast(shares, tf.float32)
         if self.needs_step and step is None:
             raise ValueError(f"{type(self).__name__}'s coefficient follows the step: pass `step=`. Received: step=None")
@@ -87,7 +87,7 @@ class Regularizer(Configured, abc.ABC):
 
 
 def checked_regularizers(regularizers: Any) -> tuple[Regularizer, ...]:
-    """`regularizers` as a tuple; one alone is refused, so that a list is always a list."""
+    """Checks that `regularizers` is a list of regularisers; returns a tuple."""
     if not isinstance(regularizers, (list, tuple)) or not all(isinstance(one, Regularizer) for one in regularizers):
         raise TypeError(
             "`regularizers` must be a list of regularisers, such as [blendloss.gates.regularizers.Entropy(0.1)]. "
@@ -112,9 +112,9 @@ def mean_over_batch(values: tf.Tensor) -> tf.Tensor:
 
 
 def positive_part(shares: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which shares count as positive, and log of those; 0 for the others, with a gradient of 0.
+    """Where the shares are positive, bool, and their logarithms, 0 with gradient 0 elsewhere; both `[..., K]`.
 
-    Processors that flush subnormal numbers take their logarithm for -inf: they count as 0. NaN stays NaN.
+    Subnormal shares count as 0, because processors that flush them return -inf for their logarithm. NaN stays NaN.
     """
     positive = ~(shares < np.finfo(shares.dtype.as_numpy_dtype).tiny)
     return positive, tf.math.log(tf.where(positive, shares, tf.ones_like(shares)))

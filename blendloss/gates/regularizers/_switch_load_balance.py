@@ -12,19 +12,20 @@ from blendloss.gates.regularizers._regularizer import Regularizer, mean_over_bat
 class SwitchLoadBalance(Regularizer):
     """Balances the choices over a batch: coefficient * K sum_k f_k P_k, the Switch Transformer's auxiliary loss.
 
-    f_k is the fraction of the examples whose largest share is that of loss k, P_k the mean of s_k over the batch; no
-    gradient flows through f. It is 1 where all losses are used alike and K where one has everything, and lowers the
-    shares of the losses that are chosen most. Of a single gating vector `[K]` it is K times the largest share.
+    f_k is the fraction of the examples for which loss k has the largest share. P_k is the mean of s_k over the batch.
+    No gradient flows through f. The value without the coefficient is 1 if all losses have equal shares, and K if one
+    loss has all. It lowers the shares of the losses that are chosen most. For shares `[K]` it is K times the largest
+    share.
 
     Args:
-        coefficient: a number, or a schedule of the step; positive balances.
+        coefficient: a number, or a schedule of the step; a positive one balances the losses.
 
     Returns:
-        Calling it gives a scalar: float64 where the shares are, else float32; 0 for an empty batch. Under
-        `tf.distribute`, f and P are those of the whole batch.
+        `regularizer(shares, step)` returns a scalar: float64 for float64 shares, else float32; 0 for an empty batch.
+        Under `tf.distribute`, f and P are those of the whole batch.
 
     Raises:
-        TypeError: if `coefficient` is no number and no schedule.
+        TypeError: if `coefficient` is neither a number nor a schedule.
         ValueError: if `coefficient` is not finite or not a scalar.
 
     Example:
@@ -38,8 +39,8 @@ class SwitchLoadBalance(Regularizer):
         Sparsity", JMLR 23 (2022), eq. 4 to 6.
 
     Deviations:
-        Losses that tie for the largest share of an example divide it among them; argmax would give it to the first,
-        so that a gate which starts with equal shares would be pushed away from its first loss.
+        If several losses have the largest share of an example, each counts for a part. Argmax would count only the
+        first: a gate that starts with equal shares would be pushed away from its first loss.
     """
 
     def penalty(self, shares: tf.Tensor) -> tf.Tensor:

@@ -12,10 +12,10 @@ from blendloss.gates.statistics._statistic import Statistic, mean
 
 @register
 class Kurtosis(Statistic):
-    """The kurtosis of the residuals, m_4 / m_2^2 with central moments m; scale-free, 3 at the normal, 6 at Laplace.
+    """The kurtosis of the residuals, m_4 / m_2^2 with central moments m. It has no units; 3 for normal, 6 for Laplace.
 
     Returns:
-        Calling it gives a scalar of the residual's dtype; NaN where all residuals are equal.
+        `statistic(residual)` returns a scalar in the dtype of the residuals; NaN if all residuals are equal.
 
     Raises:
         TypeError: if the residuals are not floating.
@@ -33,11 +33,11 @@ class Kurtosis(Statistic):
     """
 
     def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-        # Residuals less the smallest are exactly 0 where all are equal, and keep their digits far from 0.
+        # Subtracting the smallest gives exactly 0 if all are equal, and keeps the digits of residuals far from 0.
         infinity = tf.constant(float("inf"), residual.dtype)
         raised = residual - tf.reduce_min(tf.where(counted, residual, infinity))
         centred = raised - mean(raised, counted)
-        # The ratio is scale-free: dividing by the largest keeps fourth powers in range.
+        # The ratio has no units: dividing by the largest keeps fourth powers in range.
         centred = centred / tf.reduce_max(tf.where(counted, tf.abs(centred), tf.zeros_like(centred)))
         square = tf.square(centred)
         return mean(tf.square(square), counted) / tf.square(mean(square, counted))

@@ -15,7 +15,7 @@ class MeanAbsolute(Statistic):
     """The mean absolute residual, mean |r|, in the units of the residual.
 
     Returns:
-        Calling it gives a scalar of the residual's dtype.
+        `statistic(residual)` returns a scalar in the dtype of the residuals.
 
     Raises:
         TypeError: if the residuals are not floating.

@@ -10,21 +10,21 @@ from blendloss._internal import checks
 from blendloss._internal.serialization import register
 from blendloss.gates.statistics._statistic import Statistic, mean, quantile
 
-# MAD * this estimates the standard deviation of a normal: 1 / Phi^{-1}(3/4).
+# This factor times the MAD estimates the standard deviation of a normal law: 1 / Phi^{-1}(3/4).
 _CONSISTENCY = 1.482602218505602
 
 
 @register
 class OutlierShare(Statistic):
-    """The share of residuals more than c scaled MADs from their median; scale-free, in [0, 1].
+    """The share of residuals more than c scaled MADs from their median; without units, in [0, 1].
 
-    share = mean[ |r - med r| > c * 1.4826 * med |r - med r| ]. At the normal with c = 3 it is 0.0027.
+    share = mean[ |r - med r| > c * 1.4826 * med |r - med r| ]. For normal residuals and c = 3 it is 0.0027.
 
     Args:
-        cutoff: c > 0, in (estimated) standard deviations.
+        cutoff: c > 0, in estimated standard deviations.
 
     Returns:
-        Calling it gives a scalar of the residual's dtype.
+        `statistic(residual)` returns a scalar in the dtype of the residuals.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -39,7 +39,7 @@ class OutlierShare(Statistic):
         Hampel, "The Influence Curve and its Role in Robust Estimation", JASA 69 (1974): the X84 rule.
 
     Deviations:
-        Where more than half of the residuals are equal the MAD is 0, and everything that differs counts.
+        If more than half of the residuals are equal, the MAD is 0, and all others count as outliers.
     """
 
     def __init__(self, cutoff: float = 3.0) -> None:

@@ -15,17 +15,17 @@ from blendloss.gates.statistics._statistic import Statistic, quantile
 class QuantileAbsolute(Statistic):
     """A quantile of the absolute residual |r|, in the units of the residual.
 
-    Linear between order statistics, as NumPy's default.
+    It is linear between order statistics, like NumPy's default.
 
     Args:
         level: the quantile's level, in (0, 1).
 
     Returns:
-        Calling it gives a scalar of the residual's dtype.
+        `statistic(residual)` returns a scalar in the dtype of the residuals.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if `level` is out of its range.
+        ValueError: if `level` is not in (0, 1).
 
     Example:
         >>> import blendloss as bl

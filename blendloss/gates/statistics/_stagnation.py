@@ -1,4 +1,4 @@
-"""Stagnation: whether a statistic has stopped falling."""
+"""Stagnation: whether a statistic has stopped decreasing."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from blendloss.gates.statistics._statistic import Statistic
 
 @register
 class Stagnation(Statistic):
-    """How far a statistic has stopped falling: its short running mean over its long one; the in-graph loss plateau.
+    """Measures whether a statistic has stopped decreasing: its short running mean divided by its long one.
 
-    With running means over `memory` and `ratio * memory` steps, short / long is below 1 while the statistic falls and
-    comes to 1 on a plateau; a threshold of 0.98, say, switches where the long mean is within 2 % of the short one.
-    Both means start equal: there is no reading until the long one has seen its `ratio * memory` steps.
+    The means run over `memory` and `ratio * memory` steps. Short / long is below 1 while the statistic decreases, and
+    approaches 1 on a plateau. For example, a threshold of 0.98 switches once the means are within 2 % of each other.
+    Both means start equal, so the result is NaN until the long mean has run for `ratio * memory` steps.
 
     Args:
-        statistic: what is watched; None is the mean absolute residual. Positive.
-        ratio: how many times longer the long mean remembers, > 1.
+        statistic: the positive `Statistic` to watch. None is the mean absolute residual.
+        ratio: the memory of the long mean divided by that of the short one, > 1.
 
     Returns:
-        Calling it gives the watched statistic of one batch; `from_means` compares the running means.
+        `statistic(residual)` returns the watched statistic of one batch, a scalar. `from_means` compares the running
+        means.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -38,16 +39,18 @@ class Stagnation(Statistic):
         0.75
 
     References:
-        The comparison of a short and a long moving average is Appel's (1979).
+        Appel (1979), for the comparison of a short and a long moving average.
 
     Deviations:
-        It is a ratio, not a difference, and so free of scale.
+        A ratio, not a difference, so that it has no units.
     """
 
     def __init__(self, statistic: Statistic | None = None, ratio: float = 10.0) -> None:
         statistic = MeanAbsolute() if statistic is None else statistic
         if not isinstance(statistic, Statistic):
-            raise TypeError(f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: {statistic!r}")
+            raise TypeError(
+                f"`statistic` must be a Statistic, such as MeanAbsolute(). Received: statistic={statistic!r}"
+            )
         self.statistic = statistic
         self.ratio = checks.between("ratio", ratio, 1, float("inf"))
 
@@ -59,7 +62,7 @@ class Stagnation(Statistic):
 
     def from_means(self, means: Any, filled: Any) -> tf.Tensor:
         means, filled = tf.convert_to_tensor(means), tf.convert_to_tensor(filled)
-        # After t steps a mean over M has seen 1 - (1 - 1/M)^t of it: 1 - 1/e at t = M.
+        # After t steps a mean over M steps has filled 1 - (1 - 1/M)^t of its memory: 1 - 1/e at t = M.
         ready = filled[1] >= 1 - math.exp(-1)
         return tf.where(ready, means[0] / means[1], tf.constant(float("nan"), means.dtype))
 

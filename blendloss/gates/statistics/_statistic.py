@@ -13,13 +13,13 @@ from blendloss._internal.serialization import Configured
 
 
 class Statistic(Configured, abc.ABC):
-    """A number that says something about a batch of residuals.
+    """A number computed from a batch of residuals.
 
-    A subclass implements `compute`. `ResidualState` keeps running means of it, by default one; a statistic that
-    compares several says how long each remembers (`memories`) and what their comparison is (`output`).
+    A subclass implements `compute`. `ResidualState` keeps running means of it, by default one. A statistic that
+    compares several means defines how long each remembers (`memories`), and how they are compared (`from_means`).
 
     Returns:
-        Calling it gives the statistic of a batch of residuals, a scalar.
+        `statistic(residual)` returns the statistic of a batch of residuals, a scalar.
 
     Raises:
         TypeError: if the residuals are not floating.
@@ -37,23 +37,23 @@ class Statistic(Configured, abc.ABC):
 
     @abc.abstractmethod
     def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
-        """The statistic of the `residual` `[N]` elements that are `counted` `[N]`; NaN if there are none."""
+        """The statistic of the elements of `residual` `[N]` that are `counted` `[N]`, a scalar; NaN for none."""
 
     def memories(self, memory: float) -> tuple[float, ...]:
-        """How many steps each running mean remembers, given the gate's `memory`."""
+        """The number of steps that each running mean remembers, given the gate's `memory`."""
         return (memory,)
 
     def from_means(self, means: tf.Tensor, filled: tf.Tensor) -> tf.Tensor:
-        """The number that drives the gate; NaN while there is none.
+        """The number that drives the gate, a scalar; NaN while it is not known.
 
         Args:
             means: the running means, `[A]`.
-            filled: how much of its memory each mean has seen, `[A]`, from 0 to 1: 1 - 1/e after `memory` steps.
+            filled: the filled part of the memory of each mean, `[A]`, from 0 to 1; 1 - 1/e after `memory` steps.
         """
         return means[0]
 
     def __call__(self, residual: Any, counted: Any = None) -> tf.Tensor:
-        """The statistic of a batch: `residual` of any shape, `counted` of the same shape or None for all."""
+        """The statistic of a batch. `residual` has any shape; `counted` is bool of the same shape, or None for all."""
         residual = conversion.floating("residual", residual)
         if counted is None:
             counted = tf.ones_like(residual, tf.bool)
@@ -72,14 +72,14 @@ def mean(values: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
 
 
 def count(counted: tf.Tensor, dtype: Any) -> tf.Tensor:
-    """How many are counted, as a float."""
+    """The number of counted elements, in `dtype`."""
     return tf.cast(tf.math.count_nonzero(counted), dtype)
 
 
 def quantile(values: tf.Tensor, counted: tf.Tensor, level: float) -> tf.Tensor:
     """The `level` quantile of the counted values `[N]`, linear between order statistics; NaN if none is counted."""
     infinity = tf.constant(float("inf"), values.dtype)
-    # Sorting what does not count to the end keeps shapes static, as XLA needs.
+    # Elements that do not count are sorted to the end, so that shapes stay static for XLA.
     ordered = tf.sort(tf.concat([tf.where(counted, values, infinity), [infinity]], 0))
     number = count(counted, tf.float64)
     position = tf.maximum(level * (number - 1), 0)
