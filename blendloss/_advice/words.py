@@ -45,8 +45,8 @@ def advice(verdict: Verdict, asymmetric: bool, weighting: float) -> str:
     said = _advise_blend(verdict) if verdict.for_blend else _advise_single(verdict)
     if asymmetric:
         said = (
-            "First choose what to predict, for the noise is asymmetric and the losses estimate different things (as "
-            "squared the mean, absolute the median); where only their precision matters, "
+            "First choose what to predict: the noise is asymmetric, and the losses estimate different things (squared "
+            "the mean, absolute the median). If only their precision matters, "
             f"{said[0].lower()}{said[1:]}"
         )
     if weighting >= _WORTH:
@@ -70,7 +70,7 @@ def _advise_single(verdict: Verdict) -> str:
         "resamples"
     )
     if verdict.rivals:
-        said += f"; the data do not tell it from {_join_names(verdict.rivals)}"
+        said += f"; the data cannot tell it from {_join_names(verdict.rivals)}"
     return said
 
 

@@ -231,10 +231,10 @@ def run(n: int, seed: int) -> None:
         found = recover(n, seed, lambda name: bar.update(task, advance=1, description=name))
     console.print(_table(found))
     console.print(
-        "squared is r^2 / 2; Huber and Cauchy are at their 95 % efficient thresholds, in units of c. Alone: the best "
-        f"of the four with a weight and a scale of its own. Interval: the share of {n:,} new residuals inside. "
-        "Efficiency: 1 over the law's Fisher information and the variance of an estimate, here by the six losses of "
-        "m_estimators() with the weights that ScoreMatching gives these residuals, and by the one that it finds best."
+        "squared is r^2 / 2; the thresholds of Huber and Cauchy have an efficiency of 95 %, in units of c. Alone: the "
+        f"best of the four, with its own weight and scale. Interval: the share of {n:,} new residuals inside. "
+        "Efficiency: 1 / (the law's Fisher information times the variance of an estimate), for the six losses of "
+        "m_estimators() with the weights that ScoreMatching finds, and for the best single loss that it finds."
     )
 
 

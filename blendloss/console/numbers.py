@@ -18,7 +18,7 @@ def require_finite(what: str, numbers: Mapping[str, float]) -> None:
     """Raises an error unless all `numbers` are finite."""
     for name, value in numbers.items():
         if not math.isfinite(value):
-            raise UserError(f"{what}: {name} is {value}, which is no result")
+            raise UserError(f"{what}: {name} is {value}, which is not a result")
 
 
 def significant(value: float) -> str:

@@ -401,7 +401,7 @@ def test_the_text_holds_everything():
 
 def test_advice_says_when_the_data_do_not_tell():
     found = compared(draw(stats.norm(), 40, 0))
-    assert "the data do not tell it from" in found.advice
+    assert "the data cannot tell it from" in found.advice
 
 
 def test_picture(tmp_path):

@@ -185,7 +185,7 @@ def test_a_result_that_is_nan_ends_the_run(
     pathlib.Path("demo.json").write_text(json.dumps(record))
     assert main(["demo", "--resume", "."]) == 2
     out, err = capsys.readouterr()
-    assert "test of MSE alone, seed 0: mae is nan, which is no result" in err
+    assert "test of MSE alone, seed 0: mae is nan, which is not a result" in err
     assert "better" not in out
     assert [run["arm"] for run in json.loads(pathlib.Path("demo.json").read_text())["runs"]] == ["Huber alone"]
 

@@ -46,7 +46,7 @@ def advise(request: Request) -> None:
     except ValueError as error:
         raise UserError(f"{request.file}: {error}") from error
     console = screen()
-    console.print("[bold]Which loss do these residuals ask for?[/bold]")
+    console.print("[bold]Which loss suits these residuals?[/bold]")
     show(console, found)
     if request.picture is not None:
         found.plot(request.picture)
@@ -99,7 +99,7 @@ def _numbers(name: str, column: Any) -> np.ndarray:
     found = None if column.dtype.kind == "b" else csv_file.numbers(column)
     if found is None:
         raise UserError(f"the column {name!r} must be numbers; {csv_file.first_text(column)}")
-    return csv_file.require_finite(name, found, "remove or mend these rows")
+    return csv_file.require_finite(name, found, "remove or correct these rows")
 
 
 def _labels(name: str, column: Any) -> np.ndarray:

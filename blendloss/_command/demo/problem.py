@@ -118,7 +118,7 @@ def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
     if not abs(standardised[row]) <= _FARTHEST:
         raise UserError(
             f"the column {name!r} is {abs(standardised[row]):.2g} standard deviations of the training rows from their "
-            f"centre in row {row + 1}, and at most {_FARTHEST:g} can be computed with: mend the row or leave it out"
+            f"centre in row {row + 1}, but at most {_FARTHEST:g} are possible: correct the row or leave it out"
         )
     return standardised
 

@@ -87,9 +87,7 @@ def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
     if seeds < 5:
         console.print(f"  blendloss demo --resume {folder} --seeds 5", markup=False, soft_wrap=True)
     if record["settings"]["data"] is None:
-        console.print(
-            "  blendloss demo --data FILE.csv --target COLUMN    the same on a table of your own", markup=False
-        )
+        console.print("  blendloss demo --data FILE.csv --target COLUMN    the same on your own table", markup=False)
 
 
 def _error(error: dict[str, float], best: float, between: str) -> str:

@@ -90,9 +90,9 @@ def _target(name: str, column: Any, part: np.ndarray) -> np.ndarray:
     found = numbers(column)
     if found is None:
         raise UserError(
-            f"the target {name!r} must be numbers; {first_text(column)}: choose another --target, or mend it"
+            f"the target {name!r} must be numbers; {first_text(column)}: choose another --target, or correct it"
         )
-    values = require_finite(name, found, "remove or mend these rows")
+    values = require_finite(name, found, "remove or correct these rows")
     if np.abs(values).max() > 1e30:
         raise UserError(f"the target {name!r} goes up to {np.abs(values).max():.2g}: scale it to less than 1e30")
     if np.ptp(values[part == TRAIN]) == 0:

@@ -21,7 +21,7 @@ from blendloss.console.screen import say
 
 def introduce(console: Console, settings: Settings, arms: int) -> None:
     """Prints what will be done."""
-    console.print("[bold]What does each gate take the noise for?[/bold]")
+    console.print("[bold]Which noise does each gate find?[/bold]")
     say(
         console,
         f"Friedman's first function of 10 features, plus normal noise of scale 1, {settings.share:.3g} of it "
@@ -61,10 +61,10 @@ def results(console: Console, record: dict[str, Any]) -> None:
     spread = " +- is the standard deviation over seeds." if settings.seeds > 1 else ""
     say(
         console,
-        f"Test RMSE: distance to the true function, * the smallest.{spread} Weights (scales): at the end, means over "
-        "seeds, small ones left out; those of the exponential family and of score matching have one scale. "
-        f"|r| > {LIMIT:g}: how often the law that was found has noise beyond {LIMIT:g}. Nats off: divergence from the "
-        "true law to it; squared error stands for a normal law. No law: -.",
+        f"Test RMSE: distance to the true function, * the smallest.{spread} Weights (scales): final, means over seeds, "
+        "without small ones; those of the exponential family and of score matching have one scale. "
+        f"|r| > {LIMIT:g}: the share of the found law beyond {LIMIT:g}. Nats off: divergence from the "
+        "true law to it; the squared error implies a normal law. -: no law.",
     )
     console.print()
 
@@ -97,14 +97,14 @@ def conclude(console: Console, record: dict[str, Any], folder: Path) -> None:
     for finding in record["findings"]:
         say(console, finding, "- ")
     for name, what in (
-        (RESULTS.picture, "the laws, each gate's way, and the errors"),
+        (RESULTS.picture, "the laws, the weights over training, and the errors"),
         (RESULTS.record, "everything: settings, trajectories, densities, versions"),
     ):
         console.print(f"[bold]{escape(str(folder / name))}[/bold]  {what}", soft_wrap=True)
     settings = record["settings"]
     console.print("Next:", style="bold")
     if settings["share"] > 0:
-        console.print("  blendloss noise --share 0    the same without outliers: who notices?", markup=False)
+        console.print("  blendloss noise --share 0    the same without outliers", markup=False)
     if settings["seeds"] < 10:
         console.print("  blendloss noise --seeds 10", markup=False)
 

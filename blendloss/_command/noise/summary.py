@@ -112,7 +112,7 @@ def _worth(runs: Runs) -> str:
     if seeds < ENOUGH_SEEDS:
         return f"{seeds} seeds are too few to tell small differences from chance. {spread}"
     return (
-        f"{seeds} seeds, each with data of its own; 'no different' is within {STANDARD_ERRORS:g} standard errors of "
+        f"{seeds} seeds, each with its own data; 'no different' is within {STANDARD_ERRORS:g} standard errors of "
         f"the paired difference. {spread}"
     )
 
