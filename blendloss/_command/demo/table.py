@@ -29,7 +29,7 @@ def read_table(path: Path, target: str, drop: tuple[str, ...] = ()) -> RawTable:
     """The table in the CSV file `path`, with the column `target` to predict, without the columns `drop`.
 
     Raises:
-        UserError: for anything in it that a network could not be trained on.
+        UserError: if a network could not be trained on it.
     """
     names = header(path)
     features = _features(names, target, drop)
