@@ -22,7 +22,7 @@ _FARTHEST = 1e15
 class RawTable:
     """The columns of a table before any processing.
 
-    `numbers` and `texts` hold columns `[rows]` by name. `target` is `[rows]`. `part` `[rows]` is TRAIN, VALIDATION or TEST.
+    `numbers` and `texts` hold columns by name. All columns are `[rows]`; `part` has TRAIN, VALIDATION or TEST.
     `story` describes the table and its split in a sentence or two. `digest` is the SHA-256 of the file.
     """
 
