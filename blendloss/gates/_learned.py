@@ -32,7 +32,8 @@ class Learned(Gate):
 
     Args:
         initial: the logits at the start, `[K]`, finite; None is all 0, equal weights.
-        normalize: None; "initial", "running", "rms" or "likelihood"; or an object of `blendloss.gates.normalizers`.
+        normalize: None; "initial", "running", "rms" or "likelihood"; or an object of `blendloss.gates.normalizers`,
+            which this gate alone may hold.
         regularizers: objects of `blendloss.gates.regularizers`, added once to the blended loss.
         name: the layer's name.
         dtype: of the logits and the state.
@@ -44,7 +45,7 @@ class Learned(Gate):
     Raises:
         TypeError: if an argument has the wrong type, or a likelihood is asked for and a loss is no penalty.
         ValueError: if `initial` is not finite, or has not one number for each loss, `normalize` is no known name, or
-            normaliser or regularisers do not fit the losses.
+            normaliser or regularisers do not fit the losses. In the blend, if another gate holds the normaliser.
 
     Example:
         >>> import blendloss as bl

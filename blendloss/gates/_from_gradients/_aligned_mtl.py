@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -15,12 +16,35 @@ from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.values import checked_preference, one_each
 
-SCALES = ("min", "median", "rmse")
 #: The code's: float32's epsilon.
 _TOLERANCE = 2.0**-23
 
 
-def align(gram: tf.Tensor, preference: Any, scale: str, tolerance: float) -> tf.Tensor:
+# s^2, of the eigenvalues, which of them are kept, and how many these are: float64 scalars.
+Scale = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def _least(values: tf.Tensor, kept: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    return _rising(values, kept)[0]
+
+
+def _median(values: tf.Tensor, kept: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    return tf.gather(_rising(values, kept), tf.maximum(number - 1, 0) // 2)
+
+
+def _mean(values: tf.Tensor, kept: tf.Tensor, number: tf.Tensor) -> tf.Tensor:
+    counted = tf.maximum(tf.cast(number, tf.float64), 1.0)
+    return tf.reduce_sum(tf.where(kept, values, tf.zeros_like(values))) / counted
+
+
+def _rising(values: tf.Tensor, kept: tf.Tensor) -> tf.Tensor:
+    return tf.sort(tf.where(kept, values, tf.constant(float("inf"), tf.float64)))
+
+
+SCALES: dict[str, Scale] = {"min": _least, "median": _median, "rmse": _mean}
+
+
+def align(gram: tf.Tensor, preference: Any, scale: Scale, tolerance: float) -> tf.Tensor:
     """B p with B = s V diag(lambda^-1/2) V' of the eigenvalues above `tolerance` times the largest, `[K]`, float64."""
 
     def solve(gram: tf.Tensor) -> tf.Tensor:
@@ -31,12 +55,7 @@ def align(gram: tf.Tensor, preference: Any, scale: str, tolerance: float) -> tf.
         kept = (values > tolerance * tf.reduce_max(values)) & (values > 0)
         values = tf.where(kept, values, tf.ones_like(values))
         number = tf.reduce_sum(tf.cast(kept, tf.int32))
-        rising = tf.sort(tf.where(kept, values, tf.constant(float("inf"), tf.float64)))
-        if scale == "rmse":
-            counted = tf.maximum(tf.cast(number, tf.float64), 1.0)
-            square = tf.reduce_sum(tf.where(kept, values, tf.zeros_like(values))) / counted
-        else:
-            square = rising[0] if scale == "min" else tf.gather(rising, tf.maximum(number - 1, 0) // 2)
+        square = scale(values, kept, number)
         along = tf.reduce_sum(vectors * factors[:, None], axis=0)
         along = tf.where(kept, along * tf.sqrt(square / values), tf.zeros_like(along))
         return tf.where(nothing, factors, tf.reduce_sum(vectors * along[None, :], axis=1))
@@ -109,20 +128,21 @@ class AlignedMTL(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
-        self.scale = checks.one_of("scale", scale, SCALES)
+        self.scale = checks.one_of("scale", scale, list(SCALES))
+        self._scale = SCALES[self.scale]
         self.preference = checked_preference("preference", preference)
         self.tolerance = None if tolerance is None else checks.between("tolerance", tolerance, 0, 1)
         # Set once the losses are known.
-        self._factors: list[float] = []
+        self._preference: list[float] = []
 
     def create_state(self, k: int) -> None:
-        self._factors = one_each("preference", self.preference, k, 1.0)
+        self._preference = one_each("preference", self.preference, k, 1.0)
         super().create_state(k)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
         gram = gradients.gram()
         tolerance = size(gram) * _TOLERANCE if self.tolerance is None else self.tolerance
-        return align(gram, self._factors, self.scale, tolerance)
+        return align(gram, self._preference, self._scale, tolerance)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -15,10 +16,72 @@ from blendloss.gates._base.gradient_gate import GradientGate
 from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.values import checked_preference, one_each
 
-LENGTHS = ("projection", "min", "max", "mean", "harmonic", "geometric")
+# What x / |x|^2 is multiplied by, of (the gradients' lengths, which of them are not 0, each x . u_k, |x|^2).
+Factor = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+# One length for all gradients, of (their lengths, which of them are not 0).
+Length = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def conflict_free(gram: tf.Tensor, preference: Any, length: str) -> tf.Tensor:
+def projection(lengths: tf.Tensor, moves: tf.Tensor, along: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
+    """The sum of the gradients' projections on x."""
+    return tf.reduce_sum(lengths * along) / square
+
+
+def of_length(length: Length) -> Factor:
+    """The same, as if each gradient had that length; 0 where all are 0."""
+
+    def factor(lengths: tf.Tensor, moves: tf.Tensor, along: tf.Tensor, square: tf.Tensor) -> tf.Tensor:
+        found = length(lengths, moves)
+        found = tf.where(tf.reduce_any(moves), found, tf.zeros_like(found))
+        return tf.reduce_sum(tf.cast(moves, tf.float64) * along) / square * found
+
+    return factor
+
+
+def least(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """The least of those that are not 0."""
+    return tf.reduce_min(tf.where(moves, lengths, tf.reduce_max(lengths)))
+
+
+def largest(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """The largest."""
+    return tf.reduce_max(lengths)
+
+
+def mean(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """The arithmetic mean of those that are not 0."""
+    return tf.reduce_sum(lengths) / _number(moves)
+
+
+def harmonic_mean(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """The harmonic mean of those that are not 0."""
+    return _number(moves) / tf.reduce_sum(tf.cast(moves, tf.float64) / _or_one(lengths, moves))
+
+
+def geometric_mean(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    """The geometric mean of those that are not 0."""
+    return tf.exp(tf.reduce_sum(tf.math.log(_or_one(lengths, moves))) / _number(moves))
+
+
+def _number(moves: tf.Tensor) -> tf.Tensor:
+    return tf.maximum(tf.reduce_sum(tf.cast(moves, tf.float64)), 1.0)
+
+
+def _or_one(lengths: tf.Tensor, moves: tf.Tensor) -> tf.Tensor:
+    return tf.where(moves, lengths, tf.ones_like(lengths))
+
+
+LENGTHS: dict[str, Factor] = {
+    "projection": projection,
+    "min": of_length(least),
+    "max": of_length(largest),
+    "mean": of_length(mean),
+    "harmonic": of_length(harmonic_mean),
+    "geometric": of_length(geometric_mean),
+}
+
+
+def conflict_free(gram: tf.Tensor, preference: Any, factor: Factor) -> tf.Tensor:
     """The weights of `ConFIG`, `[K]`, float64."""
 
     def solve(gram: tf.Tensor) -> tf.Tensor:
@@ -32,31 +95,10 @@ def conflict_free(gram: tf.Tensor, preference: Any, length: str) -> tf.Tensor:
         square = tf.maximum(tf.reduce_sum(parts * along), 0.0)
         nothing = tf.sqrt(square) <= STATIONARY * tf.reduce_sum(tf.abs(parts))
         square = tf.where(nothing, tf.ones_like(square), square)
-        # x / |x| times what that unit vector is to be as long as
-        if length == "projection":
-            factor = tf.reduce_sum(lengths * along) / square
-        else:
-            factor = tf.reduce_sum(counted * along) / square * tracked(lengths, moves, length)
-        weights = tf.math.divide_no_nan(factor * parts, lengths)
+        weights = tf.math.divide_no_nan(factor(lengths, moves, along, square) * parts, lengths)
         return tf.where(nothing, tf.zeros_like(weights), weights)
 
     return solved(gram, solve)
-
-
-def tracked(lengths: tf.Tensor, counted: tf.Tensor, which: str) -> tf.Tensor:
-    """The least, largest or mean of the `lengths` that are not 0; 0 where all are."""
-    number = tf.maximum(tf.reduce_sum(tf.cast(counted, tf.float64)), 1.0)
-    some = tf.reduce_any(counted)
-    ones = tf.where(counted, lengths, tf.ones_like(lengths))
-    longest = tf.reduce_max(lengths)
-    found = {
-        "min": lambda: tf.reduce_min(tf.where(counted, lengths, longest)),
-        "max": lambda: longest,
-        "mean": lambda: tf.reduce_sum(lengths) / number,
-        "harmonic": lambda: number / tf.reduce_sum(tf.cast(counted, tf.float64) / ones),
-        "geometric": lambda: tf.exp(tf.reduce_sum(tf.math.log(ones)) / number),
-    }[which]()
-    return tf.where(some, found, tf.zeros_like(found))
 
 
 @register
@@ -123,17 +165,18 @@ class ConFIG(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
-        self.length = checks.one_of("length", length, LENGTHS)
+        self.length = checks.one_of("length", length, list(LENGTHS))
+        self._factor = LENGTHS[self.length]
         self.preference = checked_preference("preference", preference)
         # Set once the losses are known.
-        self._factors: list[float] = []
+        self._preference: list[float] = []
 
     def create_state(self, k: int) -> None:
-        self._factors = one_each("preference", self.preference, k, 1.0)
+        self._preference = one_each("preference", self.preference, k, 1.0)
         super().create_state(k)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        return conflict_free(gradients.gram(), self._factors, self.length)
+        return conflict_free(gradients.gram(), self._preference, self._factor)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "length": self.length, "preference": self.preference}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -15,8 +17,6 @@ from blendloss.gates._base.loss_gradients import SHARED, LossGradients
 from blendloss.gates._base.needs import Needs
 from blendloss.gates._base.values import shared_values
 
-NORMALIZATIONS = (None, "l2", "loss", "loss+")
-
 
 def multiple_descent(gram: tf.Tensor, sizes: tf.Tensor | None = None) -> tf.Tensor:
     """a on the simplex with |sum_k a_k g_k / s_k| least, `[K]`, float64; a size s_k of 0 counts as 1."""
@@ -25,6 +25,37 @@ def multiple_descent(gram: tf.Tensor, sizes: tf.Tensor | None = None) -> tf.Tens
         sizes = tf.where(sizes == 0, tf.ones_like(sizes), sizes)
         gram = gram / sizes[:, None] / sizes[None, :]
     return min_norm(gram)
+
+
+def _norms(gate: MGDA, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """|G_k|."""
+    return gradients.norms()
+
+
+def _losses(gate: MGDA, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """|l_k|."""
+    return tf.abs(tf.cast(shared_values(gate, context), tf.float64))
+
+
+def _losses_times_norms(gate: MGDA, gradients: LossGradients, context: Context) -> tf.Tensor:
+    """|l_k| |G_k|."""
+    return _losses(gate, gradients, context) * gradients.norms()
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """What the gradients are divided by: s, `[K]`, of (gate, gradients, context), or None; and what that needs."""
+
+    sizes: Callable[[MGDA, LossGradients, Context], tf.Tensor | None]
+    needs: Needs = Needs.NOTHING
+
+
+NORMALIZATIONS: dict[str | None, Normalization] = {
+    None: Normalization(lambda gate, gradients, context: None),
+    "l2": Normalization(_norms),
+    "loss": Normalization(_losses, Needs.VALUES),
+    "loss+": Normalization(_losses_times_norms, Needs.VALUES),
+}
 
 
 @register
@@ -91,16 +122,12 @@ class MGDA(GradientGate):
         dtype: Any = None,
     ) -> None:
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
-        self.normalize = checks.one_of("normalize", normalize, NORMALIZATIONS)
-        if normalize in ("loss", "loss+"):
-            self.needs |= Needs.VALUES
+        self.normalize = checks.one_of("normalize", normalize, list(NORMALIZATIONS))
+        self._normalization = NORMALIZATIONS[self.normalize]
+        self.needs |= self._normalization.needs
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        sizes = gradients.norms() if self.normalize in ("l2", "loss+") else None
-        if Needs.VALUES in self.needs:
-            losses = tf.abs(tf.cast(shared_values(self, context), tf.float64))
-            sizes = losses if sizes is None else losses * sizes
-        return multiple_descent(gradients.gram(), sizes)
+        return multiple_descent(gradients.gram(), self._normalization.sizes(self, gradients, context))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "normalize": self.normalize}

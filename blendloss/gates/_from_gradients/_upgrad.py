@@ -75,14 +75,14 @@ class UPGrad(GradientGate):
         super().__init__(variables=variables, task_specific=task_specific, every=every, name=name, dtype=dtype)
         self.preference = checked_preference("preference", preference)
         # Set once the losses are known.
-        self._factors: list[float] = []
+        self._preference: list[float] = []
 
     def create_state(self, k: int) -> None:
-        self._factors = one_each("preference", self.preference, k, 1 / k)
+        self._preference = one_each("preference", self.preference, k, 1 / k)
         super().create_state(k)
 
     def weigh(self, gradients: LossGradients, context: Context) -> tf.Tensor:
-        return dual_cone(gradients.gram(), self._factors)
+        return dual_cone(gradients.gram(), self._preference)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "preference": self.preference}

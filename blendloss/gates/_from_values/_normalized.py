@@ -24,7 +24,8 @@ class Normalized(Gate):
     what is given, and the relative sizes of the losses are all that adapts.
 
     Args:
-        normalize: "initial", "running" or "rms"; or an object of `blendloss.gates.normalizers` that divides.
+        normalize: "initial", "running" or "rms"; or an object of `blendloss.gates.normalizers` that divides, which this
+            gate alone may hold.
         weights: w, `[K]`, non-negative, not all 0; None is 1 each, a sum of K relative losses.
         name: the layer's name.
         dtype: of the logits and the state.
@@ -36,6 +37,7 @@ class Normalized(Gate):
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if `normalize` is no known name or does not divide, or `weights` has not one number for each loss.
+            In the blend, if another gate holds the normaliser.
 
     Example:
         >>> import blendloss as bl
