@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 _DIVIDED = ("build", "apply", "apply_gradients", "finalize_variable_values")
+# The public `exclude_from_weight_decay` is refused once an optimizer is built, and a second call undoes the first.
 _DECAYS = "_use_weight_decay"
 
 
@@ -77,7 +78,7 @@ class _Divided:
         """As `apply`, of pairs; gives the network's count, as Keras does."""
         grads, variables = zip(*grads_and_vars, strict=True)
         self._update("apply_gradients", list(grads), list(variables))
-        return self._network._iterations
+        return self._network._iterations  # counts calls; the public `iterations` counts updates
 
     def finalize_variable_values(self, var_list: Sequence[Any]) -> None:
         """Puts moving averages, where an optimizer keeps them, in the place of its variables."""
@@ -144,6 +145,6 @@ def _spare_from_decay(optimizer: Any, of_blend: Callable[[], list[Any]]) -> None
 
 
 def _among(optimizer: Any, variables: list[Any]) -> Callable[[Any], bool]:
-    """Whether a variable is one of `variables`; that of a replica is."""
+    """Whether a variable is one of `variables`; that of a replica is: Keras's key is the same, its identity is not."""
     keys = frozenset(map(optimizer._var_key, variables))
     return lambda variable: optimizer._var_key(variable) in keys

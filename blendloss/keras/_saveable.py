@@ -7,10 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from blendloss._blend.blend import Blend
 from blendloss._internal.serialization import serialize
 
 
-def require_saveable(blend: Any, callbacks: Any) -> None:
+def require_saveable(blend: Blend, callbacks: Any) -> None:
     """Raises if one of `callbacks` saves the whole model, and something in `blend`, such as a lambda, has no name.
 
     Raises:
