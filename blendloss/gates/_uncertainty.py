@@ -53,7 +53,7 @@ class Uncertainty(Gate):
     ================  =====  ==============  ===========================  ==================================
 
     Args:
-        form: one for all losses, or a list with one for each, as of regressing and classifying heads.
+        form: one for all losses, or a list with one for each, such as for outputs that classify.
         initial: s at the start, a number or `[K]`; 0 is sigma = 1.
         name: the layer's name.
         dtype: of s.

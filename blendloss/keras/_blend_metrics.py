@@ -18,7 +18,7 @@ class BlendMetrics(keras.metrics.Metric):
     """
 
     def __init__(self, names: Sequence[str], has_cost: bool) -> None:
-        super().__init__(name="readings")
+        super().__init__(name="blend_metrics")
         self._names = tuple(names)
         self._has_cost = has_cost
         means = len(self._names) + has_cost

@@ -129,7 +129,7 @@ class GradientGate(Gate):
         return tf.where(finite, weights, last) if gradients.scaled else weights
 
     def combined(self, weights: tf.Tensor, gradients: LossGradients, context: Context) -> list[tf.Tensor | None]:
-        """The gradient of each variable: sum_k g_k G_k, but for the heads where they follow their own loss."""
+        """The gradient of each variable: sum_k g_k G_k; variables of one loss alone may follow that loss itself."""
         return gradients.combined(weights, own=self.task_specific == "unweighted")
 
     def own_gradients(self, context: Context) -> list[tf.Tensor] | None:

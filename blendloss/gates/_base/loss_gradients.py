@@ -230,7 +230,7 @@ class LossGradients:
         blended = self._added_up(weights) if known else self._in_one_pass(weights)
         if not own:
             return blended
-        # With `own` after one pass, a graph computes no more of `each` than the heads' part.
+        # With `own` after one pass, a graph computes only the part of `each` for variables of one loss alone.
         of_variables = zip(blended, self.shared, zip(*self.each, strict=True), strict=True)
         return [found if shared else _weighed(of_losses, None) for found, shared, of_losses in of_variables]
 

@@ -26,7 +26,7 @@ def precise(gate: Gate, values: Any) -> tf.Tensor:
 
 
 def kept(gate: Gate, name: str, shape: tuple[int, ...] = (), value: float = 0) -> Any:
-    """A variable of `gate`, as of `Gate.state`, of the precision of `precise`."""
+    """A variable of `gate`, made by `Gate.add_state`, of the precision of `precise`."""
     return gate.add_state(name, shape, value, dtype="float64" if gate.variable_dtype == "float64" else "float32")
 
 

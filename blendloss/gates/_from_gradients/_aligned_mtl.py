@@ -79,14 +79,15 @@ class AlignedMTL(GradientGate):
         preference: p, non-negative, one for each loss; None is 1, as in the code.
         tolerance: an eigenvalue is kept above this times the largest; None is the code's, K 2^-23. In TorchJD, K 2^-52
             in double precision.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in the authors' code, where it is an option.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            the authors' code, where it is an option.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`; p where all gradients are 0.
+        `gating(context)` gives the weights, as in `GradientGate`; p where all gradients are 0.
 
     Raises:
         TypeError: if an argument has the wrong type.

@@ -32,14 +32,15 @@ class CAGrad(GradientGate):
             problem and LibMTL.
         rescale: 0, d as above; 1, d / (1 + c^2); 2, d / (1 + c). The code's argument of that name; 1 in its calls, 2 in
             the toy problem's formula.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in the authors' code.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            the authors' code.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`.
+        `gating(context)` gives the weights, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.

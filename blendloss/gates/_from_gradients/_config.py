@@ -115,14 +115,15 @@ class ConFIG(GradientGate):
         length: "projection", as above; or d = (sum_k u_k . x) L x / |x|^2 with L the "min", "max", "mean", "harmonic"
             mean or "geometric" mean of the gradients' lengths (the code's length models).
         preference: p, non-negative, one for each loss; None is 1.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`. The paper takes the whole gradient: `variables=["*"]`.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`. The paper takes
+            the whole gradient: `variables=["*"]`.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`; with three losses or more some may be negative.
+        `gating(context)` gives the weights, as in `GradientGate`; with three losses or more some may be negative.
 
     Raises:
         TypeError: if an argument has the wrong type.

@@ -45,14 +45,15 @@ class FairGrad(GradientGate):
             runs of the paper.
         max_norm: a bound of the length of d, by which all weights are divided by one number; None is none, 1 in the
             authors' code.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in the authors' code, "weighted" in LibMTL.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            the authors' code, "weighted" in LibMTL.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`.
+        `gating(context)` gives the weights, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.

@@ -46,7 +46,8 @@ class GradDrop(GradientGate):
         leak: what passes of the other sign, from 0 to 1: a number, or one for each loss. 1 is the plain sum.
         seed: an integer of 64 bits. The signs are a function of seed, step and place.
         variables: where signs are chosen; elsewhere gradients add up. As of `GradientGate`.
-        task_specific: as of `GradientGate`; what one loss alone acts on keeps its sign in any case.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; what one loss
+            alone acts on keeps its sign in any case.
         name: the layer's name.
         dtype: of the logits.
 

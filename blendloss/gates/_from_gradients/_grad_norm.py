@@ -52,13 +52,15 @@ class GradNorm(GradientGate):
             (ReLoBRaLo's repository).
         initial_losses: l(0), one positive number for each loss, such as log C for a cross-entropy of C classes; None is
             the first finite, positive value of each.
-        variables: as of `GradientGate`; the paper's W is the last shared layer.
-        task_specific: as of `GradientGate`; the paper weighs the losses everywhere.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`; the paper's
+            W is the last shared layer.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; the paper weighs
+            the losses everywhere.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights w, as of `GradientGate`.
+        `gating(context)` gives the weights w, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.

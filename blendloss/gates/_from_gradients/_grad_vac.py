@@ -70,14 +70,15 @@ class GradVac(GradientGate):
         follow: "all", phi follows every cosine; "below", only those below it, as in SamsungLabs/MTL, so that it never
             rises.
         seed: an integer of 64 bits. The orders are a function of seed and step.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in LibMTL and SamsungLabs/MTL.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in LibMTL
+            and SamsungLabs/MTL.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`. phi is the variable `targets`, `[K, K]`; a step whose
+        `gating(context)` gives the weights, as in `GradientGate`. phi is the variable `targets`, `[K, K]`; a step whose
         gradients are not finite leaves it as it was. A gradient of 0 has cosines of 0, and a target of 1 turns nothing.
 
     Raises:

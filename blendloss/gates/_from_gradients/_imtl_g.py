@@ -46,14 +46,15 @@ class IMTLG(GradientGate):
     weight 0.
 
     Args:
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in LibMTL, "weighted" in nash-mtl.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in LibMTL,
+            "weighted" in nash-mtl.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`.
+        `gating(context)` gives the weights, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.

@@ -39,14 +39,16 @@ class LRAnnealing(GradientGate):
         momentum: m, from 0 to below 1, the part of the old weight. The code's is 0.9, jaxpi's 0.9, PhysicsNeMo-Sym's
             0.99, ReLoBRaLo's repository's 0.999. The paper gives 0.9 to the new weight, if its formula is taken
             literally: m = 0.1.
-        variables: as of `GradientGate`. The code measures in weight matrices, without biases: `["*kernel"]`.
-        task_specific: as of `GradientGate`.
-        every: as of `GradientGate`; 10 in the code, 1000 in Wang et al. 2023, 1 in PhysicsNeMo-Sym.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`. The code
+            measures in weight matrices, without biases: `["*kernel"]`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`.
+        every: from how many steps to how many the weights are computed anew; 10 in the code, 1000 in Wang et al. 2023,
+            1 in PhysicsNeMo-Sym.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, 1 at first, as of `GradientGate`. A loss whose gradient is 0 keeps its
+        `gating(context)` gives the weights, 1 at first, as in `GradientGate`. A loss whose gradient is 0 keeps its
         weight.
 
     Raises:

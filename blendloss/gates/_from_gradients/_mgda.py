@@ -71,14 +71,15 @@ class MGDA(GradientGate):
         normalize: None; or what each gradient is divided by before the weights are sought, for losses of
             different units: "l2", s_k = |G_k|; "loss", |l_k|; "loss+", |l_k| |G_k|. The weights are of the gradients as
             they are.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "weighted" in the authors' code.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "weighted" in
+            the authors' code.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`. Where several solve the problem, it is one with few
+        `gating(context)` gives the weights, as in `GradientGate`. Where several solve the problem, it is one with few
         that are positive; zero gradients share the weight equally.
 
     Raises:

@@ -27,14 +27,15 @@ class NashMTL(GradientGate):
 
     Args:
         max_norm: a bound of the length of d, by which all weights are divided by one number; None is none.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "weighted" in the authors' code.
-        every: as of `GradientGate`; the code's update_weights_every.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "weighted" in
+            the authors' code.
+        every: from how many steps to how many the weights are computed anew; the code's update_weights_every.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`.
+        `gating(context)` gives the weights, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -55,7 +56,7 @@ class NashMTL(GradientGate):
     Deviations:
         The code, which LibMTL and TorchJD share, solves a sequence of convex problems from the last step's weights,
         stops early, and keeps the last weights in silence where its solver fails: it may be far from the solution.
-        It bounds the gradient of the shared variables alone, not the weights; heads follow the unbounded ones.
+        It bounds the gradient of the shared variables, not the weights, which variables of one loss alone follow.
     """
 
     usual_task_specific = "weighted"

@@ -82,14 +82,15 @@ class NTK(GradientGate):
         seed: an integer of 64 bits, for `probes`.
         momentum: the part of the old weight in the new one, from 0 to below 1: g <- m g + (1 - m) g_new; 0 in the paper
             and its code, 0.9 in jaxpi.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`.
-        every: as of `GradientGate`; 100 in the paper's code, 1000 in PhysicsNeMo-Sym and jaxpi.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`.
+        every: from how many steps to how many the weights are computed anew; 100 in the paper's code, 1000 in
+            PhysicsNeMo-Sym and jaxpi.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, 1 at first, as of `GradientGate`. A loss whose trace is 0 keeps its weight.
+        `gating(context)` gives the weights, 1 at first, as in `GradientGate`. A loss whose trace is 0 keeps its weight.
 
     Raises:
         TypeError: if an argument has the wrong type; in `BlendedModel`, if a loss is no penalty.

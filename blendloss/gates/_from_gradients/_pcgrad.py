@@ -64,14 +64,15 @@ class PCGrad(GradientGate):
             first, whose shuffle has no effect: in the losses' order, the k-th among them.
         reduction: "sum", as above; "mean" divides by K.
         seed: an integer of 64 bits, for the form "paper" alone. The orders are a function of seed and step.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in nash-mtl and LibMTL.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in
+            nash-mtl and LibMTL.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`.
+        `gating(context)` gives the weights, as in `GradientGate`.
 
     Raises:
         TypeError: if an argument has the wrong type.

@@ -27,14 +27,15 @@ class UPGrad(GradientGate):
 
     Args:
         preference: p, non-negative, one for each loss; None is 1/K.
-        variables: as of `GradientGate`.
-        task_specific: as of `GradientGate`; "own" in TorchJD and LibMTL.
-        every: as of `GradientGate`.
+        variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in TorchJD
+            and LibMTL.
+        every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
 
     Returns:
-        `gating(context)` gives the weights, as of `GradientGate`. Where several give the same d, it is one of few v
+        `gating(context)` gives the weights, as in `GradientGate`. Where several give the same d, it is one of few v
         above [j = k].
 
     Raises:

@@ -65,7 +65,7 @@ class Bandit(ProgressGate, abc.ABC):
         exploration: gamma, in (0, 1]: the share of the draws that are uniform.
         gain: "relative", (before - after) / |before|, or "absolute", before - after.
         history: how many rewards are kept, a uniform sample of all.
-        same_batch: as of `ProgressGate`.
+        same_batch: whether progress is measured on the batch of the update, by one more pass; else on the next batch.
         name: the layer's name.
         dtype: of the logits and the state.
     """

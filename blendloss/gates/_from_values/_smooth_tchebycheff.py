@@ -27,7 +27,7 @@ class SmoothTchebycheff(Gate):
 
     F is the largest of sum_k p_k y_k + mu H(p) over shares p on the simplex, with Shannon's entropy H. The blend's
     value is that, at the mode's shares: F itself under `Soft()`, with F's gradient; under `Hard()` the maximum,
-    max_k y_k, as of `Tchebycheff`.
+    max_k y_k, as in `Tchebycheff`.
 
     The published code for multi-task learning computes another thing, here where `averaging` is given: losses of any
     size, after a warm-up, relative to what they were at its end.

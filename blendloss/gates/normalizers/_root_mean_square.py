@@ -12,7 +12,7 @@ from blendloss.gates.normalizers._running_mean import RunningMean
 class RootMeanSquare(RunningMean):
     """Divides each loss by the root of a running mean of its square: L = sum_k s_k l_k / q_k.
 
-    The t-th size updates q_k^2 <- q_k^2 + a / (1 - (1 - a)^t) (l_k^2 - q_k^2), a = 1 / memory: as of `RunningMean`, but
+    The t-th size updates q_k^2 <- q_k^2 + a / (1 - (1 - a)^t) (l_k^2 - q_k^2), a = 1 / memory: as in `RunningMean`, but
     that rare large values count for more, so that a loss with spikes is held smaller.
 
     Args:
