@@ -196,7 +196,7 @@ def _():
             return self.dense(inputs)
 
     plain, blended = both(fitted(), net=Counting, metrics=["mae", keras.metrics.RootMeanSquaredError(name="rmse")])
-    assert [name for name in blended.metrics_names if name != "readings"] == plain.metrics_names
+    assert [name for name in blended.metrics_names if name != "blend_metrics"] == plain.metrics_names
     blended.reset_metrics()
     assert float(blended.network.seen.total) == 0
 

@@ -71,8 +71,8 @@ class GradVac(GradientGate):
             rises.
         seed: an integer of 64 bits. The orders are a function of seed and step.
         variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
-        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in LibMTL
-            and SamsungLabs/MTL.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            LibMTL and SamsungLabs/MTL.
         every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.

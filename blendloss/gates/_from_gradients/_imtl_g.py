@@ -47,8 +47,8 @@ class IMTLG(GradientGate):
 
     Args:
         variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
-        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in LibMTL,
-            "weighted" in nash-mtl.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            LibMTL, "weighted" in nash-mtl.
         every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.

@@ -65,7 +65,7 @@ class PCGrad(GradientGate):
         reduction: "sum", as above; "mean" divides by K.
         seed: an integer of 64 bits, for the form "paper" alone. The orders are a function of seed and step.
         variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
-        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
             nash-mtl and LibMTL.
         every: from how many steps to how many the weights are computed anew.
         name: the layer's name.

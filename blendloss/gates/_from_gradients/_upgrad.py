@@ -28,8 +28,8 @@ class UPGrad(GradientGate):
     Args:
         preference: p, non-negative, one for each loss; None is 1/K.
         variables: where gradients are measured, "shared", "last" or patterns of paths; see `GradientGate`.
-        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "own" in TorchJD
-            and LibMTL.
+        task_specific: "weighted" or "unweighted", for variables of one loss alone; see `GradientGate`; "unweighted" in
+            TorchJD and LibMTL.
         every: from how many steps to how many the weights are computed anew.
         name: the layer's name.
         dtype: of the weights and the state.
