@@ -116,7 +116,8 @@ def test_scale_that_is_too_large_is_lowered(gate):
     model.optimizer.initial_scale = 2.0**30
     assert 0 < steps(model, 30) < 30
     assert 2.0**8 < float(model.optimizer.dynamic_scale) < 2.0**26
-    assert int(getattr(model.blend.gate, "skipped", 0)) == 0
+    skipped = model.blend.gate.skipped
+    assert skipped is None or int(skipped) == 0  # `GradDrop` keeps no weights, and so skips none
     assert np.isfinite(model.get_weights()[0]).all()
 
 
