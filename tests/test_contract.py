@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import pathlib
 import re
 import subprocess
 import sys
@@ -10,6 +11,10 @@ import keras
 import pytest
 
 import blendloss as bl
+from tests.losses import reference
+from tests.losses.penalties import PENALTIES
+from tests.losses.test_values import LIMITS
+from tests.modes.instances import MODES, RELAXATIONS
 
 ROOMS = {
     "losses": bl.losses,
@@ -138,6 +143,42 @@ def test_docstring_names_every_argument(name):
         parameter for parameter in parameters if not re.search(rf"^\s+{parameter}\b.*:", described, re.MULTILINE)
     ]
     assert not missing
+
+
+def classes_of(room, base):
+    """The exported classes that derive from `base` and can be made."""
+    return {
+        subject
+        for name in room.__all__
+        if inspect.isclass(subject := getattr(room, name))
+        if issubclass(subject, base) and not inspect.isabstract(subject)
+    }
+
+
+def test_every_penalty_has_an_instance_a_reference_and_limits():
+    penalties = classes_of(bl.losses, bl.losses.Penalty)
+    assert penalties == {type(penalty) for _, penalty in PENALTIES} == set(LIMITS) == set(reference._OF)
+
+
+def test_every_mode_and_relaxation_has_an_instance():
+    made = [mode for _, mode in MODES]
+    estimators = {type(mode.estimator) for mode in made if isinstance(mode, bl.modes.Hard)}
+    assert classes_of(bl.modes, bl.modes.Mode) == {type(mode) for mode in made}
+    assert classes_of(bl.modes, bl.modes.Estimator) == estimators
+    functions = {name for name in bl.modes.__all__ if inspect.isfunction(getattr(bl.modes, name))}
+    assert functions <= {name for name, _ in RELAXATIONS}
+
+
+@pytest.mark.parametrize("name", sorted(gate.__name__ for gate in classes_of(bl.gates, bl.gates.Gate)))
+def test_every_gate_stands_in_a_table_for_readers(name):
+    root = pathlib.Path(__file__).parents[1]
+    assert f"`{name}" in (root / "README.md").read_text() + (root / "blendloss" / "gates" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(set(PUBLIC) - RECORDS - BASES))
+def test_every_name_stands_in_the_changelog(name):
+    text = (pathlib.Path(__file__).parents[1] / "CHANGELOG.md").read_text()
+    assert re.search(rf"\b{name.split('.')[-1]}\b", text)
 
 
 def method_of(subject):
