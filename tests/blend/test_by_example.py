@@ -1,5 +1,6 @@
 """Weights of each example: sums of penalties by example are what their values, weighed one by one, add up to."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from tests.executions import EXECUTIONS
+from tests.executions import EXECUTIONS, SharedTraces
 
 RANDOM = np.random.default_rng(0)
 #: Of few operations each, as a hundred programs are made of them; all have second derivatives.
@@ -66,29 +67,44 @@ def assert_alike(found, expected, **tolerance):
         np.testing.assert_allclose(ours, theirs, **(tolerance or {"rtol": 1e-12, "atol": 1e-14}))
 
 
+@functools.cache
+def of_shape(shape, reduction, weighted):
+    """Tensors, the sums by example of them, and what the values one by one make of them."""
+    tensors = given(shape)
+    if weighted:
+        tensors += (tf.constant(RANDOM.uniform(0.5, 2.0, shape[:1]), "float64"),)
+    expected = blended(one_by_one(PENALTIES), reduction=reduction)(*tensors)
+    return tensors, SharedTraces(blended(PENALTIES, reduction=reduction)), expected
+
+
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("shape", "reduction"), [*zip(SHAPES, itertools.cycle(REDUCTIONS), strict=False)], ids=str)
 def test_sums_by_example_are_the_values_one_by_one(shape, reduction, weighted, execution):
-    tensors = given(shape)
-    if weighted:
-        tensors += (tf.constant(RANDOM.uniform(0.5, 2.0, shape[:1]), "float64"),)
-    found = EXECUTIONS[execution](blended(PENALTIES, reduction=reduction))(*tensors)
-    assert_alike(found, blended(one_by_one(PENALTIES), reduction=reduction)(*tensors))
+    tensors, sums, expected = of_shape(shape, reduction, weighted)
+    assert_alike(sums.run(execution, *tensors), expected)
+
+
+ELEVEN = {f"huber-{k}": bl.losses.Huber(0.1 * (k + 1)) for k in range(11)}
+
+
+@functools.cache
+def of_eleven():
+    tensors = given((3, 100), 11)
+    return tensors, SharedTraces(blended(ELEVEN)), blended(one_by_one(ELEVEN))(*tensors)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_more_losses_than_are_summed_at_once(execution):
-    penalties = {f"huber-{k}": bl.losses.Huber(0.1 * (k + 1)) for k in range(11)}
-    tensors = given((3, 100), 11)
-    found = EXECUTIONS[execution](blended(penalties))(*tensors)
-    assert_alike(found, blended(one_by_one(penalties))(*tensors))
+    tensors, sums, expected = of_eleven()
+    assert_alike(sums.run(execution, *tensors), expected)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_weights_of_each_residual_and_a_mask(execution):
+@functools.cache
+def with_a_mask():
+    """As `of_shape`, with weights of each residual and a mask, and the value without the mask."""
     y_true, y_pred, logits = given((3, 40, 2))
-    sample_weight = tf.constant(RANDOM.uniform(0.5, 2.0, (3, 40)))
+    tensors = (y_true, y_pred, logits, tf.constant(RANDOM.uniform(0.5, 2.0, (3, 40))))
     kept = tf.constant(RANDOM.uniform(size=(3, 40)) < 0.7)
 
     def masked(run):
@@ -99,19 +115,37 @@ def test_weights_of_each_residual_and_a_mask(execution):
 
         return of
 
-    expected = masked(blended(one_by_one(PENALTIES)))(y_true, y_pred, logits, sample_weight)
-    found = EXECUTIONS[execution](masked(blended(PENALTIES)))(y_true, y_pred, logits, sample_weight)
+    unmasked = float(blended(PENALTIES)(*tensors)[0])
+    return tensors, SharedTraces(masked(blended(PENALTIES))), masked(blended(one_by_one(PENALTIES)))(*tensors), unmasked
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_weights_of_each_residual_and_a_mask(execution):
+    tensors, sums, expected, unmasked = with_a_mask()
+    found = sums.run(execution, *tensors)
     assert_alike(found, expected)
-    unmasked = blended(PENALTIES)(y_true, y_pred, logits, sample_weight)
-    assert float(unmasked[0]) != pytest.approx(float(found[0]), rel=1e-6)
+    assert unmasked != pytest.approx(float(found[0]), rel=1e-6)
 
 
-@pytest.mark.parametrize("mode", [bl.modes.Hard(), bl.modes.Hard(bl.modes.ReinMax(2)), bl.modes.Annealed(0.5, seed=1)])
+MODES = {
+    "hard": bl.modes.Hard(),
+    "reinmax": bl.modes.Hard(bl.modes.ReinMax(2)),
+    "annealed": bl.modes.Annealed(0.5, seed=1),
+}
+
+
+@functools.cache
+def in_mode(mode):
+    tensors = given((6, 70))
+    expected = blended(one_by_one(PENALTIES), MODES[mode])(*tensors)
+    return tensors, SharedTraces(blended(PENALTIES, MODES[mode])), expected
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_in_every_mode(mode, execution):
-    tensors = given((6, 70))
-    found = EXECUTIONS[execution](blended(PENALTIES, mode))(*tensors)
-    assert_alike(found, blended(one_by_one(PENALTIES), mode)(*tensors))
+    tensors, sums, expected = in_mode(mode)
+    assert_alike(sums.run(execution, *tensors), expected)
 
 
 def test_of_lengths_that_only_the_running_graph_knows():
@@ -124,13 +158,15 @@ def test_of_lengths_that_only_the_running_graph_knows():
     assert run.experimental_get_tracing_count() == 1
 
 
+OFF = SharedTraces(blended({"huber": bl.losses.Huber(), "barron": bl.losses.Barron(float("inf"))}))
+
+
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_a_loss_that_is_off_in_one_example_is_out_of_it_infinite_or_not(execution):
     """Barron's is infinite at 100; there it is off, and in the second example it counts."""
-    losses = {"huber": bl.losses.Huber(), "barron": bl.losses.Barron(float("inf"))}
     y_pred = tf.constant([[100.0] + [1.0] * 70, [2.0] * 71])
     y_true, logits = tf.zeros_like(y_pred), tf.constant([[0.0, -np.inf], [0.0, 0.0]])
-    value, means, _, (by_prediction, by_logit), _ = EXECUTIONS[execution](blended(losses))(y_true, y_pred, logits)
+    value, means, _, (by_prediction, by_logit), _ = OFF.run(execution, y_true, y_pred, logits)
     alone = [[99.5] + [0.5] * 70, (0.5 * 1.5 + 0.5 * (np.exp(2.0) - 1)) * np.ones(71)]
     np.testing.assert_allclose(value, np.mean(alone), rtol=1e-6)
     assert np.isfinite(means[0])
@@ -141,8 +177,8 @@ def test_a_loss_that_is_off_in_one_example_is_out_of_it_infinite_or_not(executio
     assert np.isfinite(by_logit).all()
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_many_float32_are_added_accurately(execution):
+@functools.cache
+def of_many_float32():
     shape = (2**8, 2**16)
     residual = RANDOM.standard_normal(shape, np.float32)
     logits = RANDOM.standard_normal((shape[0], 2), np.float32)
@@ -156,41 +192,55 @@ def test_many_float32_are_added_accurately(execution):
         gate.logits = logits
         return blend(tf.zeros_like(residual), residual, step=0)
 
-    found = EXECUTIONS[execution](run)(tf.constant(residual), tf.constant(logits))
-    assert abs(float(found) / expected - 1) <= 1e-6
+    return (tf.constant(residual), tf.constant(logits)), SharedTraces(run), expected
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_many_float32_are_added_accurately(execution):
+    tensors, mean, expected = of_many_float32()
+    assert abs(float(mean.run(execution, *tensors)) / expected - 1) <= 1e-6
+
+
+@functools.cache
+def derivatives_one_by_one(of_each):
+    return taken_outside(one_by_one(PENALTIES), of_each)
+
+
+@functools.cache
+def given_outside():
+    return given((3, 100))
+
+
+def taken_outside(losses, of_each, compiled=None):
+    """Derivatives of a blend of `losses`, in a graph of its own unless `compiled` is None."""
+    y_true, y_pred, logits = given_outside()
+    logits = logits if of_each else logits[0]
+    sample_weight = tf.constant([1.0, 0.5, 2.0], tf.float64)
+    gate = Given()
+    blend = bl.Blend(losses, gate)
+
+    def run(y_pred, logits):
+        gate.logits = logits
+        return blend(y_true, y_pred, sample_weight, step=0)
+
+    if compiled is not None:
+        run = tf.function(run, autograph=False, jit_compile=compiled)
+    with tf.autodiff.ForwardAccumulator(y_pred, y_true) as accumulator:
+        value = run(y_pred, logits)
+    with tf.GradientTape() as outer:
+        outer.watch([y_pred, logits])
+        with tf.GradientTape() as inner:
+            inner.watch([y_pred, logits])
+            again = run(y_pred, logits)
+        slopes, pulls = inner.gradient(again, [y_pred, logits])
+        length = tf.reduce_sum(slopes**2) + tf.reduce_sum(pulls**2)
+    return accumulator.jvp(value), outer.gradient(length, [y_pred, logits])
 
 
 @pytest.mark.parametrize("of_each", [True, False], ids=["of each example", "of all"])
 @pytest.mark.parametrize("compiled", [False, True])
 def test_derivatives_of_a_graph_taken_outside_of_it(compiled, of_each):
-    y_true, y_pred, logits = given((3, 100))
-    logits = logits if of_each else logits[0]
-    sample_weight = tf.constant([1.0, 0.5, 2.0], tf.float64)
-    gate = Given()
-
-    def loss(losses):
-        blend = bl.Blend(losses, gate)
-
-        def run(y_pred, logits):
-            gate.logits = logits
-            return blend(y_true, y_pred, sample_weight, step=0)
-
-        return run
-
-    def derivatives(run):
-        with tf.autodiff.ForwardAccumulator(y_pred, y_true) as accumulator:
-            value = run(y_pred, logits)
-        with tf.GradientTape() as outer:
-            outer.watch([y_pred, logits])
-            with tf.GradientTape() as inner:
-                inner.watch([y_pred, logits])
-                again = run(y_pred, logits)
-            slopes, pulls = inner.gradient(again, [y_pred, logits])
-            length = tf.reduce_sum(slopes**2) + tf.reduce_sum(pulls**2)
-        return accumulator.jvp(value), outer.gradient(length, [y_pred, logits])
-
-    found = derivatives(tf.function(loss(PENALTIES), autograph=False, jit_compile=compiled))
-    assert_alike(found, derivatives(loss(one_by_one(PENALTIES))))
+    assert_alike(taken_outside(PENALTIES, of_each, compiled), derivatives_one_by_one(of_each))
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
