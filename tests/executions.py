@@ -24,23 +24,30 @@ EXECUTIONS = {
 }
 
 
+def compiled(function, *arguments):
+    """The XLA program of a `tf.function`, from the trace of it that its graph at `arguments` is run from."""
+    trace = function.get_concrete_function(*arguments)
+    return tf.function(lambda *given: trace(*given), autograph=False, jit_compile=True)
+
+
 class SharedTraces:
-    """`EXECUTIONS` of a function of tensors of the same shapes and dtypes, in which a graph and XLA share one trace.
+    """`EXECUTIONS` of a function of tensors, in which a graph and XLA share one trace.
 
     Python takes as long to trace a function as XLA takes to compile it; what is traced does not depend on XLA.
     """
 
     def __init__(self, function):
         self.function = function
-        self.graph = functools.cache(self._graph)
+        self.made = functools.cache(self._made)
 
-    def _graph(self, execution, *specs):
-        return EXECUTIONS[execution](self.function).get_concrete_function(*specs)
+    def _made(self, execution, *specs):
+        """A graph or an XLA program for tensors of these shapes and dtypes."""
+        if execution.startswith("graph"):
+            return EXECUTIONS[execution](self.function).get_concrete_function(*specs)
+        trace = self.made(execution.replace("xla", "graph"), *specs)
+        return tf.function(lambda *given: trace(*given), autograph=False, jit_compile=True)
 
     def run(self, execution, *tensors):
         if execution == "eager":
             return self.function(*tensors)
-        graph = self.graph(execution.replace("xla", "graph"), *map(tf.TensorSpec.from_tensor, tensors))
-        if execution.startswith("xla"):
-            return tf.function(lambda *given: graph(*given), autograph=False, jit_compile=True)(*tensors)
-        return graph(*tensors)
+        return self.made(execution, *map(tf.TensorSpec.from_tensor, tensors))(*tensors)
