@@ -179,7 +179,7 @@ def test_gradients_of_residuals():
 
 
 OF_BATCH = Needs.RESIDUAL | Needs.PENALTIES | Needs.FEATURES | Needs.GRADIENTS
-FOR_COMBINE = [row for row in GATES if not (row[2]().needs & OF_BATCH or row[2]().elementwise)]
+FOR_COMBINE = [case for case in GATES if not (case.make().needs & OF_BATCH or case.make().elementwise)]
 
 
 # `Blend.gradients` with gates that look at no gradient
@@ -193,17 +193,17 @@ def three(w, k):
 
 @pytest.mark.parametrize("persistent", [False, True])
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("name", "k", "make"), FOR_COMBINE, ids=[row[0] for row in FOR_COMBINE])
-def test_any_other_gate_has_the_gradient_of_combine(name, k, make, mode, persistent):
-    names = list("abc")[:k]
-    one, other = (bl.Blend(names, make(), MODES[mode]()) for _ in range(2))
+@pytest.mark.parametrize("case", FOR_COMBINE, ids=[case.id for case in FOR_COMBINE])
+def test_any_other_gate_has_the_gradient_of_combine(case, mode, persistent):
+    names = list("abc")[: case.k]
+    one, other = (bl.Blend(names, case.make(), MODES[mode]()) for _ in range(2))
     w = [tf.Variable([0.5, -1.5], name="w"), tf.Variable(0.25, name="b")]
     for step in range(3):
         with tf.GradientTape(persistent=persistent) as tape:
-            values = three(w, k)
+            values = three(w, case.k)
         found = one.gradients(tape, values, w + one.trainable_variables, step=step)
         with tf.GradientTape() as tape:
-            output = other.compute_from_values(three(w, k), step=step)
+            output = other.compute_from_values(three(w, case.k), step=step)
         expected = tape.gradient(output.value, w + other.trainable_variables, unconnected_gradients="zero")
         np.testing.assert_array_equal(found.output.value, output.value)
         np.testing.assert_array_equal(found.output.weights, output.weights)
@@ -215,4 +215,4 @@ def test_any_other_gate_has_the_gradient_of_combine(name, k, make, mode, persist
 
 
 def test_gates_that_work_with_combine_are_among_them():
-    assert {"fixed", "learned", "bayesian-dirichlet"} <= {name for name, _, _ in FOR_COMBINE}
+    assert {"fixed", "learned", "bayesian-dirichlet"} <= {case.id for case in FOR_COMBINE}

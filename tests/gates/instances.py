@@ -1,8 +1,9 @@
-"""The gates and statistics under test, one list of each for all of this folder: (readable id, ...)."""
+"""The gates and statistics under test, one list of each for all of this folder, with what each is like."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -33,55 +34,144 @@ STATISTICS: list[tuple[str, statistics.Statistic]] = [
     ("stagnation", statistics.Stagnation(statistics.QuantileAbsolute(0.5), ratio=3)),
 ]
 
-GATES: list[tuple[str, int, Callable[[], gates.Gate]]] = [  # id, K, factory
-    ("fixed", 2, lambda: gates.Fixed([1.0, 10.0])),
-    ("manual", 3, lambda: gates.Manual([3.0, 0.0, 0.5])),
-    ("scheduled-position", 3, lambda: gates.Scheduled(schedules.linear(0.0, 2.0, steps=1000))),
-    ("scheduled-vector", 2, lambda: gates.Scheduled(schedules.linear([3.0, 0.0], [0.0, 5.0], steps=1000))),
-    ("learned", 3, lambda: gates.Learned()),
-    ("exponential-family", 3, lambda: gates.ExponentialFamily([0.5, 1.0, 2.0], scale=2.0, learn_scale=True)),
-    ("mixture", 2, lambda: gates.Mixture([1.0, 5.0])),
-    ("bayesian-dirichlet", 3, lambda: gates.Bayesian(families.Dirichlet([0.5, 1, 2]), examples=9, seed=1)),
-    ("bayesian-logistic-normal", 2, lambda: gates.Bayesian(families.LogisticNormal(scale=3), examples=9, seed=2)),
-    ("by-residual", 3, lambda: gates.ByResidual([0.5, 1.5], width=0.5)),
-    ("network", 3, lambda: gates.Network(chooser(3))),
-    (
+
+class GateCase(NamedTuple):
+    """A gate of `k` losses, and what it is like.
+
+    `total` is what its weights add up to at step 250; `trained` and `kept` are the names of its variables that train
+    and of those that do not. `updates` says whether a training step changes what is kept, `constant` whether its
+    weights are the same whatever happens, and `vectors` how many gating vectors it gives for 64 residuals and the
+    features of one example, None for one vector without an axis of examples.
+    """
+
+    id: str
+    make: Callable[[], gates.Gate]
+    total: float = 1.0
+    trained: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    k: int = 3
+    updates: bool = False
+    constant: bool = False
+    vectors: int | None = None
+
+    def attached(self) -> gates.Gate:
+        return attached(self.make, self.k)
+
+
+_STAGE = ("stage", "waited", "cooling")
+_BEST = (*_STAGE, "best")
+_MEANS = ("means", "weight", "skipped")
+_LAST = ("last", "skipped")
+
+
+def _of_residuals(id: str, make: Callable[[], gates.Gate], k: int = 3) -> GateCase:
+    return GateCase(id, make, kept=_MEANS, k=k, updates=True)
+
+
+def _of_gradients(id: str, make: Callable[[], gates.Gate], k: int = 3, more: tuple[str, ...] = ()) -> GateCase:
+    """Whose weights are 1 before the first training step."""
+    return GateCase(id, make, total=k, kept=(*_LAST, *more), k=k, updates=True)
+
+
+GATES = [
+    GateCase("fixed", lambda: gates.Fixed([1.0, 10.0]), total=11.0, k=2, constant=True),
+    GateCase("manual", lambda: gates.Manual([3.0, 0.0, 0.5]), total=3.5, kept=("assigned",), constant=True),
+    GateCase("scheduled-position", lambda: gates.Scheduled(schedules.linear(0.0, 2.0, steps=1000))),
+    GateCase(  # a quarter of the way from 3 to 5
+        "scheduled-vector",
+        lambda: gates.Scheduled(schedules.linear([3.0, 0.0], [0.0, 5.0], steps=1000)),
+        total=3.5,
+        k=2,
+    ),
+    GateCase("learned", lambda: gates.Learned(), trained=("logits",)),
+    GateCase(
+        "exponential-family",
+        lambda: gates.ExponentialFamily([0.5, 1.0, 2.0], scale=2.0, learn_scale=True),
+        total=3.5,
+        trained=("parameters", "log_scale"),
+    ),
+    GateCase(
+        "mixture", lambda: gates.Mixture([1.0, 5.0]), trained=("proportion_logits", "log_scales"), k=2, vectors=64
+    ),
+    GateCase(
+        "bayesian-dirichlet",
+        lambda: gates.Bayesian(families.Dirichlet([0.5, 1, 2]), examples=9, seed=1),
+        trained=("log_concentration",),
+    ),
+    GateCase(
+        "bayesian-logistic-normal",
+        lambda: gates.Bayesian(families.LogisticNormal(scale=3), examples=9, seed=2),
+        trained=("mean", "log_scale"),
+        k=2,
+    ),
+    GateCase("by-residual", lambda: gates.ByResidual([0.5, 1.5], width=0.5), vectors=64),
+    GateCase("network", lambda: gates.Network(chooser(3)), trained=("kernel", "bias"), vectors=1),
+    GateCase(
         "learned-regularized",
-        3,
         lambda: gates.Learned(
             regularizers=[regularizers.Entropy(schedules.linear(1.0, 0.0, steps=1000)), regularizers.LoadBalance(0.1)]
         ),
+        trained=("logits",),
     ),
-    ("learned-initial", 3, lambda: gates.Learned([0.5, -1.0, 2.0])),
-    ("uncertainty", 3, lambda: gates.Uncertainty(["regression", "classification", "auxiliary"])),
-    ("plateau", 3, lambda: gates.Plateau("m", patience=2, min_delta=0.25, cooldown=1)),
-    ("plateau-cyclic", 3, lambda: gates.Plateau("m", patience=2, direction="max", cyclic=True)),
-    ("threshold", 2, lambda: gates.Threshold("m", [1.0], hysteresis=0.5, patience=2)),
-    ("threshold-rising", 3, lambda: gates.Threshold("m", [0.5, 1.5], direction="rising", cooldown=2, returns=False)),
+    GateCase("learned-initial", lambda: gates.Learned([0.5, -1.0, 2.0]), trained=("logits",)),
+    GateCase(
+        "uncertainty",
+        lambda: gates.Uncertainty(["regression", "classification", "auxiliary"]),
+        total=2.0,
+        trained=("log_variances",),
+    ),
+    GateCase("plateau", lambda: gates.Plateau("m", patience=2, min_delta=0.25, cooldown=1), kept=_BEST),
+    GateCase("plateau-cyclic", lambda: gates.Plateau("m", patience=2, direction="max", cyclic=True), kept=_BEST),
+    GateCase("threshold", lambda: gates.Threshold("m", [1.0], hysteresis=0.5, patience=2), kept=_STAGE, k=2),
+    GateCase(
+        "threshold-rising",
+        lambda: gates.Threshold("m", [0.5, 1.5], direction="rising", cooldown=2, returns=False),
+        kept=_STAGE,
+    ),
     *(
-        (f"residual-state-{name}", 3, lambda s=s: gates.ResidualState(s, [0.5, 1.5], width=0.5, memory=7))
+        _of_residuals(f"residual-state-{name}", lambda s=s: gates.ResidualState(s, [0.5, 1.5], width=0.5, memory=7))
         for name, s in STATISTICS
     ),
-    ("score-matching", 3, lambda: gates.ScoreMatching(memory=7, every=2)),
-    ("grad-norm", 3, lambda: gates.GradNorm(form="softmax")),
-    ("lr-annealing", 3, lambda: gates.LRAnnealing(every=2)),
-    ("ntk", 3, lambda: gates.NTK(every=1)),
-    ("ntk-probes", 2, lambda: gates.NTK(probes=3, seed=4, momentum=0.5, every=2)),
-    ("grad-drop", 3, lambda: gates.GradDrop(0.2, seed=5)),
-    ("mgda", 3, lambda: gates.MGDA("loss+")),
-    ("cagrad", 3, lambda: gates.CAGrad(0.5)),
-    ("nash-mtl", 3, lambda: gates.NashMTL()),
-    ("fair-grad", 3, lambda: gates.FairGrad(2.0, every=2)),
-    ("imtl-g", 3, lambda: gates.IMTLG()),
-    ("aligned-mtl", 3, lambda: gates.AlignedMTL("rmse", [1.0, 2.0, 0.5])),
-    ("config", 3, lambda: gates.ConFIG("harmonic", [1.0, 2.0, 0.5])),
-    ("pcgrad", 3, lambda: gates.PCGrad(seed=6)),
-    ("grad-vac", 3, lambda: gates.GradVac(0.1, seed=7)),
-    ("upgrad", 3, lambda: gates.UPGrad([1.0, 2.0, 0.5])),
-    ("residual-state-falling", 2, lambda: gates.ResidualState(STATISTICS[0][1], [0.5], width=2, direction="falling")),
+    GateCase(
+        "score-matching",
+        lambda: gates.ScoreMatching(memory=7, every=2),
+        kept=(
+            *("calls", "batch", "log_scale"),
+            *("weight", "weight_squared", "slope", "curvature", "second", "evidence", "influence"),
+            *("shares", "mean_curvature", "precisions", "skipped"),
+        ),
+        updates=True,
+    ),
+    GateCase(
+        "grad-norm",
+        lambda: gates.GradNorm(form="softmax"),
+        total=3.0,
+        trained=("parameters",),
+        kept=(*_LAST, "references", "rates"),
+        updates=True,
+    ),
+    _of_gradients("lr-annealing", lambda: gates.LRAnnealing(every=2)),
+    _of_gradients("ntk", lambda: gates.NTK(every=1)),
+    _of_gradients("ntk-probes", lambda: gates.NTK(probes=3, seed=4, momentum=0.5, every=2), k=2),
+    GateCase("grad-drop", lambda: gates.GradDrop(0.2, seed=5), total=3.0, constant=True),
+    _of_gradients("mgda", lambda: gates.MGDA("loss+")),
+    _of_gradients("cagrad", lambda: gates.CAGrad(0.5)),
+    _of_gradients("nash-mtl", lambda: gates.NashMTL()),
+    _of_gradients("fair-grad", lambda: gates.FairGrad(2.0, every=2)),
+    _of_gradients("imtl-g", lambda: gates.IMTLG()),
+    _of_gradients("aligned-mtl", lambda: gates.AlignedMTL("rmse", [1.0, 2.0, 0.5])),
+    _of_gradients("config", lambda: gates.ConFIG("harmonic", [1.0, 2.0, 0.5])),
+    _of_gradients("pcgrad", lambda: gates.PCGrad(seed=6)),
+    _of_gradients("grad-vac", lambda: gates.GradVac(0.1, seed=7), more=("targets",)),
+    _of_gradients("upgrad", lambda: gates.UPGrad([1.0, 2.0, 0.5])),
+    _of_residuals(
+        "residual-state-falling",
+        lambda: gates.ResidualState(STATISTICS[0][1], [0.5], width=2, direction="falling"),
+        k=2,
+    ),
 ]
 
-every_gate = pytest.mark.parametrize(("k", "make"), [(k, m) for _, k, m in GATES], ids=[i for i, _, _ in GATES])
+every_gate = pytest.mark.parametrize("case", GATES, ids=[case.id for case in GATES])
 every_statistic = pytest.mark.parametrize("statistic", [s for _, s in STATISTICS], ids=[i for i, _ in STATISTICS])
 
 

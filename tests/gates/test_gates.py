@@ -14,14 +14,13 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
-from blendloss.gates import Needs, families, statistics
+from blendloss.gates import Needs, statistics
 from tests.gates import golden
 from tests.gates.golden import ROUNDING
 from tests.gates.instances import (
     FEATURES,
     GATES,
     attach,
-    attached,
     blend_of,
     drive,
     every_gate,
@@ -35,6 +34,11 @@ from tests.gates.instances import (
 RNG = np.random.default_rng(0)
 RESIDUALS = RNG.normal(size=(8, 64)).astype(np.float32)
 METRICS = [2.0, 1.75, 1.75, 0.5, 0.75, 2.5, 2.5, 2.5]
+
+
+def metrics_for(gate):
+    """What a gate that observes a metric is shown."""
+    return METRICS if isinstance(gate, gates.MetricGate) else []
 
 
 # Values
@@ -59,10 +63,10 @@ def test_everything_public_has_a_golden_row():
 
 
 @every_gate
-def test_logits_are_a_vector_of_k(k, make):
-    gate = attached(make, k)
+def test_logits_are_a_vector_of_k(case):
+    gate = case.attached()
     logits = logits_of(gate, 3, RESIDUALS[0], training=True)
-    assert logits.shape == ((64, k) if gate.elementwise else (1, k) if Needs.FEATURES in gate.needs else (k,))
+    assert logits.shape == ((case.k,) if case.vectors is None else (case.vectors, case.k))
     assert logits.dtype == tf.float32
     assert not np.isnan(logits).any()
     assert np.isfinite(logits).any()
@@ -70,28 +74,18 @@ def test_logits_are_a_vector_of_k(k, make):
 
 @every_gate
 @pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
-def test_every_mode_keeps_the_total(k, make, mode):
-    gate = make()
-    totals: dict[type, float] = {
-        gates.Fixed: 11.0,
-        gates.Manual: 3.5,
-        gates.ExponentialFamily: 3.5,
-        gates.Uncertainty: 2.0,
-    }
-    total = totals.get(type(gate), 1.0)
-    if "vector" in str(GATES[[m for _, _, m in GATES].index(make)][0]):
-        total = 3.0 + 0.25 * (5.0 - 3.0)
-    training = Needs.GRADIENTS not in gate.needs  # which outside training are those of the last step, 1 at first
-    total = total if training else float(k)
-    output = blend_of(gate, k, mode).compute([[0.0]], [[2.0]], step=250, training=training, features=FEATURES)
-    weights = output.weights.numpy()
-    assert weights.shape == (k,)
+def test_every_mode_keeps_the_total(case, mode):
+    gate = case.make()
+    training = Needs.GRADIENTS not in gate.needs  # which outside training are those of the last step
+    blend = blend_of(gate, case.k, mode)
+    weights = blend.compute([[0.0]], [[2.0]], step=250, training=training, features=FEATURES).weights.numpy()
+    assert weights.shape == (case.k,)
     assert (weights >= 0).all()
-    if isinstance(gate, gates.ScoreMatching):  # of the curvature, in units of the scale
+    if case.id == "score-matching":  # of the curvature, in units of the scale
         weights = weights * gate.solution.curvature.numpy() / np.exp(2 * gate.log_scale.numpy())
-    np.testing.assert_allclose(weights.astype(np.float64).sum(), total, rtol=ROUNDING)
+    np.testing.assert_allclose(weights.astype(np.float64).sum(), case.total, rtol=ROUNDING)
     if isinstance(mode, bl.modes.Hard):
-        np.testing.assert_allclose(np.sort(weights)[-1], total, rtol=ROUNDING)
+        np.testing.assert_allclose(np.sort(weights)[-1], case.total, rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("weights", [[1, 10], [3.0, 0.0, 7.0], [1e-3, 1e3], [0.1, 0.2, 0.3, 0.4]], ids=str)
@@ -104,100 +98,63 @@ def test_fixed_weights_are_themselves(weights):
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 @every_gate
-def test_dtypes(k, make, dtype):
-    config = {**make().get_config(), "dtype": dtype}
-    gate = type(make()).from_config(config)
-    blend_of(gate, k)
+def test_dtypes(case, dtype):
+    made = case.make()
+    gate = type(made).from_config({**made.get_config(), "dtype": dtype})
+    blend_of(gate, case.k)
     logits = logits_of(gate, 3, tf.constant(RESIDUALS[0], tf.float64), training=True)
     assert logits.dtype == dtype
-    if not isinstance(gate, gates.Network):  # whose network has a policy of its own
+    if case.id != "network":  # whose network has a policy of its own
         assert all(v.dtype in (dtype, "int32", "int64") for v in gate.variables)
 
 
 # State
 
-TRAINED: dict[type, list[str]] = {
-    families.Dirichlet: ["log_concentration"],
-    families.LogisticNormal: ["mean", "log_scale"],
-    gates.Network: ["kernel", "bias"],
-    gates.Learned: ["logits"],
-    gates.ExponentialFamily: ["parameters", "log_scale"],
-    gates.Mixture: ["proportion_logits", "log_scales"],
-    gates.Uncertainty: ["log_variances"],
-    gates.GradNorm: ["parameters"],
-}
-KEPT: dict[type, list[str]] = {
-    gates.GradNorm: ["last", "skipped", "references", "rates"],
-    gates.LRAnnealing: ["last", "skipped"],
-    gates.NTK: ["last", "skipped"],
-    gates.MGDA: ["last", "skipped"],
-    gates.CAGrad: ["last", "skipped"],
-    gates.NashMTL: ["last", "skipped"],
-    gates.FairGrad: ["last", "skipped"],
-    gates.IMTLG: ["last", "skipped"],
-    gates.AlignedMTL: ["last", "skipped"],
-    gates.ConFIG: ["last", "skipped"],
-    gates.PCGrad: ["last", "skipped"],
-    gates.GradVac: ["last", "skipped", "targets"],
-    gates.UPGrad: ["last", "skipped"],
-    gates.Manual: ["assigned"],
-    gates.Plateau: ["stage", "waited", "cooling", "best"],
-    gates.Threshold: ["stage", "waited", "cooling"],
-    gates.ResidualState: ["means", "weight", "skipped"],
-    gates.ScoreMatching: [
-        *("calls", "batch", "log_scale"),
-        *("weight", "weight_squared", "slope", "curvature", "second", "evidence", "influence"),
-        *("shares", "mean_curvature", "precisions", "skipped"),
-    ],
-}
-
 
 @every_gate
-def test_variables_are_tracked(k, make):
-    gate = make()
-    blend = blend_of(gate, k)
+def test_variables_are_tracked(case):
+    gate = case.make()
+    blend = blend_of(gate, case.k)
     for owner in (gate, blend):
-        assert [v.name for v in owner.trainable_variables] == TRAINED.get(type(getattr(gate, "family", gate)), [])
-        assert [v.name for v in owner.non_trainable_variables] == KEPT.get(type(gate), [])
+        assert tuple(v.name for v in owner.trainable_variables) == case.trained
+        assert tuple(v.name for v in owner.non_trainable_variables) == case.kept
     gate.trainable = False
     assert gate.trainable_variables == blend.trainable_variables == []
 
 
 @every_gate
-def test_only_a_training_step_of_an_updating_gate_changes_state(k, make):
-    gate = attached(make, k)
-    drive(gate, RESIDUALS[:1], METRICS[:1] if isinstance(gate, gates.MetricGate) else ())
+def test_only_a_training_step_of_an_updating_gate_changes_state(case):
+    gate = case.attached()
+    drive(gate, RESIDUALS[:1], metrics_for(gate)[:1])
     before = state_of(gate)
     logits_of(gate, 3, RESIDUALS[1], training=False)
     for a, b in zip(before, state_of(gate), strict=True):
         np.testing.assert_array_equal(a, b)
     logits_of(gate, 4, RESIDUALS[1], training=True)  # in which a gate that weighs anew every second step does
     changed = any((a != b).any() for a, b in zip(before, state_of(gate), strict=True))
-    keeping = (gates.ResidualState, gates.ScoreMatching, gates.GradientGate)
-    keeps = isinstance(gate, keeping) and not isinstance(gate, gates.GradDrop)
-    assert changed == gate.stateful == keeps
+    assert changed == gate.stateful == case.updates
 
 
 @every_gate
-def test_configuration_round_trip(k, make):
-    gate = attached(make, k)
+def test_configuration_round_trip(case):
+    gate = case.attached()
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(gate)))
     again = keras.saving.deserialize_keras_object(config)
     assert type(again) is type(gate)
     assert json.dumps(again.get_config()) == json.dumps(gate.get_config())  # networks come back with lists for tuples
-    attach(again, k)
+    attach(again, case.k)
     for one in (gate, again):
-        drive(one, RESIDUALS[:3], METRICS if isinstance(one, gates.MetricGate) else ())
+        drive(one, RESIDUALS[:3], metrics_for(one))
     np.testing.assert_array_equal(logits_of(again, 250), logits_of(gate, 250))
     for a, b in zip(state_of(again), state_of(gate), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @every_gate
-def test_state_can_be_put_back(k, make):
+def test_state_can_be_put_back(case):
     """A gate whose variables are restored continues bit for bit."""
-    gate, again = attached(make, k), attached(make, k)
-    metrics = METRICS if isinstance(gate, gates.MetricGate) else ()
+    gate, again = case.attached(), case.attached()
+    metrics = metrics_for(gate)
     drive(gate, RESIDUALS[:3], metrics[:5])
     for source, target in zip(gate.variables, again.variables, strict=True):
         target.assign(source)
@@ -211,19 +168,19 @@ def test_state_can_be_put_back(k, make):
 
 
 @every_gate
-def test_a_gate_belongs_to_blends_of_the_same_losses(k, make):
-    gate = attached(make, k)
+def test_a_gate_belongs_to_blends_of_the_same_losses(case):
+    gate = case.attached()
     count = len(gate.variables)
-    attach(gate, k)
-    assert gate.names == names(k)
+    attach(gate, case.k)
+    assert gate.names == names(case.k)
     assert len(gate.variables) == count
     with pytest.raises(ValueError, match="A gate can be shared only by blends of the same losses"):
-        gate.attach(("x", "y", "z")[:k], penalties(k))
+        gate.attach(("x", "y", "z")[: case.k], penalties(case.k))
 
 
 @every_gate
-def test_a_gate_of_no_blend_says_so(k, make):
-    gate = make()
+def test_a_gate_of_no_blend_says_so(case):
+    gate = case.make()
     with pytest.raises(ValueError, match="belongs to no blend yet"):
         _ = gate.names
     if isinstance(gate, gates.MetricGate):
@@ -290,34 +247,36 @@ def at(step):
 @functools.cache
 def eagerly():
     """The logits of every gate at every step, and their states after the last."""
-    made = [attached(make, k) for _, k, make in GATES]
+    made = [case.attached() for case in GATES]
     logits = [every_step(made)(*at(step)) for step in range(len(METRICS))]
     return logits, [state_of(gate) for gate in made]
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
 def test_every_regime_gives_the_same(jit_compile):
-    made = [attached(make, k) for _, k, make in GATES]
+    made = [case.attached() for case in GATES]
     expected, states = eagerly()
     signature = [tf.TensorSpec([], tf.int64), tf.TensorSpec([None], tf.float32), tf.TensorSpec([], tf.float32)]
     function = tf.function(every_step(made), input_signature=signature, jit_compile=jit_compile)
     for step in range(len(METRICS)):
-        for (name, _, _), a, b in zip(GATES, function(*at(step)), expected[step], strict=True):
+        for case, a, b in zip(GATES, function(*at(step)), expected[step], strict=True):
             # Statistics below 10 and running means are known to a dozen roundings, over widths of at least 1/2.
-            np.testing.assert_allclose(a, b, rtol=2 * ROUNDING, atol=2 * 2 * 12 * 2.0**-23, err_msg=name)
-    for (name, _, _), gate, state in zip(GATES, made, states, strict=True):
+            np.testing.assert_allclose(a, b, rtol=2 * ROUNDING, atol=2 * 2 * 12 * 2.0**-23, err_msg=case.id)
+    for case, gate, state in zip(GATES, made, states, strict=True):
         for x, y in zip(state_of(gate), state, strict=True):
-            np.testing.assert_allclose(x, y, rtol=12 * 2.0**-23, err_msg=name)
+            np.testing.assert_allclose(x, y, rtol=12 * 2.0**-23, err_msg=case.id)
     assert function.experimental_get_tracing_count() == 1
 
 
 def test_a_thousand_changes_are_one_trace():
-    made = [(make(), k) for _, k, make in GATES]
-    blends = [blend_of(gate, k, bl.modes.Hard() if k == 2 else None) for gate, k in made]
+    made = [case.make() for case in GATES]
+    blends = [
+        blend_of(gate, case.k, bl.modes.Hard() if case.k == 2 else None) for gate, case in zip(made, GATES, strict=True)
+    ]
 
     @tf.function
     def every(step, y_pred, metric):
-        for gate, _ in made:
+        for gate in made:
             if isinstance(gate, gates.MetricGate):
                 gate.observe(metric)
         return [
@@ -329,7 +288,7 @@ def test_a_thousand_changes_are_one_trace():
 
     features = tf.repeat(FEATURES, 8, axis=0)
     seen: list[set[Any]] = [set() for _ in blends]
-    trained = [variable for gate, _ in made for variable in gate.trainable_variables]
+    trained = [variable for gate in made for variable in gate.trainable_variables]
     for step in range(1000):
         if step % 100 == 0:
             for variable in trained:
@@ -340,5 +299,5 @@ def test_a_thousand_changes_are_one_trace():
             for values, weights in zip(seen, results, strict=True):
                 values.add(tuple(weights.numpy().tolist()))
     assert every.experimental_get_tracing_count() == 1
-    for (name, _, _), values in zip(GATES, seen, strict=True):
-        assert (len(values) > 1) == (name not in ("fixed", "manual", "grad-drop")), name
+    for case, values in zip(GATES, seen, strict=True):
+        assert (len(values) == 1) == case.constant, case.id
