@@ -25,7 +25,7 @@ EXECUTIONS = {
 
 
 def compiled(function, *arguments):
-    """The XLA program of a `tf.function`, from the trace of it that its graph at `arguments` is run from."""
+    """The XLA program of the trace that a `tf.function` has at `arguments`: see `SharedTraces` for its limits."""
     trace = function.get_concrete_function(*arguments)
     return tf.function(lambda *given: trace(*given), autograph=False, jit_compile=True)
 
@@ -33,7 +33,9 @@ def compiled(function, *arguments):
 class SharedTraces:
     """`EXECUTIONS` of a function of tensors, in which a graph and XLA share one trace.
 
-    Python takes as long to trace a function as XLA takes to compile it; what is traced does not depend on XLA.
+    Python takes as long to trace a function as XLA takes to compile it. TensorFlow traces the same for both, except for
+    derivatives of control flow (`tf.cond`, `tf.switch_case`), which XLA cannot compile from a graph's trace: there use
+    `EXECUTIONS`.
     """
 
     def __init__(self, function):

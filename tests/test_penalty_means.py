@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,7 +12,7 @@ import blendloss as bl
 from blendloss._blend.batch import build_batch
 from blendloss._blend.fused import chosen_penalty_mean, penalty_means
 from blendloss._internal.reductions import reduce, weights_of_elements
-from tests.executions import EXECUTIONS
+from tests.executions import EXECUTIONS, SharedTraces
 
 RANDOM = np.random.default_rng(0)
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean_with_sample_weight")
@@ -45,18 +47,32 @@ def derivatives(mean, penalty, reduction: str, *tensors):
     return value, first, outer.gradient(length, tensors)
 
 
+def assert_alike(found, expected):
+    for ours, theirs in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+
+
+PENALTIES = (bl.losses.GemanMcClure(), bl.losses.PseudoHuber(2.0), bl.losses.Huber())
+
+
+@functools.cache
+def of_shape(shape, weighted):
+    """Tensors, fused means of them, each penalty with a reduction of its own, and what they are by themselves."""
+
+    def means(mean, *tensors):
+        pairs = zip(PENALTIES, REDUCTIONS, strict=True)
+        return [derivatives(mean, penalty, reduction, *tensors) for penalty, reduction in pairs]
+
+    tensors = given(shape, weighted)
+    return tensors, SharedTraces(functools.partial(means, fused)), means(by_itself, *tensors)
+
+
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_fused_is_unfused(shape, weighted, execution):
-    tensors = given(shape, weighted)
-    for penalty, reduction in zip(
-        (bl.losses.GemanMcClure(), bl.losses.PseudoHuber(2.0), bl.losses.Huber()), REDUCTIONS, strict=True
-    ):
-        expected = derivatives(by_itself, penalty, reduction, *tensors)
-        run = EXECUTIONS[execution](lambda *t: derivatives(fused, penalty, reduction, *t))  # noqa: B023
-        for ours, theirs in zip(tf.nest.flatten(run(*tensors)), tf.nest.flatten(expected), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
+    tensors, means, expected = of_shape(shape, weighted)
+    assert_alike(means.run(execution, *tensors), expected)
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
@@ -90,14 +106,18 @@ def test_of_a_batch_whose_size_is_unknown():
         np.testing.assert_allclose(run(*tensors), by_itself(penalty, "mean", *tensors), rtol=1e-12)
 
 
+@functools.cache
+def many_float32():
+    size = 2**24
+    residual, zeros = RANDOM.standard_normal(size, np.float32), tf.zeros(size)
+    mean = SharedTraces(lambda r: fused(bl.losses.AbsoluteError(), "mean", zeros, r))
+    return tf.constant(residual), mean, np.mean(np.abs(residual), dtype=np.float64)
+
+
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_a_mean_of_many_float32_is_accurate(execution):
-    size = 2**24
-    residual = RANDOM.standard_normal(size, np.float32)
-    expected = np.mean(np.abs(residual), dtype=np.float64)
-    zeros = tf.zeros(size)
-    run = EXECUTIONS[execution](lambda r: fused(bl.losses.AbsoluteError(), "mean", zeros, r))
-    assert abs(float(run(tf.constant(residual))) / expected - 1) <= 1e-6
+    residual, mean, expected = many_float32()
+    assert abs(float(mean.run(execution, residual)) / expected - 1) <= 1e-6
 
 
 def test_the_device_decides_how_sums_are_formed():
@@ -138,29 +158,43 @@ class Root(bl.losses.Penalty):
         return {}
 
 
+OFF = {
+    "root": Root(),
+    "barron": bl.losses.Barron(float("inf")),  # infinite at 100
+    "callable": lambda t, p: tf.reduce_sum(1 / (0 * (p - t)), -1),
+}
+WEIGHTED = tf.constant([[0.0], [1.0], [100.0]]), tf.constant([1.0, 2.0, 3.0])
+
+
+def derivatives_by_sample_weights(losses, reduction, predictions, weights):
+    blend = bl.Blend(losses, bl.gates.Fixed([1.0, 0.0][: len(losses)]), reduction=reduction)
+    with tf.GradientTape() as outer:
+        outer.watch(predictions)
+        with tf.GradientTape() as inner:
+            inner.watch([predictions, weights])
+            loss = blend(tf.zeros([3, 1]), predictions, weights, step=0)
+        first = inner.gradient(loss, [predictions, weights])
+        total = tf.reduce_sum(first[1])
+    return loss, *first, outer.gradient(total, predictions)
+
+
+@functools.cache
+def huber_alone(reduction):
+    return derivatives_by_sample_weights({"huber": bl.losses.Huber()}, reduction, *WEIGHTED)
+
+
+@functools.cache
+def huber_and(off, reduction):
+    losses = {"huber": bl.losses.Huber(), "off": OFF[off]}
+    return SharedTraces(functools.partial(derivatives_by_sample_weights, losses, reduction))
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "mean_with_sample_weight"])
 @pytest.mark.parametrize("execution", ["eager", "graph", "xla"])
-@pytest.mark.parametrize(
-    "off", [Root(), bl.losses.Barron(float("inf")), lambda t, p: tf.reduce_sum(1 / (0 * (p - t)), -1)]
-)
+@pytest.mark.parametrize("off", OFF)
 def test_a_loss_that_is_off_reaches_no_derivative_by_sample_weights_either(off, execution, reduction):
-    """Barron's is infinite at 100."""
-    blend = bl.Blend({"huber": bl.losses.Huber(), "off": off}, bl.gates.Fixed([1.0, 0.0]), reduction=reduction)
-    alone = bl.Blend({"huber": bl.losses.Huber()}, bl.gates.Fixed([1.0]), reduction=reduction)
-
-    def derivatives(blend, predictions, weights):
-        with tf.GradientTape() as outer:
-            outer.watch(predictions)
-            with tf.GradientTape() as inner:
-                inner.watch([predictions, weights])
-                loss = blend(tf.zeros([3, 1]), predictions, weights, step=0)
-            first = inner.gradient(loss, [predictions, weights])
-            total = tf.reduce_sum(first[1])
-        return loss, *first, outer.gradient(total, predictions)
-
-    given = tf.constant([[0.0], [1.0], [100.0]]), tf.constant([1.0, 2.0, 3.0])
-    run = EXECUTIONS[execution](lambda *t: derivatives(blend, *t))
-    for ours, expected in zip(run(*given), derivatives(alone, *given), strict=True):
+    found = huber_and(off, reduction).run(execution, *WEIGHTED)
+    for ours, expected in zip(found, huber_alone(reduction), strict=True):
         np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
