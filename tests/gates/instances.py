@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -129,7 +130,7 @@ GATES = [
         kept=_STAGE,
     ),
     *(
-        _of_residuals(f"residual-state-{name}", lambda s=s: gates.ResidualState(s, [0.5, 1.5], width=0.5, memory=7))
+        _of_residuals(f"residual-state-{name}", partial(gates.ResidualState, s, [0.5, 1.5], width=0.5, memory=7))
         for name, s in STATISTICS
     ),
     GateCase(
