@@ -19,6 +19,8 @@ PLAIN = "plain sum"
 WAITING = "weights of 1, after the losses"
 #: What the gradient gates cannot do without: the gradient of each loss, by K backward passes or one vectorised pass.
 EACH, EACH_VECTORISED = "K backward passes", "K passes, vectorised"
+#: Score matching blends K losses of one residual, so that its network has one output; and what to compare it with.
+MATCHING, ONE_RESIDUAL = "ScoreMatching, one output", "Fixed, one output"
 
 
 BENCHMARK = Benchmark(
@@ -48,7 +50,7 @@ device = problems.device
 
 
 def arms(case: dict[str, Any]) -> Iterable[str]:
-    return [PLAIN, *_gates()]
+    return [PLAIN, *_gates(), ONE_RESIDUAL, MATCHING]
 
 
 def _gates() -> dict[str, Callable[[int], Any]]:
@@ -102,23 +104,21 @@ def _each() -> type:
 def _each_vectorised() -> type:
     import tensorflow as tf
 
-    each: Any = _each()
+    import blendloss as bl
 
-    class EachVectorised(each):
+    class EachVectorised(bl.gates.GradientGate):
         """The same by one vectorised pass."""
 
         def weigh(self, gradients: Any, context: Any) -> tf.Tensor:
+            return tf.ones([len(gradients)])
+
+        def combined(self, weights: tf.Tensor, gradients: Any, context: Any) -> list[tf.Tensor]:
             k = len(gradients)
-            one = tf.vectorized_map(
-                lambda seeds: [
-                    tf.zeros([]) if gradient is None else gradient
-                    for gradient in gradients.of(gradients._losses, tf.unstack(seeds, k))
-                ],
+            of_each = tf.vectorized_map(
+                lambda seeds: gradients.of(gradients._losses, tf.unstack(seeds, k)),
                 tf.eye(k),
             )
-            rows = list(zip(*[tf.unstack(part, k) for part in one], strict=True))
-            gradients._each = [list(row) for row in rows]
-            return tf.ones([k])
+            return [tf.tensordot(tf.cast(weights, part.dtype), part, 1) for part in of_each]
 
     return EachVectorised
 
@@ -166,9 +166,15 @@ def build(case: dict[str, Any], arm: str) -> Subject:
     if arm == PLAIN:
         model = _network(k)
         model.compile("adam", loss=dict.fromkeys(y, "mse"))
+    elif arm in (MATCHING, ONE_RESIDUAL):
+        y = {"loss0": y["loss0"]}
+        gate = bl.gates.ScoreMatching() if arm == MATCHING else bl.gates.Fixed([1.0] * k)
+        penalties = {f"huber{i}": bl.losses.Huber(0.5 + i) for i in range(k)}
+        model = bl.BlendedModel(_network(1), bl.Blend(penalties, gate))
+        model.compile("adam")
     else:
-        heads = {name: bl.losses.OutputLoss(name, bl.losses.SquaredError()) for name in y}
-        model = bl.BlendedModel(_network(k), bl.Blend(heads, _gates()[arm](k)))
+        losses = {name: bl.losses.OutputLoss(name, bl.losses.SquaredError()) for name in y}
+        model = bl.BlendedModel(_network(k), bl.Blend(losses, _gates()[arm](k)))
         model.compile("adam")
     model.optimizer.build(model.trainable_variables)
     if compiled:
