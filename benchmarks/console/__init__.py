@@ -1,4 +1,4 @@
-"""The files of `blendloss._command.main` that import nothing, under another name.
+"""The package `blendloss.console` under another name, for files of it that import the standard library alone.
 
 Importing `blendloss` imports TensorFlow, which only the worker processes do.
 """
