@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from blendloss._command.demo import extras, records
 from blendloss._command.demo.flights import read_flights
@@ -117,7 +118,7 @@ def _check_same(held: dict[str, Any], problem: Problem) -> None:
 
 def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: Path, started: float) -> None:
     """Trains the missing runs; saves, draws and prints the results."""
-    from blendloss._command.demo import arms, plot, report, summary, training
+    from blendloss._command.demo import arms, plot, report, summary
     from blendloss._internal.serialization import serialize
 
     losses = {arm.name: arm.blend(settings.steps).names for arm in arms.ARMS}
@@ -128,6 +129,23 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     }
     console = screen()
     report.introduce(console, record, record["seeds"])
+    _train_missing(console, record, problem, settings, folder)
+    record["summary"] = summary.summarise(record["runs"])
+    record["findings"] = summary.findings(record["runs"], record["data"]["unit"], record["baseline"])
+    record["seconds"] = time.perf_counter() - started
+    records.save(folder, record)
+    records.replace(folder / records.PICTURE, lambda path: plot.plot(record, path))
+    report.results(console, record)
+    report.conclude(console, record, folder)
+    console.print(f"Done in {record['seconds']:.0f} s.")
+
+
+def _train_missing(
+    console: Console, record: dict[str, Any], problem: Problem, settings: Settings, folder: Path
+) -> None:
+    """Trains what the record lacks, seed by seed, and saves the record after each training."""
+    from blendloss._command.demo import arms, training
+
     done = {(run["arm"], run["seed"]) for run in record["runs"]}
     todo = [(arm, seed) for seed in range(record["seeds"]) for arm in arms.ARMS if (arm.name, seed) not in done]
     if done:
@@ -157,11 +175,3 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
         kept = f"{len(record['runs'])} of {len(done) + len(todo)} trainings are kept"
         again = f"Go on with: blendloss demo --resume {folder}"
         raise KeyboardInterrupt(f"interrupted; {kept}. {again}") from interruption
-    record["summary"] = summary.summarise(record["runs"])
-    record["findings"] = summary.findings(record["runs"], record["data"]["unit"], record["baseline"])
-    record["seconds"] = time.perf_counter() - started
-    records.save(folder, record)
-    records.replace(folder / records.PICTURE, lambda path: plot.plot(record, path))
-    report.results(console, record)
-    report.conclude(console, record, folder)
-    console.print(f"Done in {record['seconds']:.0f} s.")
