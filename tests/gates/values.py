@@ -9,6 +9,9 @@ import blendloss as bl
 from blendloss.gates import Needs
 from tests.gates.instances import names
 
+#: Logits of below 100 in float64, each rounded a few times, in an exponential.
+FLOAT64_ROUNDING = 1e-12
+
 
 def blend_of(gate, k, mode=None, **options):
     return bl.Blend(list(names(k)), gate, mode, **options)
@@ -40,3 +43,15 @@ def falling(k, steps, seed=0):
     random = np.random.default_rng(seed)
     rates = np.linspace(0.02, 0.3, k)
     return np.exp(-rates * np.arange(steps + 1)[:, np.newaxis] + 0.1 * random.normal(size=(steps + 1, k)) + 0.5)
+
+
+def precise(gate):
+    """The same gate in float64."""
+    return type(gate).from_config({**gate.get_config(), "dtype": "float64"})
+
+
+def in_training(gate, losses):
+    """The weights of each training step, `[steps, K]`."""
+    losses = np.asarray(losses, np.float64)
+    blend = blend_of(gate, losses.shape[1])
+    return np.stack([train(blend, given, step=step, dtype="float64").weights for step, given in enumerate(losses)])
