@@ -11,7 +11,7 @@ BLEND = bl.Blend(
     {"huber": bl.losses.Huber(), "mse": bl.losses.SquaredError()}, bl.gates.Learned(), bl.modes.Annealed(1.0)
 )
 COLUMN = bl.losses.Columns(bl.losses.Huber(), [0])
-HEAD = bl.losses.OutputLoss("a", "mse")
+OUTPUT_LOSS = bl.losses.OutputLoss("a", "mse")
 PENALTY, ADAPTIVE, SOFT = bl.losses.Huber(), bl.losses.AdaptiveBarron(), bl.modes.Soft()
 LINEAR = bl.schedules.linear(0.0, 1.0, steps=10)
 FIXED = bl.Blend({"huber": PENALTY, "mse": "mse"}, bl.gates.Fixed([1.0, 2.0]))
@@ -28,7 +28,7 @@ CALLS = {
     "penalty": lambda: PENALTY(Y, P),
     "adaptive": lambda: ADAPTIVE(Y, P),
     "columns": lambda: COLUMN(Y, P),
-    "head": lambda: HEAD({"a": Y}, {"a": P}),
+    "output-loss": lambda: OUTPUT_LOSS({"a": Y}, {"a": P}),
     "mode": lambda: SOFT(tf.zeros([2])),
     "schedule": lambda: LINEAR(1),
 }

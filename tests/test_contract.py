@@ -91,7 +91,7 @@ def _golden_rows():
         for row in [
             *golden.ROWS,
             *getattr(golden, "TRAINED", []),
-            *getattr(golden, "HEADS", []),
+            *getattr(golden, "OUTPUT_LOSSES", []),
             *getattr(golden, "COLUMNS", []),
         ]:
             yield room, row

@@ -226,7 +226,7 @@ def test_hooks_of_a_gate():
     np.testing.assert_allclose(found.gradients[1], 4 * np.array([np.hypot(2.0, -1.5), np.hypot(0.5, 0.5)]), **ROUNDING)
 
 
-def test_residuals_are_of_each_head():
+def test_residuals_are_of_each_output():
     outputs = {"u": tf.constant([[3.0], [4.0]]), "pde": tf.constant([2.0, 5.0, 7.0])}
     losses = {
         "data": bl.losses.OutputLoss("u", bl.losses.SquaredError()),

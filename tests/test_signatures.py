@@ -53,7 +53,7 @@ LOSSES = [
         lambda loss: bl.losses.Columns(loss, 0),
         bl.keras.HeldOut,
     ],
-    ids=["blend", "head", "head of several", "columns", "held out"],
+    ids=["blend", "output loss", "loss of several outputs", "columns", "held out"],
 )
 def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
     with pytest.raises(TypeError, match="must be .*Received"):

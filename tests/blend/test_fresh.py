@@ -56,10 +56,10 @@ def test_losses_that_cannot_be_saved_are_shared():
     np.testing.assert_array_equal(names_alone.fresh().gate.logits, [0, 0])
 
 
-@pytest.mark.parametrize("head", [False, True], ids=["alone", "in-a-head"])
-def test_losses_that_train_start_anew(head):
+@pytest.mark.parametrize("by_output", [False, True], ids=["alone", "in-an-output-loss"])
+def test_losses_that_train_start_anew(by_output):
     loss = bl.losses.AdaptiveBarron(initial_alpha=1.5)
-    blend = bl.Blend({"a": bl.losses.OutputLoss("y", loss) if head else loss}, bl.gates.Fixed([1.0]))
+    blend = bl.Blend({"a": bl.losses.OutputLoss("y", loss) if by_output else loss}, bl.gates.Fixed([1.0]))
     before = used(blend)
     fresh = blend.fresh()
     assert [float(variable) for variable in fresh.variables] == [float(value) for value in before]

@@ -52,10 +52,10 @@ class Masking(keras.losses.MeanAbsoluteError):
         return values
 
 
-def blended(loss, head=False, **named):
+def blended(loss, by_output=False, **named):
     """A blend in which `loss` counts twice, beside a penalty."""
     losses = {"own": loss, "mae": bl.losses.AbsoluteError()}
-    if head:
+    if by_output:
         losses = {name: bl.losses.OutputLoss("out", each) for name, each in losses.items()}
     return bl.Blend(losses, bl.gates.Fixed([2.0, 0.0]), **named)
 
@@ -77,9 +77,9 @@ def value_and_gradient(function, p, mask, execution="eager"):
     return [np.array(found) for found in EXECUTIONS[execution](run)(tf.constant(p))]
 
 
-def compare(loss, y, p, weights=None, mask=None, execution="eager", head=False, **named):
-    blend = blended(loss, head, **named)
-    whole = (lambda one: {"out": one}) if head else (lambda one: one)
+def compare(loss, y, p, weights=None, mask=None, execution="eager", by_output=False, **named):
+    blend = blended(loss, by_output, **named)
+    whole = (lambda one: {"out": one}) if by_output else (lambda one: one)
     expected = value_and_gradient(lambda given: 2 * loss(y, given, weights), p, mask)
     found = value_and_gradient(lambda given: blend(whole(y), whole(given), weights), p, mask, execution)
     for one, other in zip(found, expected, strict=True):
@@ -95,12 +95,12 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("head", [False, True], ids=["blend", "heads"])
+@pytest.mark.parametrize("by_output", [False, True], ids=["blend", "output"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_every_reduction_is_keras_s(loss, head):
+def test_every_reduction_is_keras_s(loss, by_output):
     for reduction in REDUCTIONS:
-        compare(LOSSES[loss](reduction=reduction), Y, P, head=head)
-        compare(LOSSES[loss](reduction=reduction), Y, P, WEIGHTS["[batch, time]"], head=head)
+        compare(LOSSES[loss](reduction=reduction), Y, P, by_output=by_output)
+        compare(LOSSES[loss](reduction=reduction), Y, P, WEIGHTS["[batch, time]"], by_output=by_output)
 
 
 @pytest.mark.parametrize("blend_reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])

@@ -135,7 +135,7 @@ def test_missing_labels_of_a_class():
         assert_ignored(lambda reduction, gate=gate: bl.Blend({"ce": loss}, gate()), y=labels, missing=missing, p=scores)
 
 
-def test_heads_have_missing_targets_of_their_own():
+def test_outputs_have_missing_targets_of_their_own():
     blend = bl.Blend({"a": OutputLoss("a", "mse"), "b": OutputLoss("b", bl.losses.Huber())}, bl.gates.Learned())
     weights = {"a": W, "b": W[::-1].copy()}
 

@@ -74,12 +74,12 @@ def test_a_target_that_one_loss_leaves_out_may_be_missing():
     assert np.isnan(blend(missing, P, {"bce": HALF}))
 
 
-def test_heads_of_one_output_take_weights_by_the_names_of_losses():
-    heads = {
+def test_losses_of_one_output_take_weights_by_the_names_of_losses():
+    of_mask = {
         "bce": OutputLoss("mask", "binary_crossentropy"),
         "dice": OutputLoss("mask", KERAS["dice"]()),
     }
-    blend = bl.Blend({**heads, "depth": OutputLoss("depth", "mse")}, bl.gates.Fixed([1.0, 1.0, 1.0]))
+    blend = bl.Blend({**of_mask, "depth": OutputLoss("depth", "mse")}, bl.gates.Fixed([1.0, 1.0, 1.0]))
     y, p = {"mask": Y, "depth": Y}, {"mask": P, "depth": P}
     for weights, each in (
         ({"bce": PIXELS}, [PIXELS, None, None]),

@@ -69,7 +69,7 @@ def test_the_minimum_at_fixed_losses_is_closed(form):
     np.testing.assert_allclose(blend.gate.sigmas() ** 2, minimum, rtol=1e-13)
 
 
-def test_an_unweighted_gaussian_head_is_its_likelihood():
+def test_an_unweighted_gaussian_loss_is_its_likelihood():
     """With the squared error, "regression" is -log N(y | f, sigma^2), less log(2 pi) / 2."""
     blend = bl.Blend({"mse": bl.losses.SquaredError()}, Uncertainty(initial=math.log(4.0)), reduction="none")
     y, f = np.array([[0.5], [-2.0], [7.0]]), np.zeros((3, 1))

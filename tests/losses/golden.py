@@ -235,31 +235,31 @@ TRAINED: list[tuple[str, Callable[[], losses.AdaptiveBarron], list[float], list[
     ),
 ]
 
-# Losses of one output of several: (id, head, targets, outputs, values), by hand.
-HEADS: list[tuple[str, losses.OutputLoss, Any, Any, list[float]]] = [
+# Losses of one output of several: (id, loss, targets, outputs, values), by hand.
+OUTPUT_LOSSES: list[tuple[str, losses.OutputLoss, Any, Any, list[float]]] = [
     (
-        "head-of-a-dict",
+        "output-of-a-dict",
         losses.OutputLoss("depth", losses.Huber(delta=1.0)),
         {"depth": [[0.0], [1.0]]},
         {"other": [[9.0]], "depth": [[3.0], [1.5]]},
         [2.5, 0.125],  # |r| - 1/2 beyond delta, r^2 / 2 within
     ),
     (
-        "head-of-a-list",
+        "output-of-a-list",
         losses.OutputLoss(1, "mae"),
         [[[0.0]], [[1.0, 2.0]]],
         [[[5.0]], [[2.0, 5.0]]],
         [2.0],  # (1 + 3) / 2
     ),
     (
-        "head-with-a-target-of-another-name",
+        "output-with-a-target-of-another-name",
         losses.OutputLoss("coarse", "mse", "depth"),
         {"depth": [[1.0]]},
         {"coarse": [[4.0]]},
         [9.0],
     ),
     (
-        "head-with-a-constant-target",
+        "output-with-a-constant-target",
         losses.OutputLoss("pde", losses.SquaredError(), 0.5),
         None,
         {"pde": [[2.0], [-0.5]]},
@@ -267,10 +267,10 @@ HEADS: list[tuple[str, losses.OutputLoss, Any, Any, list[float]]] = [
     ),
 ]
 
-# Losses of several outputs at once, by hand, as HEADS.
-HEADS += [
+# Losses of several outputs at once, by hand, as OUTPUT_LOSSES.
+OUTPUT_LOSSES += [
     (
-        "head-of-two-outputs",
+        "output-of-two-outputs",
         losses.OutputLoss(("mean", "log_scale"), laplace_nll, target="y"),
         {"y": [[1.0], [2.0]]},
         {"mean": [[3.0], [2.0]], "log_scale": [[0.0], [0.5]]},

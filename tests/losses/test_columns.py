@@ -33,7 +33,9 @@ def quantiles(gate=None, mode=None, **named):
 EXPECTED = [pinball(q, Y[:, 0], P[:, column]) for q, column in ((0.1, 0), (0.5, 1), (0.9, 2))]
 
 
-@pytest.mark.parametrize(("loss", "y_true", "y_pred", "values"), [r[1:] for r in golden.COLUMNS], ids=lambda r: None)
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred", "values"), [row[1:] for row in golden.COLUMNS], ids=[row[0] for row in golden.COLUMNS]
+)
 def test_golden_values(loss, y_true, y_pred, values):
     np.testing.assert_array_equal(loss(y_true, y_pred), np.float32(values))
 
@@ -80,7 +82,7 @@ LOSSES: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("head", [False, True], ids=["alone", "in-a-head"])
+@pytest.mark.parametrize("by_output", [False, True], ids=["alone", "in-an-output-loss"])
 @pytest.mark.parametrize(
     ("columns", "targets", "of_pred", "of_true"),
     [
@@ -90,13 +92,13 @@ LOSSES: dict[str, tuple[Any, Any]] = {
         pytest.param([1, 1], [0, -1], [1, 1], [0, 2], id="one-output-for-two"),
     ],
 )
-def test_any_loss_of_any_columns(loss, head, columns, targets, of_pred, of_true):
+def test_any_loss_of_any_columns(loss, by_output, columns, targets, of_pred, of_true):
     made, rho = LOSSES[loss]
     y = RNG.normal(size=(6, 4, 3)).astype("float32")
     p = RNG.normal(size=(6, 4, 3)).astype("float32")
     one = Columns(made, columns, targets)
-    blend = bl.Blend({"one": OutputLoss("out", one) if head else one}, bl.gates.Fixed([1.0]))
-    value = blend({"out": y}, {"out": p}, SAMPLE) if head else blend(y, p, SAMPLE)
+    blend = bl.Blend({"one": OutputLoss("out", one) if by_output else one}, bl.gates.Fixed([1.0]))
+    value = blend({"out": y}, {"out": p}, SAMPLE) if by_output else blend(y, p, SAMPLE)
     values = rho(p[..., of_pred].astype("float64") - y[..., of_true]).mean(-1)
     np.testing.assert_allclose(value, (values * SAMPLE[:, np.newaxis]).mean(), rtol=1e-5)
 

@@ -29,8 +29,8 @@ class Laplace(keras.losses.Loss):
         return laplace_nll(y_true, y_pred)
 
 
-def blend_of(head, gate=None, **named):
-    losses = {"nll": head, "other": OutputLoss("other", "mse", target=1.0)}
+def blend_of(loss, gate=None, **named):
+    losses = {"nll": loss, "other": OutputLoss("other", "mse", target=1.0)}
     return bl.Blend(losses, bl.gates.Fixed([2.0, 1.0]) if gate is None else gate, **named)
 
 
@@ -38,7 +38,7 @@ NAMES = ("mean", "log_scale")
 
 
 @pytest.mark.parametrize(
-    ("head", "y_true", "y_pred"),
+    ("loss", "y_true", "y_pred"),
     [
         pytest.param(OutputLoss(NAMES, laplace_nll, target="y"), {"y": Y}, OUTPUTS, id="function"),
         pytest.param(OutputLoss(list(NAMES), Laplace(), target="y"), {"y": Y}, OUTPUTS, id="keras-loss"),
@@ -64,8 +64,8 @@ NAMES = ("mean", "log_scale")
 )
 @pytest.mark.parametrize("reduction", ["mean", "sum", "mean_with_sample_weight"])
 @pytest.mark.parametrize("sample", [None, SAMPLE], ids=["alike", "weighed"])
-def test_the_loss_is_given_the_outputs(head, y_true, y_pred, reduction, sample):
-    output = blend_of(head, reduction=reduction).compute(y_true, y_pred, sample)
+def test_the_loss_is_given_the_outputs(loss, y_true, y_pred, reduction, sample):
+    output = blend_of(loss, reduction=reduction).compute(y_true, y_pred, sample)
     weights = np.ones([6, 4]) * (1 if sample is None else sample[:, np.newaxis])
     total = (VALUES * weights).sum()
     expected = total / {"mean": 24, "sum": 1, "mean_with_sample_weight": weights.sum()}[reduction]
@@ -193,10 +193,10 @@ def test_a_missing_output_is_named():
 
 @pytest.mark.parametrize("output", [NAMES, {"b": "mean", "a": ["log_scale", ["other"]]}], ids=str)
 def test_round_trip(output):
-    head = OutputLoss(output, laplace_nll, target=("y", "z"))
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
-    assert again == head
-    assert again.output == head.output  # tuples are tuples again
+    loss = OutputLoss(output, laplace_nll, target=("y", "z"))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert again == loss
+    assert again.output == loss.output  # tuples are tuples again
     assert again.target == ("y", "z")
 
 
@@ -224,11 +224,11 @@ FIT = {"batch_size": 16, "epochs": 2, "shuffle": False, "verbose": 0}
 def test_a_model_trains_as_plain_keras_on_the_joined_outputs(jit_compile):
     model = model_of(jit_compile=jit_compile)
     model.fit(X, {"y": TARGET}, **FIT)
-    heads = network()
-    plain = keras.Model(heads.inputs, keras.layers.Concatenate()([heads.output["mean"], heads.output["log_scale"]]))
+    twin = network()
+    plain = keras.Model(twin.inputs, keras.layers.Concatenate()([twin.output["mean"], twin.output["log_scale"]]))
     plain.compile(keras.optimizers.SGD(0.1), loss=lambda y, p: laplace_nll(y, (p[:, :1], p[:, 1:])))
     plain.fit(X, TARGET, **FIT)
-    for one, other in zip(model.network.get_weights(), heads.get_weights(), strict=True):
+    for one, other in zip(model.network.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Losses of one output of several, and blends over them, against sums in NumPy."""
+"""Blends of losses of several outputs, against sums in NumPy."""
 
 from __future__ import annotations
 
@@ -11,142 +11,21 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.losses import OutputLoss
-from tests.losses import golden
-
-RNG = np.random.default_rng(0)
-#: Outputs of other ranks: a number, a vector and a map of vectors for each of 6 examples.
-TRUE = {
-    "depth": RNG.normal(size=(6, 1)).astype("float32"),
-    "normal": RNG.normal(size=(6, 3)).astype("float32"),
-    "map": RNG.normal(size=(6, 4, 2)).astype("float32"),
-}
-PREDICTED = {name: (value + RNG.normal(size=value.shape)).astype("float32") for name, value in TRUE.items()}
-WEIGHTS = [1.0, 10.0, 0.5]
-SAMPLE = np.linspace(0, 2, 6).astype("float32")
-REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"]
-# A mean of a mean of at most 48 numbers in float32, K = 3 of them added.
-ROUNDING: dict[str, Any] = {"rtol": 16 * 2.0**-23, "atol": 0}
-
-
-def heads(keys=("depth", "normal", "map")):
-    losses = [bl.losses.SquaredError(), "mae", keras.losses.Huber(delta=0.5)]
-    return {name: OutputLoss(key, loss) for name, key, loss in zip(TRUE, keys, losses, strict=True)}
-
-
-def blend_of(gate=None, keys=("depth", "normal", "map"), **named):
-    return bl.Blend(heads(keys), bl.gates.Fixed(WEIGHTS) if gate is None else gate, **named)
-
-
-def by_element():
-    """The values of each loss by NumPy, `[batch, ...]`."""
-    residuals = {name: PREDICTED[name].astype("float64") - TRUE[name] for name in TRUE}
-    huber = np.abs(residuals["map"])
-    huber = np.where(huber <= 0.5, huber**2 / 2, 0.5 * huber - 0.125)
-    return [(residuals["depth"] ** 2).mean(-1), np.abs(residuals["normal"]).mean(-1), huber.mean(-1)]
-
-
-def reduced(values, weights=None, reduction="mean"):
-    weights = np.ones_like(values) if weights is None else np.broadcast_to(weights, values.shape)
-    total = (values * weights).sum()
-    return total / {"sum": 1, "mean_with_sample_weight": weights.sum()}.get(reduction, values.size)
-
-
-def spread(weights, values):
-    return None if weights is None else np.reshape(weights, [-1] + [1] * (values.ndim - 1))
-
-
-# A head by itself
-
-
-@pytest.mark.parametrize(("head", "y_true", "y_pred", "values"), [r[1:] for r in golden.HEADS], ids=lambda r: None)
-def test_golden_values(head, y_true, y_pred, values):
-    np.testing.assert_array_equal(head(y_true, y_pred), np.float32(values))
-
-
-def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
-    output = np.ones([4, 2, 3])
-    target, same = OutputLoss("pde", "mse", 0.25).read(None, {"pde": output})
-    assert same is output
-    assert target.dtype == tf.float64
-    np.testing.assert_array_equal(target, np.full([4, 2, 3], 0.25))
-
-
-@pytest.mark.parametrize(
-    ("head", "y_true", "y_pred", "message"),
-    [
-        (OutputLoss("depth", "mse"), TRUE, {"dpeth": 0}, r"`y_pred` must have 'depth'.*Received: \['dpeth'\]"),
-        (
-            OutputLoss("depth", "mse"),
-            {"a": 0, "b": 1},
-            PREDICTED,
-            r"`y_true` must have 'depth'.*Received: \['a', 'b'\]",
-        ),
-        (OutputLoss("depth", "mse", "far"), TRUE, PREDICTED, "`y_true` must have 'far'"),
-        (OutputLoss("depth", "mse"), None, PREDICTED, "`y_true` must have 'depth'.*type NoneType"),
-        (OutputLoss("depth", "mse"), TRUE, [1, 2], "`y_pred` must have 'depth'.*type list"),
-        (OutputLoss("depth", "mse"), TRUE, tf.zeros([2]), "`y_pred` must have 'depth'"),
-        (OutputLoss(2, "mse"), [1, 2, 3], [1, 2], r"`y_pred` must have 2.*Received: \[0, 1\]"),
-        (OutputLoss(-3, "mse"), [1, 2], [1, 2], "`y_pred` must have -3"),
-        (OutputLoss("depth", "mse", 0), TRUE, PREDICTED, r"`y_true` must have 0.*the float 0\.0"),
-    ],
-    ids=str,
+from tests.losses.several_outputs import (
+    PREDICTED,
+    REDUCTIONS,
+    RNG,
+    ROUNDING,
+    SAMPLE,
+    TRUE,
+    WEIGHTS,
+    blend_of,
+    by_element,
+    reduced,
+    spread,
 )
-def test_what_is_missing_is_named(head, y_true, y_pred, message):
-    with pytest.raises(KeyError, match=message):
-        head(y_true, y_pred)
 
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((1.5, "mse"), "`output` must be a key or an index"),
-        ((True, "mse"), "`output` must be a key or an index"),
-        ((None, "mse"), "`output` must be a key or an index"),
-        (("a", "mse", True), "`target` must be a key, an index or a float"),
-        (("a", "mse", [0.0]), "`target` must be a key, an index or a float"),
-        (("a", OutputLoss("a", "mse")), "`loss` must not be an `OutputLoss` itself"),
-        (("a", 3), "`loss` must be a penalty"),
-    ],
-    ids=str,
-)
-def test_wrong_types(arguments, message):
-    with pytest.raises(TypeError, match=message):
-        OutputLoss(*arguments)
-
-
-@pytest.mark.parametrize("target", [np.nan, np.inf])
-def test_a_constant_target_is_finite(target):
-    with pytest.raises(ValueError, match="`target` must (be finite|not be NaN)"):
-        OutputLoss("a", "mse", target)
-
-
-@keras.saving.register_keras_serializable(package="tests")
-def cubes(y_true, y_pred):
-    return tf.reduce_mean(tf.abs(y_true - y_pred) ** 3, axis=-1)
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        OutputLoss("a", "mse"),
-        OutputLoss(0, bl.losses.Huber(2.0), target=1),
-        OutputLoss("a", keras.losses.Huber(delta=2.0), target=0.5),
-        OutputLoss(-1, cubes, target="b"),
-    ],
-    ids=["name", "penalty", "keras", "function"],
-)
-def test_round_trip(head):
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(head))
-    assert again == head
-    assert hash(again) == hash(head)
-    assert type(again.target) is type(head.target)
-    assert repr(head).startswith("OutputLoss(output=")
-    y_true = {"a": [[1.0]], "b": [[2.0]]} if head.output == "a" else [[[1.0]], [[2.0]]]
-    if head.target != "b":
-        np.testing.assert_array_equal(again(y_true, y_true), head(y_true, y_true))
-
-
-# A blend of heads
+# Values
 
 
 @pytest.mark.parametrize("kind", ["dict", "list", "tuple"])
@@ -233,7 +112,7 @@ def test_the_widest_dtype_is_that_of_the_blend():
 
 
 @pytest.mark.parametrize("predicted", [[np.inf], [np.nan]])
-def test_a_head_with_weight_0_is_off(predicted):
+def test_an_output_with_weight_0_is_off(predicted):
     outputs = {"a": tf.constant([[2.0]]), "b": tf.constant([predicted])}
     blend = bl.Blend({"a": OutputLoss("a", "mse", 0.0), "b": OutputLoss("b", "mse", 0.0)}, bl.gates.Fixed([1, 0]))
     with tf.GradientTape() as tape:
@@ -244,20 +123,20 @@ def test_a_head_with_weight_0_is_off(predicted):
     assert [float(slope[0, 0]) for slope in slopes.values()] == [4.0, 0.0]
 
 
-def test_a_lazy_mode_evaluates_the_chosen_head_alone():
+def test_a_lazy_mode_evaluates_the_chosen_output_alone():
     blend = blend_of(bl.gates.Scheduled(bl.schedules.switch_at(3)), mode=bl.modes.Hard(), keys=tuple(TRUE))
     output = blend.compute(TRUE, PREDICTED, {"normal": SAMPLE}, step=3)
     np.testing.assert_array_equal(np.isnan(output.losses), [True, False, True])
     np.testing.assert_allclose(output.value, reduced(by_element()[1], SAMPLE), **ROUNDING)
 
 
-# Gates over heads
+# Gates
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("sample", [None, SAMPLE], ids=["plain", "weighted"])
 def test_weights_of_each_example(reduction, sample):
-    """g(x), `[batch, K]`, weighs each example of each head: sum_k of the reduced g_k l_k."""
+    """g(x), `[batch, K]`, weighs each example of each output: sum_k of the reduced g_k l_k."""
     features = RNG.normal(size=(6, 2)).astype("float32")
     chooser = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])
     blend = blend_of(bl.gates.Network(chooser), reduction=reduction)
@@ -284,13 +163,13 @@ COSTS = {
 @pytest.mark.parametrize("gate", COSTS)
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 @pytest.mark.parametrize("sample", ["none", "all", "list", "by-output"])
-def test_a_cost_of_each_example_is_counted_by_the_first_head(gate, reduction, sample):
+def test_a_cost_of_each_example_is_counted_by_the_first_output(gate, reduction, sample):
     """Uncertainty's log sigma is of each example; Bayesian's divergence is added once."""
     given = {"none": None, "all": SAMPLE, "list": SAMPLE.tolist(), "by-output": dict.fromkeys(TRUE, SAMPLE)}[sample]
     blend = blend_of(COSTS[gate](), reduction=reduction)
     one = float(blend_of(blend.gate).compute(TRUE, PREDICTED, step=0).cost)
     output = blend.compute(TRUE, PREDICTED, given, step=0)
-    # Weights by output are of no one head: then each example counts alike.
+    # Weights by output belong to no single output: then each example counts alike.
     counted = reduced(np.ones(6), SAMPLE if sample in ("all", "list") else None, reduction)
     factor = 1 if gate == "bayesian" else counted
     np.testing.assert_allclose(output.cost, one * factor, **ROUNDING)
@@ -298,8 +177,8 @@ def test_a_cost_of_each_example_is_counted_by_the_first_head(gate, reduction, sa
     np.testing.assert_allclose(output.value, blended, **ROUNDING)
 
 
-def test_what_trains_in_a_head_is_the_blends():
-    """Keras looks for variables in lists and dicts, not in a head."""
+def test_what_trains_in_an_output_loss_is_the_blends():
+    """Keras looks for variables in lists and dicts, not in an `OutputLoss`."""
     loss = bl.losses.AdaptiveBarron()
     blend = bl.Blend({"a": OutputLoss("depth", loss), "b": OutputLoss("normal", "mse")}, bl.gates.Learned())
     assert {id(v) for v in loss.trainable_variables} < {id(v) for v in blend.trainable_variables}
@@ -308,7 +187,7 @@ def test_what_trains_in_a_head_is_the_blends():
         bl.Blend({"a": OutputLoss("depth", loss)}, bl.gates.Fixed([1]))(TRUE, PREDICTED)
 
 
-def test_what_trains_in_a_head_is_saved(tmp_path):
+def test_what_trains_in_an_output_loss_is_saved(tmp_path):
     def model():
         inputs = keras.Input([2])
         outputs = {"depth": keras.layers.Dense(1)(inputs), "normal": keras.layers.Dense(3)(inputs)}
@@ -328,12 +207,12 @@ def test_what_trains_in_a_head_is_saved(tmp_path):
 # Mistakes
 
 
-def test_heads_are_all_or_none():
+def test_output_losses_are_all_or_none():
     with pytest.raises(ValueError, match="`losses` must all be of type `OutputLoss`, or none of them"):
         bl.Blend({"a": OutputLoss("a", "mse"), "b": "mse"}, bl.gates.Fixed([1, 1]))
 
 
-def test_heads_are_reduced():
+def test_output_losses_are_reduced():
     with pytest.raises(ValueError, match="must be reduced. Received: reduction='none'"):
         blend_of(reduction="none")
 
@@ -377,7 +256,7 @@ def test_a_list_of_weights_has_one_for_each_output():
 
 
 @pytest.mark.parametrize("outputs", [dict(PREDICTED), [tf.zeros([2, 1]), tf.zeros([2, 1])]], ids=["dict", "list"])
-def test_losses_that_are_no_heads_read_one_output(outputs):
+def test_other_losses_read_one_output(outputs):
     with pytest.raises(TypeError, match="which name the output that they read"):
         bl.Blend({"a": "mse"}, bl.gates.Fixed([1]))(TRUE, outputs)
 
