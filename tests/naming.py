@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
 import types
 from typing import Any
@@ -36,6 +37,6 @@ def _text(value: Any) -> str:
 
 def _used(code: types.CodeType) -> str:
     """The class that a lambda makes, or else what it calls last."""
-    names = [name for name in code.co_names if len(name) > 1]
+    names = [name for name in code.co_names if len(name) > 1 and not isinstance(getattr(builtins, name, None), type)]
     classes = [name for name in names if name[0].isupper()]
     return (classes[:1] or names[-1:] or ["lambda"])[0]

@@ -82,7 +82,7 @@ def test_losses_of_one_example_are_those_of_every_row_of_weights():
 
 
 @pytest.mark.parametrize("off", [True, False])
-def test_switched_is_the_identity_forward_and_stops_even_nan_backward(off):
+def test_block_nonfinite_gradient_is_the_identity_forward_and_stops_nan(off):
     x = tf.constant([0.0, 4.0])
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -112,7 +112,7 @@ def test_a_product_that_is_on_shows_what_is_broken(broken):
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_product_that_is_off_is_0_and_keeps_what_is_finite_for_the_derivative_in_the_weight(broken):
+def test_a_masked_product_has_a_finite_derivative_in_the_weight(broken):
     assert product_and_gradients(0.0, [1.0, broken, 2.0], True) == [[0.0, 0.0, 0.0], 3.0, [0.0, 0.0, 0.0]]
 
 

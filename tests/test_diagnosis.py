@@ -73,7 +73,7 @@ def test_it_does_not_say_smallest_where_the_numbers_are_not():
 
 
 @pytest.mark.parametrize("values", [{"mse": 1.0, "mae": 1.0, "huber": 1.0}, {"mse": 1.0, "mae": math.nan, "huber": 2}])
-def test_equal_numbers_and_such_that_are_none_explain_nothing(values):
+def test_equal_and_missing_numbers_explain_nothing(values):
     blend = learned(INTO["mse"])
     sentence = str(blend.diagnose(blend.compute_from_values(values, step=0)))
     assert "is on 'mse', and minimising the blended loss over its weights moves them to the smallest" in sentence
@@ -185,7 +185,7 @@ def test_weights_chosen_by_likelihood_are_evidence(normalize):
 
 
 @pytest.mark.parametrize("make", [bl.gates.ExponentialFamily, lambda **n: bl.gates.Mixture([1.0, 2.0, 3.0], **n)])
-def test_so_are_those_of_the_likelihood_gates(make):
+def test_small_weights_of_likelihood_gates_are_no_sign_of_collapse(make):
     blend = bl.Blend(PENALTIES, make(name="gate"))
     for output in (None, blend.compute(ZERO, TWO, step=0)):
         diagnosis = blend.diagnose(output)
@@ -193,7 +193,7 @@ def test_so_are_those_of_the_likelihood_gates(make):
         assert "is no sign of collapse: it " in str(diagnosis)
 
 
-def test_and_those_trained_on_held_out_data():
+def test_held_out_training_is_no_sign_of_collapse():
     diagnosis = learned(INTO["mae"]).diagnose(held_out=True)
     assert not diagnosis.collapsed
     assert "no sign of collapse: the weights follow the loss on data that was held out" in str(diagnosis)
@@ -270,7 +270,7 @@ def test_of_a_gate_per_example_the_mean_share_counts(case, mode):
         blend.diagnose()
 
 
-def test_a_scheduled_temperature_needs_the_step_or_a_reading():
+def test_a_scheduled_temperature_needs_the_step_or_an_output():
     blend = learned([8.0, 0.0], ["a", "b"], bl.modes.Annealed(bl.schedules.linear(10.0, 0.1, steps=10)))
     with pytest.raises(ValueError, match="pass `output=.*or `step=`"):
         blend.diagnose()
@@ -279,7 +279,7 @@ def test_a_scheduled_temperature_needs_the_step_or_a_reading():
     assert [blend.diagnose(output).collapsed for output in readings] == [False, True]
 
 
-def test_shares_come_from_a_readings_weights_by_the_divisors():
+def test_shares_are_weights_times_the_divisors():
     mode = bl.modes.Annealed(bl.schedules.linear(1.0, 0.5, steps=10))
     blend = learned([1.0, 0.0], {name: PENALTIES[name] for name in ("mse", "mae")}, mode, normalize="initial")
     output = blend.compute(ZERO, 2 * TWO, step=0)
@@ -316,7 +316,7 @@ def test_it_is_not_for_graphs():
         tf.function(lambda: learned().diagnose())()
 
 
-def test_it_changes_nothing():
+def test_diagnose_changes_nothing():
     blend = learned(normalize="running")
     output = blend.compute(ZERO, TWO, step=0)
     before = [variable.numpy() for variable in blend.gate.variables]

@@ -47,7 +47,7 @@ def test_leaves_a_saddle():
     assert gate.weights_and_scale()[0][0] > 0.01  # normal residuals: 1 / 18
 
 
-def test_a_part_alone():
+def test_some_of_the_variables_can_be_fitted_alone():
     blend = normal(learn_scale=True, scale=2.0, dtype="float64")
     bl.fit_gate(blend, np.zeros_like(RESIDUALS), RESIDUALS, variables=[blend.gate.parameters])
     weights, scale = blend.gate.weights_and_scale()

@@ -57,7 +57,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("make", "weights"), CASES)
-def test_the_blend_is_numpys(double, make, weights):
+def test_the_blend_is_that_of_numpy(double, make, weights):
     gate, *mode = make()
     found = float(bl.Blend(LOSSES, gate, *mode)(Y, P, step=4))
     if weights is None:
@@ -92,7 +92,7 @@ def floats(graph):
 
 
 @pytest.mark.parametrize(
-    ("gate", "mode"), [*((gate, "soft") for gate in GATES), *(("learned", mode) for mode in MODES)]
+    ("gate", "mode"), [*((gate, "soft") for gate in GATES), *(("learned", mode) for mode in MODES if mode != "soft")]
 )
 def test_nothing_is_float32(double, gate, mode):
     made = GATES[gate]()

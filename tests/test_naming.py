@@ -19,7 +19,7 @@ from tests.naming import id_of
         (gates.MGDA(), "MGDA"),
         (functools.partial(gates.Fixed, [1.0]), "Fixed"),
         (lambda: gates.Tchebycheff(ideal=[float("inf"), 1]), "Tchebycheff"),
-        (lambda: losses.m_estimators(), "m_estimators"),
+        (lambda: losses.m_estimators(convex=bool(1)), "m_estimators"),
         (lambda x: x**2, "lambda"),
         (["x" * 60], "['" + "x" * 45 + "..."),
     ],

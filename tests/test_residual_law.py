@@ -64,7 +64,7 @@ def test_mode_and_entropy(name):
 
 
 @every_law
-def test_moments_or_that_there_are_none(name):
+def test_moments_are_exact_or_nan_where_none_exist(name):
     ours, theirs = LAWS[name]
     mean, variance = theirs.stats("mv")
     if name == "cauchy":

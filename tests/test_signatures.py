@@ -30,17 +30,17 @@ NO_LOSSES = {
     "number": 1.0,
     "array": tf.zeros([2]),
 }
-LOSSES = [
-    lambda y, p: tf.abs(y - p),
-    lambda y, p, weight=1.0: tf.abs(y - p),
-    lambda *both: both[0],
-    functools.partial(keras.losses.huber, delta=2.0),
-    keras.losses.mean_squared_error,
-    keras.losses.Huber(),
-    OfTwo(),
-    bl.losses.AdaptiveBarron(),
-    "mse",
-]
+LOSSES = {
+    "function of two": lambda y, p: tf.abs(y - p),
+    "function with a default": lambda y, p, weight=1.0: tf.abs(y - p),
+    "function of any number": lambda *both: both[0],
+    "partial": functools.partial(keras.losses.huber, delta=2.0),
+    "keras function": keras.losses.mean_squared_error,
+    "keras object": keras.losses.Huber(),
+    "object with a call": OfTwo(),
+    "loss that trains": bl.losses.AdaptiveBarron(),
+    "name": "mse",
+}
 
 
 @pytest.mark.parametrize("wrong", [pytest.param(value, id=name) for name, value in NO_LOSSES.items()])
@@ -60,20 +60,28 @@ def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
         make(wrong)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_what_is_a_loss_is_taken(loss):
     assert bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])).names == ("loss",)
     assert bl.losses.OutputLoss("output", loss).output == "output"
 
 
-@pytest.mark.parametrize("wrong", [SCHEDULE, int, bl.gates.Learned(), lambda: 1.0, lambda y, p: p, "softmax", 1.0])
+@pytest.mark.parametrize(
+    "wrong",
+    [SCHEDULE, int, bl.gates.Learned(), lambda: 1.0, lambda y, p: p, "softmax", 1.0],
+    ids=["schedule", "class", "gate", "function of none", "function of two", "string", "number"],
+)
 @pytest.mark.parametrize("make", [bl.modes.Soft, bl.modes.StraightThrough], ids=["soft", "straight-through"])
 def test_what_is_no_relaxation_is_refused_when_it_is_given(make, wrong):
     with pytest.raises(TypeError, match="`relaxation` must be a function from logits to the simplex"):
         make(wrong)
 
 
-@pytest.mark.parametrize("wrong", [float, bl.gates.Learned(), keras.layers.Dense(1), lambda: 1.0, lambda step, k: 1.0])
+@pytest.mark.parametrize(
+    "wrong",
+    [float, bl.gates.Learned(), keras.layers.Dense(1), lambda: 1.0, lambda step, k: 1.0],
+    ids=["class", "gate", "layer", "function of none", "function of two"],
+)
 @pytest.mark.parametrize("make", [bl.schedules.wrap, bl.gates.Scheduled, bl.modes.Annealed])
 def test_what_is_no_schedule_is_refused_when_it_is_given(make, wrong):
     with pytest.raises(TypeError, match="must be a (schedule|function of the step).*Received"):

@@ -57,7 +57,7 @@ def test_end_to_end(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "loss" in names or "blend" in names
 
 
-def test_it_is_the_function(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_gives_the_advice_of_compare_losses(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["advise", "good.csv", "--residuals", "r", "--block", "2"]) == 0
     r = np.array([float(one) for one in table()["r"]])
     assert " ".join(bl.compare_losses(r, block=2).advice.split()) in " ".join(capsys.readouterr().out.split())
@@ -115,8 +115,8 @@ def test_mistakes(here: pathlib.Path, capsys: pytest.CaptureFixture[str], argume
         (b'r\n"1\n', "is not a CSV file"),
         (b"r\n", "has no rows"),
         (b"r\n" + 19 * b"1\n", "must be at least 20"),
-        (b"r\n" + 50 * b"1.5\n", "have no scale. Received: 1.5 in 100%"),
-        (b"r\n" + 30 * b"1e200\n-1e200\n", "at most 1e150"),
+        pytest.param(b"r\n" + 50 * b"1.5\n", "have no scale. Received: 1.5 in 100%", id="equal numbers"),
+        pytest.param(b"r\n" + 30 * b"1e200\n-1e200\n", "at most 1e150", id="huge numbers"),
     ],
 )
 def test_files(here: pathlib.Path, capsys: pytest.CaptureFixture[str], content: bytes, message: str) -> None:

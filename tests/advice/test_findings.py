@@ -71,7 +71,7 @@ def test_tails(law):
     assert law[1] in found.text
 
 
-def test_shifts_and_ties_are_told_of():
+def test_shifts_and_ties_are_reported():
     shifted = compared(draw(stats.norm(), 500, 0) + 5)
     assert "shifted" in shifted.findings["rows"].text
     assert shifted.location == pytest.approx(5, abs=0.2)

@@ -41,7 +41,7 @@ ENTRY %main (a: f32[16,64], c: f32[1024]) -> (f32[], f32[1024]) {{
 """
 
 
-def test_a_fusion_counts_operands_and_result_once_and_of_slices_what_is_sliced() -> None:
+def test_a_fusion_counts_operands_once_and_slices_by_their_size() -> None:
     module = Module(FUSED)
     negate = absolute = 2 * 4 * 1024
     fusion = 4 * 64 + 4 * 64 + 4 * 64  # a row of a, a slice of n, the result
@@ -117,6 +117,7 @@ def test_of_a_conditional_the_largest_branch_counts() -> None:
         (FUSED.replace("%n = f32[1024]{0} negate(%c)", "%n = f32[1024]{0} ?(%c)"), "instruction"),
         (FUSED.replace("  %n =", "  n as"), "line of HLO"),
     ],
+    ids=["no entry", "element type", "instruction", "line"],
 )
 def test_what_is_not_understood_raises(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):

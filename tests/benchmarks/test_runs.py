@@ -125,6 +125,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
         (lambda record: record["flags"].update(XLA_FLAGS="--other"), "flags"),
         (lambda record: record["workers"]["tests.benchmarks.fake"]["versions"].update(tensorflow="2.0"), "workers"),
     ],
+    ids=["blocks", "arms", "benchmark", "commit", "flags", "versions"],
 )
 def test_samples_of_different_conditions_are_not_mixed(
     folder: pathlib.Path, change: Any, name: str, capsys: pytest.CaptureFixture[str]
@@ -159,7 +160,7 @@ def test_an_arm_that_takes_its_process_along_leaves_the_others(folder: pathlib.P
     assert len([one for one in samples(folder, "time") if one["arm"] == "long"]) == 4
 
 
-def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> None:
+def test_a_module_that_cannot_be_imported_is_a_one_line_error(folder: pathlib.Path) -> None:
     parts = (Part("tests.benchmarks.missing"), *fake.BENCHMARK.parts)
     benchmark = fake.BENCHMARK.__class__(**{**vars(fake.BENCHMARK), "parts": parts})
     plan = conduct.Plan({"size": (1,), "kind": ("a",)}, ("long",), 1, 2, 2, 20)
@@ -185,7 +186,7 @@ def test_a_module_that_cannot_be_imported_is_a_line(folder: pathlib.Path) -> Non
         (["--output", ""], "must be a path"),
     ],
 )
-def test_mistakes_are_said_in_a_line(
+def test_mistakes_are_one_line_errors(
     folder: pathlib.Path, options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
@@ -195,7 +196,7 @@ def test_mistakes_are_said_in_a_line(
     assert message in capsys.readouterr().err
 
 
-def test_a_report_of_nothing_is_a_line(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_of_nothing_is_a_one_line_error(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["report", str(tmp_path)]) == 2
     (tmp_path / SAMPLES).write_text('{"format": 0}\n')
     assert command.main(["report", str(tmp_path)]) == 2
@@ -261,7 +262,7 @@ def test_a_record_as_it_was_written_is_reported(tmp_path: pathlib.Path) -> None:
     ],
     ids=repr,
 )
-def test_a_record_that_was_changed_is_a_line(
+def test_a_record_that_was_changed_is_a_one_line_error(
     change: dict[str, Any], tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert SAMPLES in reported(tmp_path, json.dumps({**RECORD, **change}), capsys)
@@ -278,9 +279,11 @@ def test_a_record_that_was_changed_is_a_line(
         f"{json.dumps(RECORD)}\n{json.dumps(RECORD)}",
         f"{json.dumps(RECORD)}\n{json.dumps({**RECORD, 'process': 1, 'case': {'kind': 'a', 'size': 2}})}",
     ],
-    ids=lambda text: repr(text[-9:]),
+    ids=["empty", "nested too deeply", "NaN alone", "NaN inside", "cut off", "a record twice", "a second benchmark"],
 )
-def test_what_are_no_samples_is_a_line(text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_without_samples_is_a_one_line_error(
+    text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "holds no samples" in reported(tmp_path, text, capsys)
     assert run(tmp_path, "--resume") == 2
 
@@ -334,7 +337,7 @@ def test_arms_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines() == fake.arms({})
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: pathlib.Path) -> None:
+def test_a_file_is_written_atomically(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
     replace(path, lambda place: place.write_text("first"))
 
@@ -348,7 +351,7 @@ def test_a_file_is_whole_or_not_there(tmp_path: pathlib.Path) -> None:
     assert path.read_text() == "first"
 
 
-def test_a_folder_that_cannot_be_written_is_a_line(tmp_path: pathlib.Path) -> None:
+def test_a_folder_that_cannot_be_written_is_a_one_line_error(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write to"):
         Store(tmp_path / "file" / "results", resume=False)

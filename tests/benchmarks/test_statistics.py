@@ -18,7 +18,7 @@ def test_a_constant_ratio_has_no_width() -> None:
     assert paired(2 * base, base) == (2.0, 2.0, 2.0)
 
 
-def test_one_block_tells_no_interval() -> None:
+def test_one_block_has_no_interval() -> None:
     assert paired(np.array([3.0]), np.array([2.0])) == (1.5, 1.5, 1.5)
 
 

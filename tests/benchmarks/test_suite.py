@@ -108,7 +108,7 @@ def test_what_it_declares_fits_together(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["throughput", "compile", "switch", "step", "gates", "peers"])
-def test_its_arms_are_those_it_speaks_of(name: str) -> None:
+def test_a_benchmark_has_the_arms_that_it_names(name: str) -> None:
     benchmark: Benchmark = load(name)
     case = {axis.name: axis.values[0] for axis in benchmark.axes}
     arms = list(importlib.import_module(benchmark.parts[0].module).arms(case))
@@ -189,7 +189,7 @@ def test_programs_run_under_jax(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("samples", "said"),
     [
-        ("[" * 100_000, "nested too deeply"),
+        pytest.param("[" * 100_000, "nested too deeply", id="nested too deeply"),
         ("null", "line 1 must be an object"),
         ('{"case": {}, "process": 0}', "samples must be a list"),
         ('{"case": {}, "process": 0, "samples": [{"arm": "soft"}]}', "event must be a string"),

@@ -111,14 +111,14 @@ def test_gates_that_look_at_residuals_do_not_see_missing_ones(gate):
 
 @pytest.mark.parametrize("execution", ["graph", "xla"])
 @pytest.mark.parametrize("gate", ["fixed", "example", "mixture"])
-def test_however_it_is_run(gate, execution):
+def test_every_gate_ignores_missing_targets_in_every_regime(gate, execution):
     assert_ignored(
         lambda reduction: bl.Blend(LOSSES["keras" if gate != "mixture" else "penalties"](), GATES[gate]()), execution
     )
 
 
 @pytest.mark.parametrize("execution", ["eager", "graph", "xla"])
-def test_a_lazy_choice(execution):
+def test_a_lazy_mode_ignores_missing_targets(execution):
     for losses in ("penalties", "keras"):
         blend = lambda reduction, losses=losses: bl.Blend(LOSSES[losses](), GATES["fixed"](), bl.modes.Hard())  # noqa: E731
         assert_ignored(blend, execution)
@@ -164,7 +164,7 @@ def test_a_scalar_for_the_batch_cannot_leave_an_example_out():
 
 
 @pytest.mark.parametrize("losses", ["penalties", "keras", "functions"])
-def test_the_slope_in_a_weight_of_0_is_that_of_a_target_that_is_there_and_0_without(losses):
+def test_the_slope_in_a_weight_of_0_is_0_where_the_target_is_missing(losses):
     make = lambda reduction: bl.Blend(LOSSES[losses](), bl.gates.Fixed([1.0, 0.0, 0.0]))  # noqa: E731
     each = ((P - Y) ** 2).mean(-1) / 4
     np.testing.assert_allclose(derivatives(make, Y, P, W)[2], each, rtol=1e-5)

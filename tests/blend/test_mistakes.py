@@ -72,7 +72,7 @@ def test_shapes_are_not_broadcast():
     [([4], [1]), ([1], [4]), ([0], [1]), ([3, 1], [3, 2]), ([3, 2], [3, 1]), ([2, 3], [3, 2]), ([1, 6], [2, 3])],
     ids=str,
 )
-def test_lengths_that_only_the_running_graph_knows_are_not_broadcast_either(shapes, mode, compiled):
+def test_lengths_known_only_at_run_time_are_not_broadcast_either(shapes, mode, compiled):
     blend = bl.Blend({"mse": bl.losses.SquaredError(), "huber": bl.losses.Huber()}, bl.gates.Fixed([2.0, 1.0]), mode)
     unknown = tf.TensorSpec([None] * len(shapes[0]))
 

@@ -58,7 +58,7 @@ def test_gate_that_is_shown_its_metric_switches_in_plain_compile():
     assert [loss > 0 for loss in history["loss"]] == [True, False]
 
 
-def test_at_refuses_a_trainable_gate():
+def test_as_keras_loss_refuses_a_trainable_gate():
     with pytest.raises(ValueError, match=r"no optimizer sees the blend. Use `BlendedModel"):
         bl.Blend(LOSSES, bl.gates.Learned()).as_keras_loss(0)
 

@@ -51,7 +51,7 @@ def test_weights_need_not_sum_to_one():
     np.testing.assert_allclose(blend(Y_TRUE, Y_PRED), expected, rtol=1e-6)
 
 
-def test_keras_losses_by_object_and_name_and_functions_stand_in_the_same_place():
+def test_a_loss_by_object_name_or_function_has_the_same_value():
     blend = bl.Blend(
         {
             "object": keras.losses.SparseCategoricalCrossentropy(),
@@ -81,7 +81,7 @@ def test_empty_batch_is_zero():
     assert float(fixed()(tf.zeros([0, 2]), tf.zeros([0, 2]))) == 0.0
 
 
-def test_reading_has_every_loss_and_weight():
+def test_the_output_has_every_loss_and_weight():
     output = fixed().compute(Y_TRUE, Y_PRED)
     np.testing.assert_allclose(output.losses, [loss(Y_TRUE, Y_PRED) for loss in by_keras()], rtol=1e-6)
     np.testing.assert_allclose(output.weights, WEIGHTS, rtol=1e-6)

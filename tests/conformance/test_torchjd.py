@@ -123,7 +123,7 @@ def test_value_and_gradient_are_those_of_the_scalarizer(case: Scalarizer, k: int
     np.testing.assert_allclose(slope, expected_slope, rtol=0, atol=case.rtol * np.abs(expected_slope).max())
 
 
-def test_the_losses_are_off_the_preferences() -> None:
+def test_the_losses_do_not_lie_along_the_preferences() -> None:
     for k in (2, 3, 11):
         for seed in SEEDS:
             shifted, unit = losses(k, seed) - ideal(k), preference(k) / np.linalg.norm(preference(k))

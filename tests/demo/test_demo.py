@@ -48,7 +48,7 @@ def test_every_arm_is_trained_in_one_trace(run: pathlib.Path) -> None:
         )
 
 
-def test_arms_start_alike_and_go_their_ways(run: pathlib.Path) -> None:
+def test_arms_start_alike_and_then_differ(run: pathlib.Path) -> None:
     runs = {one["arm"]: one for one in strict(run / "demo.json")["runs"]}
     mse = runs["epoch switch"]["trajectory"]["mse"]
     assert mse == [1.0] * (len(mse) // 2) + [0.0] * (len(mse) // 2)
@@ -70,7 +70,7 @@ def test_what_is_recorded_can_be_rebuilt(run: pathlib.Path) -> None:
         assert isinstance(keras.saving.deserialize_keras_object(arm["blend"]), bl.Blend)
 
 
-def test_the_picture_is_one(run: pathlib.Path) -> None:
+def test_the_picture_is_a_valid_file(run: pathlib.Path) -> None:
     assert (run / "demo.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in run.iterdir()} == {"demo.json", "demo.png"}  # no temporary file is left
 
@@ -226,7 +226,7 @@ def test_one_seed_claims_nothing() -> None:
     assert said[-1].startswith("One seed")
 
 
-def test_a_record_is_written_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
+def test_a_record_is_written_atomically(tmp_path: pathlib.Path) -> None:
     records.save(tmp_path, {"format": 1, "value": [math.nan, math.inf, 1.0]})
     assert strict(tmp_path / "demo.json")["value"] == [None, None, 1.0]
 

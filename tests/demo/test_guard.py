@@ -41,9 +41,9 @@ def raises(error: BaseException) -> Any:
         (KeyboardInterrupt(), 130, "command: interrupted\n"),
         (KeyboardInterrupt("2 are kept"), 130, "command: 2 are kept\n"),
     ],
-    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
+    ids=["user", "full", "permission", "memory", "pipe", "interrupted", "interrupted with a message"],
 )
-def test_an_end_is_a_line_and_a_status(
+def test_each_error_is_one_line_and_an_exit_status(
     error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert guarded("command", raises(error)) == status
@@ -52,7 +52,7 @@ def test_an_end_is_a_line_and_a_status(
     assert told.count("\n") == bool(said)
 
 
-def test_what_is_no_mistake_is_seen() -> None:
+def test_other_errors_are_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         guarded("command", raises(ZeroDivisionError()))
 
@@ -141,7 +141,7 @@ def test_standardising_does_not_depend_on_the_size_of_numbers(size: float) -> No
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
-def test_a_column_that_is_constant_in_training_is_zero_whatever_its_rounding() -> None:
+def test_a_column_that_is_constant_in_training_becomes_zero() -> None:
     column = np.array([0.1] * 7 + [5.0])
     assert column[:7].std() > 0  # by rounding of the mean
     assert not problem._standardised(column, np.arange(8) < 7).any()

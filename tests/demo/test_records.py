@@ -108,14 +108,14 @@ CHANGES = [
 ]
 
 
-def test_whatever_is_changed_is_one_line(record: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_field_is_a_one_line_error(record: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     for part, name, value in CHANGES:
         changed = copy.deepcopy(record)
         part(changed)[name] = value
         assert resumed(capsys, json.dumps(changed)), (name, value)
 
 
-def test_whatever_is_missing_is_one_line(record: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_field_is_a_one_line_error(record: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     for part in (lambda one: one, lambda one: one["settings"], lambda one: one["runs"][0]):
         for name in {**part(record)}.keys() - {"baseline"}:
             changed = copy.deepcopy(record)
@@ -135,8 +135,8 @@ def test_a_run_that_is_there_twice(record: dict[str, Any], capsys: pytest.Captur
         b"{",
         b"\xef\xbb\xbf{}",
         b"\xff\xfe{\0}\0",
-        b"[" * 100_000,
-        b"[" * 200 + b"]" * 200,
+        pytest.param(b"[" * 100_000, id="100000 brackets"),
+        pytest.param(b"[" * 200 + b"]" * 200, id="200 pairs of brackets"),
         b'{"format": 1, "format": 1}',
         b'{"format": NaN}',
         b'{"format": -Infinity}',
@@ -149,7 +149,9 @@ def test_a_run_that_is_there_twice(record: dict[str, Any], capsys: pytest.Captur
     ],
     ids=lambda text: repr(text[:20]),
 )
-def test_what_is_no_json_of_ours(record: dict[str, Any], capsys: pytest.CaptureFixture[str], text: bytes) -> None:
+def test_a_file_that_is_no_record_of_the_demo(
+    record: dict[str, Any], capsys: pytest.CaptureFixture[str], text: bytes
+) -> None:
     assert "is not a record of this demo" in resumed(capsys, text)
 
 

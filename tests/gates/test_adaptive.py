@@ -309,7 +309,7 @@ def test_one_exploding_loss_leaves_every_weight_finite(row):
 
 
 @every
-def test_reading_outside_training_changes_nothing(row):
+def test_an_evaluation_outside_training_changes_nothing(row):
     losses = falling(3, STEPS)
     blend = trained(row, losses).blend
     before = state_of(blend.gate)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from blendloss import gates
 from blendloss.gates import families, normalizers, regularizers, statistics
+from tests.naming import id_of
 
 _NO_NUMBER = st.one_of(st.text(), st.none(), st.booleans(), st.complex_numbers(), st.binary())
 _NO_NUMBERS = st.one_of(_NO_NUMBER, st.floats(), st.lists(_NO_NUMBER, min_size=1, max_size=3))
@@ -53,8 +54,8 @@ ARGUMENTS: list[tuple[Any, ...]] = [  # factory, argument, wrong types, wrong va
     (gates.Scheduled, "schedule", _NO_NUMBER, _NOT_FINITE),
     (gates.Plateau, "monitor", _NO_NUMBER.filter(lambda x: not isinstance(x, str)), st.just("")),
     *(
-        (lambda make=make, **a: make(**{"monitor": "m", **a}), name, wrong, out)
-        for make in (gates.Plateau, lambda **a: gates.Threshold(**{"thresholds": [1.0], **a}))
+        (make, name, wrong, out)
+        for make in (lambda **a: gates.Plateau("m", **a), lambda **a: gates.Threshold("m", [1.0], **a))
         for name, wrong, out in (
             ("patience", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=0)),
             ("cooldown", st.one_of(_NO_NUMBER, st.floats()), st.integers(max_value=-1)),
@@ -141,7 +142,9 @@ ARGUMENTS: list[tuple[Any, ...]] = [  # factory, argument, wrong types, wrong va
 
 
 @pytest.mark.parametrize(
-    ("make", "name", "wrong_type", "wrong_value"), ARGUMENTS, ids=[f"{i}-{a[1]}" for i, a in enumerate(ARGUMENTS)]
+    ("make", "name", "wrong_type", "wrong_value"),
+    ARGUMENTS,
+    ids=[f"{id_of(a[0]) or a[0].__name__}-{a[1]}" for a in ARGUMENTS],
 )
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())

@@ -53,7 +53,7 @@ def test_the_total_is_minus_the_bound_per_example(family):
 
 
 @every_family
-def test_not_training_it_is_the_point(family):
+def test_outside_training_the_weights_are_those_of_the_point(family):
     blend = blend_of(FAMILIES[family][0])
     readings = [blend.compute([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
     np.testing.assert_array_equal(*readings)
@@ -112,7 +112,11 @@ def test_uniform_numbers_have_the_same_bits_in_every_regime():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("family", [families.Dirichlet(1e-3), families.Dirichlet(1e3), families.LogisticNormal(0, 50)])
+@pytest.mark.parametrize(
+    "family",
+    [families.Dirichlet(1e-3), families.Dirichlet(1e3), families.LogisticNormal(0, 50)],
+    ids=["Dirichlet(1e-3)", "Dirichlet(1e3)", "LogisticNormal(0, 50)"],
+)
 def test_extremes_stay_on_the_simplex(family, dtype):
     blend = blend_of(family, dtype=dtype)
     for step in range(20):
@@ -121,7 +125,7 @@ def test_extremes_stay_on_the_simplex(family, dtype):
         assert np.isfinite(output.value)
 
 
-def test_k_of_one():
+def test_one_loss_has_the_weight_1():
     gate = Bayesian(families.Dirichlet(), examples=10, seed=0)
     assert float(bl.Blend({"a": "mse"}, gate)([[0.0]], [[2.0]], step=0)) == 4.0
 
@@ -282,8 +286,10 @@ def test_a_bad_argument_is_named(arguments, error, message):
     [
         (lambda: families.Dirichlet(0.0), ValueError, "`concentration` must be positive"),
         (lambda: families.Dirichlet([1.0, -1.0]), ValueError, r"`concentration\[1\]` must be positive"),
-        (lambda: families.Dirichlet("one"), TypeError, "`concentration` must be a real number"),
-        (lambda: families.Dirichlet(None), TypeError, "`concentration` must be a real number"),
+        pytest.param(
+            lambda: families.Dirichlet("one"), TypeError, "`concentration` must be a real number", id="string"
+        ),
+        pytest.param(lambda: families.Dirichlet(None), TypeError, "`concentration` must be a real number", id="None"),
         (lambda: families.LogisticNormal(scale=0), ValueError, "`scale` must be positive"),
         (lambda: families.LogisticNormal(mean=[0.0, np.nan]), ValueError, r"`mean\[1\]` must not be NaN"),
     ],

@@ -306,7 +306,7 @@ def test_empty_batch_is_zero():
 # BlendMetrics, modes
 
 
-def test_reading_has_the_means_over_all_elements():
+def test_the_output_has_the_means_over_all_elements():
     residual = np.array([[0.25, -1.0], [3.0, -0.5]])
     output = joined(1.0).compute(np.zeros((2, 2)), residual, [1.0, 3.0])
     of_example = np.array([[(0.25**2 + 1) / 4, (9 + 0.25) / 4], [(0.25 + 1) / 2, 3.5 / 2]])

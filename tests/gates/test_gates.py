@@ -217,7 +217,7 @@ def test_a_gate_of_no_blend_says_so(case):
         "grad-drop",
     ],
 )
-def test_a_gate_for_two_losses_names_what_does_not_fit_three_and_still_fits_two(argument, make):
+def test_a_gate_for_two_losses_refuses_three_and_still_fits_two(argument, make):
     gate = make()
     with pytest.raises(ValueError, match=f"`{argument}` must .*3 losses.*Received:"):
         blend_of(gate, 3)

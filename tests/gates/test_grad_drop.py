@@ -79,7 +79,7 @@ def test_a_mode_that_chooses_one_loss_leaves_its_gradient_whole(task_specific):
     np.testing.assert_array_equal([of_a, of_b], [[5], [-7]] if task_specific == "unweighted" else [[10], [0]])
 
 
-def test_everything_leaks_is_the_sum():
+def test_a_leak_of_one_is_the_sum():
     (first, second, _, _), _ = shared_and_own(gates.GradDrop(1, seed=0))
     np.testing.assert_array_equal([first, second], np.ones((2, 4)))
 

@@ -19,7 +19,7 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_compiled_model_is_one_that_is_not(method):
+def test_a_compiled_model_trains_as_an_uncompiled_one(method):
     plain, compiled = (model_of(METHODS[method](), jit_compile=jit) for jit in (False, True))
     for model in (plain, compiled):
         model.fit(X, Y, batch_size=8, epochs=2, shuffle=False, verbose=0)

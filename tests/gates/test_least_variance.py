@@ -62,7 +62,7 @@ def test_weights_of_moments_keep_shapes_and_dtype():
         pytest.param(np.eye(2), np.array([1.0, np.inf]), tf.errors.InvalidArgumentError, "be finite", id="infinity"),
     ],
 )
-def test_moments_that_are_none(second, curvature, error, message):
+def test_invalid_moments_are_refused(second, curvature, error, message):
     with pytest.raises(error, match=message):
         bl.gates.least_variance_weights(second, curvature)
 

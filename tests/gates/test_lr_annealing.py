@@ -13,7 +13,7 @@ from tests.gates.two_outputs import CONFLICT
 from tests.gates.values import blend_of
 
 
-def test_the_codes_mean_counts_every_variable_alike_and_the_papers_every_element():
+def test_the_code_averages_over_variables_and_the_paper_over_elements():
     small, large = tf.Variable(tf.ones([1])), tf.Variable(tf.ones([9]))
     for form, mean in (("code", (8 + 1) / 2), ("paper", (8 + 9) / 10), ("mean", (8 + 9) / 10)):
         blend = bl.Blend(["r", "b"], gates.LRAnnealing(form, momentum=0, every=1))

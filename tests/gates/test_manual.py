@@ -112,7 +112,7 @@ def test_a_running_graph_assigns_and_checks(jit_compile):
                 step(tf.constant(bad))
 
 
-def test_a_length_that_only_the_graph_knows_is_checked():
+def test_a_length_known_only_at_run_time_is_checked():
     blend = blend_of()
     assign = tf.function(blend.gate.assign, input_signature=[tf.TensorSpec([None])])
     assign(tf.constant([1.0, 2.0, 3.0]))

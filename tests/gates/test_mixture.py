@@ -62,7 +62,7 @@ def test_responsibilities():
     np.testing.assert_allclose(tf.reduce_sum(found, axis=-1), np.ones_like(RESIDUALS), rtol=1e-12)
 
 
-def test_readings_hold_the_mean_responsibilities():
+def test_the_output_has_the_mean_responsibilities():
     blend = blend_of()
     weights = blend.compute(np.zeros_like(RESIDUALS), RESIDUALS, step=0).weights
     np.testing.assert_allclose(weights, blend.gate.responsibilities(RESIDUALS).numpy().mean(axis=(0, 1)), rtol=1e-12)

@@ -65,8 +65,8 @@ def test_a_weight_of_0_keeps_a_loss_out():
 @pytest.mark.parametrize(
     ("make", "error", "name"),
     [
-        (lambda: gates.Normalized("likelihood"), ValueError, "normalize"),
-        (lambda: gates.Normalized("first"), ValueError, "normalize"),
+        pytest.param(lambda: gates.Normalized("likelihood"), ValueError, "normalize", id="likelihood"),
+        pytest.param(lambda: gates.Normalized("first"), ValueError, "normalize", id="unknown name"),
         (lambda: gates.Normalized(None), TypeError, "normalize"),
         (lambda: gates.Normalized(weights=[1, -1]), ValueError, r"weights\[1\]"),
         (lambda: gates.Normalized(weights=[0, 0]), ValueError, "weights"),

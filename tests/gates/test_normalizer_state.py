@@ -64,7 +64,7 @@ def test_names_are_short_for_default_objects():
 
 
 @every_normalizer
-def test_the_normaliser_owns_its_state(name):
+def test_the_normalizer_owns_its_state(name):
     """A layer that the gate holds: its variables are the gate's, and have its dtype."""
     blend = blend_of(NORMALIZERS[name](), dtype="float64")
     own = blend.gate.normalize.variables
@@ -74,7 +74,7 @@ def test_the_normaliser_owns_its_state(name):
 
 
 @every_normalizer
-def test_a_normaliser_belongs_to_one_gate(name):
+def test_a_normalizer_belongs_to_one_gate(name):
     normalizer = NORMALIZERS[name]()
     first = blend_of(normalizer)
     with pytest.raises(ValueError, match=r"give each gate a normaliser of its own.*Received: .* of the gate '.*' in"):
@@ -84,7 +84,7 @@ def test_a_normaliser_belongs_to_one_gate(name):
     assert not {id(one) for one in blend_of(again).variables} & {id(one) for one in first.variables}
 
 
-def test_a_normaliser_that_does_not_fit_one_blend_may_fit_another():
+def test_a_normalizer_that_does_not_fit_one_blend_may_fit_another():
     normalizer = normalizers.Likelihood([1.0, 2.0])
     with pytest.raises(ValueError, match="`scale` must have one number for each"):
         blend_of(normalizer, losses={"mae": LOSSES["mae"]})
@@ -92,6 +92,6 @@ def test_a_normaliser_that_does_not_fit_one_blend_may_fit_another():
 
 
 @every_normalizer
-def test_without_a_blend_a_normaliser_says_so(name):
+def test_a_normalizer_without_a_blend_raises(name):
     with pytest.raises(ValueError, match="belongs to no blend yet"):
         NORMALIZERS[name]().gating(tf.zeros([2]), bl.gates.Context(step=0, training=False))

@@ -73,7 +73,7 @@ def test_with_a_memory_of_one_the_gate_stands_still():
 
 
 @every_normalizer
-def test_regularisers_come_on_top(name):
+def test_regularizers_are_added(name):
     shares = tf.nn.softmax(LOGITS)
     plain = read(blend_of(NORMALIZERS[name](), LOGITS), RESIDUALS[0])
     extra = [regularizers.Entropy(0.5), regularizers.LoadBalance(2.0)]

@@ -58,7 +58,7 @@ def test_an_observation_without_a_training_step_raises(make):
 
 
 @every_gate
-def test_a_reading_between_step_and_observation_is_no_step(make):
+def test_an_evaluation_between_step_and_observation_is_no_step(make):
     blend, again = blend_of(make(), 2), blend_of(make(), 2)
     for one in (blend, again):
         read(one, [1.0, 2.0], step=3, training=True)
@@ -123,7 +123,7 @@ def test_a_gate_of_no_blend_says_so(make):
 
 @every_gate
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_a_model_tells_it(make, jit_compile):
+def test_a_model_observes_progress_in_fit(make, jit_compile):
     random = np.random.default_rng(0)
     x = random.normal(size=(64, 3)).astype("float32")
     y = x.sum(axis=1, keepdims=True)
@@ -139,7 +139,7 @@ def test_a_model_tells_it(make, jit_compile):
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-def test_a_model_looks_at_a_batch_again_and_moves_no_running_statistic_by_it(jit_compile):
+def test_the_second_evaluation_of_a_batch_moves_no_running_statistic(jit_compile):
     random = np.random.default_rng(0)
     x = (3 + random.normal(size=(64, 2))).astype("float32")
     norm = keras.layers.BatchNormalization(momentum=0.75)
@@ -152,7 +152,7 @@ def test_a_model_looks_at_a_batch_again_and_moves_no_running_statistic_by_it(jit
 
 
 @pytest.mark.parametrize("run_eagerly", [False, True], ids=["graph", "eager"])
-def test_a_model_tells_the_losses_after_the_update(run_eagerly):
+def test_a_model_observes_the_losses_after_the_update(run_eagerly):
     x = np.random.default_rng(0).normal(size=(16, 2)).astype("float32")
     model = bl.BlendedModel(
         keras.Sequential([keras.layers.Dense(1)]), bl.Blend({"mse": "mse", "mae": "mae"}, gates.FAMO())

@@ -96,8 +96,8 @@ def test_at_most_all_weights_are_one():
     [
         (lambda: gates.Random("gamma", seed=0), ValueError, "distribution"),
         (lambda: gates.Random(seed=2**64), ValueError, "seed"),
-        (lambda: gates.Random(seed=0, ones=1), ValueError, "ones"),
-        (lambda: gates.Random("bernoulli", seed=0, ones=0), ValueError, "ones"),
+        pytest.param(lambda: gates.Random(seed=0, ones=1), ValueError, "ones", id="ones of the default law"),
+        pytest.param(lambda: gates.Random("bernoulli", seed=0, ones=0), ValueError, "ones", id="no ones"),
     ],
 )
 def test_a_bad_argument_is_named(make, error, name):

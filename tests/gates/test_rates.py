@@ -60,7 +60,7 @@ def test_weights_are_constants_of_the_step(make):
     assert not np.allclose(output.weights, [1, 1]) or isinstance(blend.gate, gates.DWA)
 
 
-def test_reading_needs_no_training_first():
+def test_an_evaluation_needs_no_training_first():
     for gate in (gates.SoftAdapt(), gates.ReLoBRaLo(seed=0), gates.DWA(3), gates.Random(seed=0), gates.Normalized()):
         weights = read(blend_of(gate, 2), [1.0, 9.0]).weights
         np.testing.assert_allclose(weights, [0.5, 0.5] if isinstance(gate, gates.Random) else [1, 1])

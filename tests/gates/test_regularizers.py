@@ -204,7 +204,7 @@ def test_a_share_of_zero_has_no_gradient_of_its_own():
 
 
 @pytest.mark.parametrize(("sign", "spreads"), [(1.0, True), (-1.0, False)])
-def test_a_positive_entropy_coefficient_spreads_and_a_negative_one_sharpens(sign, spreads):
+def test_the_entropy_coefficient_spreads_or_sharpens_by_its_sign(sign, spreads):
     logits = tf.Variable([1.0, 0.0])
     with tf.GradientTape() as tape:
         value = regularizers.Entropy(sign)(modes.softmax(logits))
@@ -314,15 +314,32 @@ def test_a_frozen_gate_still_follows_a_coefficients_step():
         (lambda: regularizers.LoadBalance([1.0, 2.0]), ValueError, "`coefficient` must be a scalar schedule"),
         (lambda: regularizers.KL("ab", 1.0), TypeError, "`prior` must be a list of numbers"),
         (lambda: regularizers.KL([], 1.0), ValueError, "`prior` must not be empty"),
-        (lambda: regularizers.KL([0.0, 1.0], 1.0), ValueError, "`prior` must be positive everywhere"),
-        (lambda: regularizers.KL([-0.5, 1.5], 1.0), ValueError, "`prior` must be positive everywhere"),
+        pytest.param(
+            lambda: regularizers.KL([0.0, 1.0], 1.0), ValueError, "`prior` must be positive everywhere", id="prior of 0"
+        ),
+        pytest.param(
+            lambda: regularizers.KL([-0.5, 1.5], 1.0),
+            ValueError,
+            "`prior` must be positive everywhere",
+            id="prior below 0",
+        ),
         (lambda: regularizers.KL([0.5, 0.6], 1.0), ValueError, "`prior` must sum to 1"),
         (lambda: regularizers.KL([math.nan, 0.6], 1.0), ValueError, r"`prior\[0\]` must"),
         (lambda: regularizers.KL([0.5, 0.5], 1.0)([0.2, 0.3, 0.5]), ValueError, "`prior` must have one number"),
         (lambda: regularizers.Entropy(1.0)([1, 0]), TypeError, "`shares` must be floating"),
         (lambda: regularizers.Entropy(1.0)(1.0), ValueError, r"`shares` must have shape \[..., K\]"),
-        (lambda: bl.gates.Learned(regularizers=regularizers.Entropy(1.0)), TypeError, "`regularizers` must be a list"),
-        (lambda: bl.gates.Learned(regularizers=["entropy"]), TypeError, "`regularizers` must be a list"),
+        pytest.param(
+            lambda: bl.gates.Learned(regularizers=regularizers.Entropy(1.0)),
+            TypeError,
+            "`regularizers` must be a list",
+            id="no list",
+        ),
+        pytest.param(
+            lambda: bl.gates.Learned(regularizers=["entropy"]),
+            TypeError,
+            "`regularizers` must be a list",
+            id="list of a name",
+        ),
     ],
 )
 def test_mistakes_are_named(make, error, message):

@@ -142,7 +142,7 @@ def test_nadir_averages_its_steps_skips_what_is_not_finite_and_then_stays():
     assert (state["averaged"], state["skipped"], state["known"], state["steps"]) == (2, 1, 1, 7)
 
 
-def test_a_loss_that_was_0_throughout_the_averaging_counts_in_its_own_units():
+def test_a_loss_of_0_throughout_averaging_counts_in_its_own_units():
     blend = blend_of(gates.SmoothTchebycheff(1.0, averaging=1), 2)
     for _ in range(2):
         train(blend, [0.0, 2.0])
@@ -280,8 +280,12 @@ def test_a_vector_of_two_does_not_fit_three_losses(argument, make):
         (ValueError, "ideal", lambda: gates.Tchebycheff(ideal=[float("inf"), 1])),
         (ValueError, "smoothness", lambda: gates.SmoothTchebycheff(0.0)),
         (TypeError, "smoothness", lambda: gates.SmoothTchebycheff("1")),
-        (ValueError, "warmup", lambda: gates.SmoothTchebycheff(1.0, warmup=-1, averaging=1)),
-        (ValueError, "warmup", lambda: gates.SmoothTchebycheff(1.0, warmup=3)),
+        pytest.param(
+            ValueError, "warmup", lambda: gates.SmoothTchebycheff(1.0, warmup=-1, averaging=1), id="warmup below 0"
+        ),
+        pytest.param(
+            ValueError, "warmup", lambda: gates.SmoothTchebycheff(1.0, warmup=3), id="warmup without averaging"
+        ),
         (ValueError, "averaging", lambda: gates.SmoothTchebycheff(1.0, averaging=0)),
         (ValueError, "ideal", lambda: gates.SmoothTchebycheff(1.0, ideal=[1.0], averaging=1)),
         (TypeError, "preference", lambda: gates.PBI(None)),

@@ -173,7 +173,7 @@ def test_samples_without_spread_give_finite_weights(residuals):
     assert (output.weights.numpy() >= 0).all()
 
 
-def test_where_every_loss_redescends_the_weights_are_those_for_normal_noise():
+def test_losses_that_all_redescend_get_the_weights_for_normal_noise():
     residuals = np.concatenate([np.full(20, 1e-3), np.full(500, 9.0), np.full(500, -9.0)])  # c is 9 / 0.6745
     blend = shown(residuals, {"a": L.Tukey(1.1), "b": L.Tukey(1.2)}, times=40, prior=0.0)
     shares = blend.gate.solution.shares.numpy()

@@ -181,7 +181,7 @@ def test_plain_compile_refuses_it(loss):
         model.fit(Y_TRUE, Y_PRED, verbose=0)
 
 
-def test_at_refuses_it_too():
+def test_as_keras_loss_refuses_it_too():
     with pytest.raises(ValueError, match="a loss trains.*no optimizer sees the blend"):
         blend_of().as_keras_loss(0)
 

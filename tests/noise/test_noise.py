@@ -75,7 +75,7 @@ def test_laws_that_were_found_are_densities_away_from_the_truth(record: Any) -> 
             assert run["noise"]["divergence"] > 0
 
 
-def test_the_picture_is_one_and_no_other_file_is_left(folder: pathlib.Path) -> None:
+def test_the_picture_is_a_valid_file_and_no_other_file_is_left(folder: pathlib.Path) -> None:
     assert (folder / "noise.png").read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in folder.iterdir()} == {"noise.json", "noise.png"}
 
@@ -98,7 +98,7 @@ def test_results_are_never_replaced_unasked(folder: pathlib.Path, capsys: pytest
         (["--width", "1e308"], "--width must be from 1 to 1000"),
     ],
 )
-def test_noise_that_is_none(
+def test_invalid_noise_is_refused(
     arguments: list[str], message: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["noise", *arguments, "--output", str(tmp_path / "out")]) == 2
@@ -162,7 +162,7 @@ def test_data_have_the_function_and_the_noise_that_is_said() -> None:
 
 
 @pytest.mark.parametrize("noise", [Contaminated(0.1, 10.0), Contaminated(0.0, 10.0), Contaminated(0.5, 1.0)])
-def test_the_noise_is_a_law(noise: Contaminated) -> None:
+def test_the_noise_has_a_density_of_integral_one(noise: Contaminated) -> None:
     r = noise.grid()
     # float64's rounding over some thousand terms
     assert noise.mean(np.ones_like(r), r) == pytest.approx(1, abs=1e-12)

@@ -69,7 +69,7 @@ def test_each_rule_by_hand():
         np.testing.assert_allclose(training._next(tf.constant(weight), found), aim, rtol=1e-5)
 
 
-def test_lambda_after_the_step_is_that_of_the_new_network_and_the_same_points():
+def test_lambda_after_the_step_is_of_the_new_network_at_the_same_points():
     training = stacked(CANDIDATES["lambda after the step"], steps=1)
     found = training._gradients(training._points(tf.constant(0)))
     np.testing.assert_allclose(training.weight, training._next(tf.ones([2]), found), rtol=1e-5)
@@ -105,7 +105,7 @@ def test_truncated_kernels_have_the_same_deviation():
 
 
 @pytest.mark.parametrize("name", ["one more layer", "float64", "lambda in each step", "epsilon 1e-7"])
-def test_the_others_take_hold(name):
+def test_every_other_candidate_changes_the_training(name):
     training, baseline = stacked(CANDIDATES[name]), stacked(CANDIDATES[BASELINE])
     assert len(training.stack.kernels) == 3 + CANDIDATES[name].more_layers
     assert training.stack.kernels[0].dtype == CANDIDATES[name].dtype

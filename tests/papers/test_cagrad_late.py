@@ -36,7 +36,7 @@ def test_the_paths_are_those_of_gates_and_keras(method, start, steps):
 
 
 @pytest.mark.parametrize("method", LATE_METHODS)
-def test_every_number_takes_hold(method):
+def test_every_number_of_a_candidate_has_an_effect(method):
     some = late.candidates(method)
     names = [name for name, one in some.items() if one.dtype == "float64" and not one.slsqp]
     found = ends(method, [some[name] for name in names], 60)

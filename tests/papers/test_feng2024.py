@@ -30,7 +30,7 @@ def test_the_convex_set_is_the_librarys():
 
 
 @pytest.mark.parametrize("name", LAWS)
-def test_laws_are_laws_and_no_set_is_better_than_its_bound(name):
+def test_laws_are_normalized_and_no_set_is_better_than_its_bound(name):
     noise = law(name, 4000)
     assert noise.mass.sum() == pytest.approx(1, abs=1e-5)
     # E r score = 1 by parts.

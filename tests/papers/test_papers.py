@@ -70,7 +70,7 @@ def test_a_claim_in_words_is_not_judged_by_nan():
         require_numbers(judged)
 
 
-def test_rounding_is_not_told_in_digits():
+def test_rounding_errors_are_shown_without_digits():
     shown = [str(number(*values)) for values in [(3e-17, -2e-16), (3e-17,), (0.0,), (0.25, 0.75)]]
     assert shown == ["below 1e-12 (n = 2)", "below 1e-12", "0", "0.5 ± 0.35 (n = 2)"]
 
@@ -215,7 +215,7 @@ class Dying:
         return os._exit, (3,)
 
 
-def test_a_worker_that_dies_is_a_line():
+def test_a_worker_that_dies_is_a_one_line_error():
     with pytest.raises(UserError, match="a worker process has ended"):
         list(run_all(CONTINUES, Dying(), [Task("xi = 0", 0)], jobs=1))
 
@@ -278,12 +278,12 @@ def told_of(record, folder, capsys):
     ],
     ids=repr,
 )
-def test_a_record_that_was_changed_is_one_line(change, tmp_path, capsys):
+def test_a_changed_record_is_a_one_line_error(change, tmp_path, capsys):
     assert all(RESULTS.record in said for said in told_of({**RECORD, **change}, tmp_path, capsys))
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, '{"format": 1}', "NaN"], ids=lambda text: text[:9])
-def test_what_is_no_record_is_one_line(text, tmp_path, capsys):
+def test_a_file_that_is_no_record_is_a_one_line_error(text, tmp_path, capsys):
     assert all("is not a record" in said for said in told_of(text, tmp_path, capsys))
 
 
@@ -301,7 +301,7 @@ def test_results_that_nothing_can_be_made_of_are_one_line(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("given", [["--seeds", "0"], ["--seeds", "9" * 20], ["--jobs", "1000"], ["--output", ""]])
-def test_numbers_and_paths_that_are_none(given, capsys):
+def test_invalid_numbers_and_paths_are_refused(given, capsys):
     with pytest.raises(SystemExit) as end:
         main(["run", CONTINUES, *given])
     assert end.value.code == 2
@@ -318,7 +318,7 @@ def test_numbers_and_paths_that_are_none(given, capsys):
         (["plot", CONTINUES, "--results", "nowhere"], "holds no results.json"),
     ],
 )
-def test_mistakes_are_one_line(given, said, capsys):
+def test_mistakes_are_one_line_errors(given, said, capsys):
     assert main(given) == 2
     told = capsys.readouterr().err
     assert said in told
