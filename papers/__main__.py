@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -15,6 +16,8 @@ from blendloss.console.guard import guarded
 from blendloss.console.results import readable, replace
 from blendloss.console.screen import screen
 from papers._paper import Paper, load, names
+from papers._pool import MOST_JOBS, Opened
+from papers._processes import processes
 
 OUTPUT = Path("paper-results")
 
@@ -40,7 +43,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", metavar="NAME", help="a paper, the beginning of its name, or `all`")
     run.add_argument("--smoke", action="store_true", help="sizes that are over in seconds, too short to judge by")
     run.add_argument("--seeds", type=seeds, metavar="N", help="the seeds 0 to N - 1 (default: the paper's number)")
-    run.add_argument("--jobs", type=whole(1, 64), metavar="N", default=1, help="runs at a time (1)")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=whole(1, MOST_JOBS), metavar="N", default=1, help="runs at a time (1)")
+    where.add_argument(
+        "--cluster", metavar="WHERE", help="Dask's: local[:N], tcp://HOST:PORT or a scheduler's file (docs/cluster.md)"
+    )
     run.add_argument("--arms", nargs="+", metavar="ARM", help="only these")
     run.add_argument("--output", type=path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
     run.add_argument("--overwrite", action="store_true", help="start again, in place of the results that are there")
@@ -72,11 +79,20 @@ def _run(arguments: argparse.Namespace) -> None:
             paper,
             smoke=arguments.smoke,
             seeds=arguments.seeds,
-            jobs=arguments.jobs,
+            workers=_workers(arguments),
             folder=arguments.output or OUTPUT / (paper.name + ("-smoke" if arguments.smoke else "")),
             overwrite=arguments.overwrite,
             only=_known(paper, arguments),
         )
+
+
+def _workers(arguments: argparse.Namespace) -> Opened:
+    if arguments.cluster is None:
+        return partial(processes, arguments.jobs)
+    require("--cluster", "distributed", extra="cluster")
+    from papers._cluster import cluster
+
+    return cluster(arguments.cluster)
 
 
 def _known(paper: Paper, arguments: argparse.Namespace) -> list[str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +11,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from benchmarks.harness.surroundings import commit, processor
+from benchmarks.harness.surroundings import commit
 from blendloss.console.results import readable
 from blendloss.console.screen import screen
 from papers._claim import FAILED, NOT, PENDING, REPRODUCED, Judged, require_numbers
 from papers._paper import Paper
-from papers._pool import Finished, Task, run_all
+from papers._pool import Finished, Opened, Task, run_all
 from papers._record import RESULTS, opened, runs_of
 
 COLOURS = {REPRODUCED: "green", NOT: "red", PENDING: "dim", FAILED: "red"}
 
 
 def conduct(
-    paper: Paper, *, smoke: bool, seeds: int | None, jobs: int, folder: Path, overwrite: bool, only: list[str] | None
+    paper: Paper,
+    *,
+    smoke: bool,
+    seeds: int | None,
+    workers: Opened,
+    folder: Path,
+    overwrite: bool,
+    only: list[str] | None,
 ) -> dict[str, Any]:
     """Runs `paper`, keeps each run in `folder` as it is finished, says what came out; gives the record."""
     config = paper.config(smoke, seeds)
@@ -40,7 +47,7 @@ def conduct(
         console.print(f"  {len(wanted) - len(tasks)} of {len(wanted)} runs are in {folder / RESULTS.record} already")
     RESULTS.save(folder, record)
     try:
-        _run(console, paper, config, tasks, jobs, record, folder)
+        _run(console, paper, config, tasks, workers, record, folder)
     except KeyboardInterrupt as interruption:
         kept = f"{len(record['runs'])} runs are kept in {folder}; the same command goes on"
         raise KeyboardInterrupt(f"interrupted: {kept}") from interruption
@@ -58,10 +65,12 @@ def conduct(
 
 
 def _run(
-    console: Console, paper: Paper, config: Any, tasks: list[Task], jobs: int, record: dict[str, Any], folder: Path
+    console: Console, paper: Paper, config: Any, tasks: list[Task], start: Opened, record: dict[str, Any], folder: Path
 ) -> None:
+    if not tasks:
+        return
     order = list(paper.arms(config))
-    where = {"commit": commit(), "device": f"CPU ({processor()})"}
+    here = commit()
     columns = (
         TextColumn("  {task.description}"),
         BarColumn(),
@@ -71,16 +80,19 @@ def _run(
     )
     started = time.perf_counter()
     with (
-        closing(run_all(paper.name, config, tasks, jobs)) as results,
+        start() as workers,
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown,
     ):
+        if workers.about:
+            console.print(f"  {workers.about}", markup=False)
         bar = shown.add_task(f"0/{len(tasks)} runs", total=len(tasks))
         finished = 0
         parts: dict[Task, float] = {}
-        for one in results:
+        for one in run_all(paper.name, config, tasks, workers):
             if isinstance(one, Finished):
                 finished += 1
                 parts.pop(one.task, None)
+                where = {"commit": here, "device": f"CPU ({one.processor})"}
                 run = {"arm": one.task.arm, "seed": one.task.seed, "seconds": one.seconds, **where}
                 record["runs"].append({**run, "result": one.result})
                 record["runs"].sort(key=lambda run: (order.index(run["arm"]), run["seed"]))

@@ -1,23 +1,18 @@
-"""Runs in processes of their own, as many at a time as asked for."""
+"""Many runs side by side, in processes of this machine or on a cluster: what the two share."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import queue
-import signal
-import threading
 import time
-from collections.abc import Generator, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from blendloss.console.errors import UserError
 from papers._paper import load
 
-_REPORTS: Any = None
+MOST_JOBS = 64
 
 
 @dataclass(frozen=True)
@@ -30,11 +25,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a task gave, and how long it took."""
+    """What a task gave, how long it took, and on which processor."""
 
     task: Task
     result: dict[str, Any]
     seconds: float
+    processor: str
 
 
 @dataclass(frozen=True)
@@ -45,63 +41,51 @@ class Part:
     part: float
 
 
-def run_all(name: str, config: Any, tasks: list[Task], jobs: int) -> Generator[Finished | Part, None, None]:
-    """Runs `tasks` of the paper `name`, `jobs` at a time; gives what is finished, and how far the others are."""
-    context = multiprocessing.get_context("spawn")
-    reports = context.Queue()
-    with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(jobs, reports)) as pool:
-        waiting: set[Future[Finished]] = {pool.submit(_run, name, config, task) for task in tasks}
-        try:
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                yield from _drained(reports)
-                for future in done:
-                    yield future.result()
-        except BaseException as error:
-            workers = list(pool._processes.values())
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in workers:  # what runs would go on to its end
-                worker.kill()
-            if isinstance(error, BrokenProcessPool):
-                raise UserError(
-                    "a worker process has ended, perhaps for want of memory: the same command goes on; try fewer --jobs"
-                ) from error
-            raise
+class Workers(Protocol):
+    """Where tasks are run, as many at a time as there are workers."""
+
+    @property
+    def about(self) -> str | None:
+        """A line for the user, such as the address of a dashboard."""
+
+    def submit(self, name: str, config: Any, task: Task) -> Future[Finished]:
+        """Starts `run` of the paper `name`, now or when a worker is free."""
+
+    def parts(self) -> Iterator[Part]:
+        """What was reported since the last call."""
+
+    def outcome(self, task: Task, future: Future[Finished]) -> Finished | None:
+        """What a future that is done holds; None if the task must be submitted again.
+
+        Raises:
+            UserError: if the task was lost with its worker.
+        """
 
 
-def _drained(reports: Any) -> Iterator[Part]:
-    while True:
-        try:
-            yield reports.get_nowait()
-        except queue.Empty:
-            return
+#: Starts workers, and ends what they run.
+Opened = Callable[[], AbstractContextManager[Workers]]
 
 
-def _start(jobs: int, reports: Any) -> None:
-    """In a worker: it ends with its parent, and has TensorFlow on its share of the cores."""
-    global _REPORTS
-    _REPORTS = reports
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # which may be for the group: the parent ends the workers
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    import tensorflow as tf
-
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs) if hasattr(os, "sched_getaffinity") else 1
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def _end_with_parent() -> None:
-    # Waits at a pipe of which the parent alone holds the other end: it closes however the parent ends.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def run_all(name: str, config: Any, tasks: list[Task], workers: Workers) -> Generator[Finished | Part, None, None]:
+    """Runs `tasks` of the paper `name`; gives what is finished, and how far the others are."""
+    waiting = {workers.submit(name, config, task): task for task in tasks}
+    while waiting:
+        done = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED).done
+        yield from workers.parts()
+        for future in done:
+            task = waiting.pop(future)
+            finished = workers.outcome(task, future)
+            if finished is None:
+                waiting[workers.submit(name, config, task)] = task
+            else:
+                yield finished
 
 
-def _run(name: str, config: Any, task: Task) -> Finished:
+def run(name: str, config: Any, task: Task, report: Callable[[Part], object]) -> Finished:
+    """In a worker: one task of the paper `name`. A few times a second, `report` takes how much is done."""
     import keras
+
+    from benchmarks.harness.surroundings import processor
 
     keras.utils.set_random_seed(task.seed)
     last = [time.perf_counter()]
@@ -109,8 +93,23 @@ def _run(name: str, config: Any, task: Task) -> Finished:
     def progress(part: float) -> None:
         if time.perf_counter() - last[0] > 0.3:
             last[0] = time.perf_counter()
-            _REPORTS.put(Part(task, float(part)))
+            report(Part(task, float(part)))
 
     started = time.perf_counter()
     result = load(name).run(config, task.arm, task.seed, progress)
-    return Finished(task, result, time.perf_counter() - started)
+    return Finished(task, result, time.perf_counter() - started, processor())
+
+
+def share_cores(cores: int, workers: int) -> None:
+    """In a worker, before TensorFlow has run anything: gives it one of `workers` shares of `cores` cores."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(max(1, cores // workers))
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+
+
+def usable_cores() -> list[int]:
+    """The cores on which this process may run."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))

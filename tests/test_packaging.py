@@ -108,7 +108,7 @@ def test_supported_pythons_agree_everywhere() -> None:
 def test_the_lowest_pins_are_the_lower_bounds() -> None:
     lines = (ROOT / ".ci" / "lowest.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if not line.startswith("#")]
-    bounds = requirements("demo", "bench", "papers", "test")
+    bounds = requirements("demo", "bench", "papers", "cluster", "test")
     assert {pin.name: lower_bound(pin) for pin in pins} == {bound.name: lower_bound(bound) for bound in bounds}
     assert len(pins) == len({pin.name for pin in pins})
 

@@ -8,7 +8,6 @@ import math
 import os
 import pathlib
 import pickle
-import queue
 import signal
 import subprocess
 import sys
@@ -23,7 +22,8 @@ from blendloss.console.errors import UserError
 from papers import _conduct, _paper, _pool, _table
 from papers.__main__ import main
 from papers._claim import FAILED, NOT, PENDING, REPRODUCED, WITHIN, Claim, Runs, holds, number, require_numbers
-from papers._pool import Task, run_all
+from papers._pool import Finished, Task, Workers, run_all
+from papers._processes import processes
 from papers._record import COMMITTED, RESULTS, committed
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -118,16 +118,16 @@ def smoked(name: str, folder: pathlib.Path) -> None:
     assert list(folder.glob("*.png"))
 
 
-def run_here(name: str, config: Any, tasks: list[Task], jobs: int) -> Iterator[_pool.Finished]:
+def run_here(name: str, config: Any, tasks: list[Task], workers: Workers) -> Iterator[Finished]:
     """As `run_all`, without a process of its own, whose start would take longer than most runs."""
     for task in tasks:
-        yield pickle.loads(pickle.dumps(_pool._run(*pickle.loads(pickle.dumps((name, config, task))))))
+        name, config, task = pickle.loads(pickle.dumps((name, config, task)))
+        yield pickle.loads(pickle.dumps(_pool.run(name, config, task, repr)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke(name, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(_conduct, "run_all", run_here)
-    monkeypatch.setattr(_pool, "_REPORTS", queue.Queue())
     monkeypatch.chdir(tmp_path)
     assert main(["run", name, "--smoke"]) == 0
     assert not capfd.readouterr().err  # no notes of TensorFlow's; warnings are errors
@@ -216,14 +216,15 @@ class Dying:
 
 
 def test_a_worker_that_dies_is_a_one_line_error():
-    with pytest.raises(UserError, match="a worker process has ended"):
-        list(run_all(CONTINUES, Dying(), [Task("xi = 0", 0)], jobs=1))
+    with pytest.raises(UserError, match="a worker process has ended"), processes(1) as workers:
+        list(run_all(CONTINUES, Dying(), [Task("xi = 0", 0)], workers))
 
 
 def test_a_run_that_fails_ends_the_others(capfd):
     config = _paper.load(CONTINUES).config(smoke=True)
-    with pytest.raises(ValueError, match="could not convert"):
-        list(run_all(CONTINUES, config, [Task("xi = x", 0), *(Task("xi = 0", seed) for seed in range(9))], jobs=1))
+    tasks = [Task("xi = x", 0), *(Task("xi = 0", seed) for seed in range(9))]
+    with pytest.raises(ValueError, match="could not convert"), processes(1) as workers:
+        list(run_all(CONTINUES, config, tasks, workers))
     assert not capfd.readouterr().err  # no second traceback
 
 
