@@ -50,7 +50,7 @@ def test_the_sentence_says_who_how_much_where_why_and_what_instead():
         "The gate 'gate' (Learned) has collapsed: 99.93 % of the weight is on 'huber', whose numbers are the smallest "
         "(1.5; 'mae' 2): minimising the blended loss over its weights chooses those, whatever the data. To choose by "
         'evidence, use `Learned(normalize="likelihood")` or `gates.ExponentialFamily()` or '
-        "`BlendedModel(..., held_out=...)`; to keep the weights spread, a regulariser such as "
+        "`BlendedModel(..., held_out=...)`; to keep the weights spread, a regularizer such as "
         "`gates.regularizers.Entropy(0.1)`."
     )
     shares = np.exp([0, 0, 8]) / np.exp([0, 0, 8]).sum()

@@ -138,5 +138,5 @@ def _remedies(objective: Objective) -> str:
         ways.append("`BlendedModel(..., held_out=...)`")
     choosing = f"To choose by evidence, use {' or '.join(ways)}" if ways else "Choose the weights by hand (`Fixed`)"
     if hasattr(objective.gate, "regularizers"):
-        return f"{choosing}; to keep the weights spread, a regulariser such as `gates.regularizers.Entropy(0.1)`."
+        return f"{choosing}; to keep the weights spread, a regularizer such as `gates.regularizers.Entropy(0.1)`."
     return f"{choosing}."

@@ -54,7 +54,7 @@ class ExponentialFamily(Gate):
 
     Raises:
         TypeError: if a loss is no penalty, or an argument has the wrong type.
-        ValueError: if the penalties cannot be normalised (all are bounded, as Welsch's), or `initial` cannot. In the
+        ValueError: if the penalties cannot be normalized (all are bounded, as Welsch's), or `initial` cannot. In the
             graph, if a mode chooses weights that cannot (`Hard` on a bounded penalty); XLA, which cannot raise, gives
             NaN.
 

@@ -22,7 +22,7 @@ class Learned(Gate):
     """Trainable logits, one for each loss.
 
     z = theta, trained with the network by whatever optimizer applies `blend.trainable_variables`; with shares
-    s = mode(theta), L = sum_k s_k l_k / n_k + sum of the regularisers.
+    s = mode(theta), L = sum_k s_k l_k / n_k + sum of the regularizers.
 
     Minimising the blended loss over theta moves the weight to the loss with the smallest numbers (n = 1): read the
     weights as "what was easiest to fit", not as evidence for a noise law. What can be done about it: `normalize` brings
@@ -39,13 +39,13 @@ class Learned(Gate):
         dtype: of the logits and the state.
 
     Returns:
-        `gating(context)` gives theta, `[K]`, and what the normaliser adds: where it divides, the total 1 / n, `[K]`, so
+        `gating(context)` gives theta, `[K]`, and what the normalizer adds: where it divides, the total 1 / n, `[K]`, so
         that the weights of a reading are the factors g_k = s_k / n_k, which need not sum to 1.
 
     Raises:
         TypeError: if an argument has the wrong type, or a likelihood is asked for and a loss is no penalty.
         ValueError: if `initial` is not finite, or has not one number for each loss, `normalize` is no known name, or
-            normaliser or regularisers do not fit the losses. In the blend, if another gate holds the normaliser.
+            normalizer or regularizers do not fit the losses. In the blend, if another gate holds the normalizer.
 
     Example:
         >>> import blendloss as bl

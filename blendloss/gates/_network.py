@@ -24,21 +24,21 @@ class Network(Gate):
 
     Minimising sum_k g_k(x) l_k(r) over g(x) moves the weight, at each x, to the loss with the smallest expected value
     there. For losses of arbitrary scale that says which is smallest, not which is right: r^2 < |r| wherever |r| < 1.
-    With negative log-likelihoods, their normalisers included, it says what it should: sum_k g_k nll_k is an upper bound
+    With negative log-likelihoods, their normalizers included, it says what it should: sum_k g_k nll_k is an upper bound
     on -log sum_k g_k p_k, tight where g is one-hot, and the chosen loss is the noise law that fits best at x.
 
     Args:
         network: a Keras model or layer, `[batch, ...]` (or any structure of inputs) -> `[batch, K]`, built: give it a
-            `keras.Input`. It computes in its own dtype policy; dropout and normalisation follow `training`.
+            `keras.Input`. It computes in its own dtype policy; dropout and normalization follow `training`.
         regularizers: objects of `blendloss.gates.regularizers`, added once to the blended loss.
         name: the layer's name.
         dtype: of the logits.
 
     Returns:
-        `gating(context)` gives z, `[batch, K]`. Its regularisation losses are among `blend.losses`.
+        `gating(context)` gives z, `[batch, K]`. Its regularization losses are among `blend.losses`.
 
     Raises:
-        TypeError: if `network` is no Keras layer, or `regularizers` no list of regularisers.
+        TypeError: if `network` is no Keras layer, or `regularizers` no list of regularizers.
         ValueError: if it is not built, as its variables must exist before a step is traced; or does not give K logits.
 
     Example:

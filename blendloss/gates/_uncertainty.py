@@ -29,7 +29,7 @@ FORMS = {
     "classification": Form(1.0, lambda s: s / 2),
     # Kendall & Cipolla (2017): l exp(-s) + s; also the code published with the paper of 2018.
     "geometric": Form(1.0, lambda s: s),
-    # Liebel & Koerner (2018): l / (2 sigma^2) + ln(1 + sigma^2), a regulariser that stays positive.
+    # Liebel & Koerner (2018): l / (2 sigma^2) + ln(1 + sigma^2), a regularizer that stays positive.
     "auxiliary": Form(0.5, tf.math.softplus),
 }
 

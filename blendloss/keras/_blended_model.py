@@ -35,7 +35,7 @@ from blendloss.keras._training_rule import training_rule
 class BlendedModel(SavesSeeds, NetworkModel):
     """A Keras model that trains a network, and what trains in a blend, on the blended loss.
 
-    The loss is L = blend(y, network(x), step) plus the network's regularisation losses. `step` counts the optimizer's
+    The loss is L = blend(y, network(x), step) plus the network's regularization losses. `step` counts the optimizer's
     updates; it is a weight of the model, so that schedules go on where a saved model stopped, and survive compiling
     again. `history` holds `gate/<name>`, the weight at the end of each epoch, and `loss/<name>`, its mean value (NaN
     where it was not evaluated); `cost` what the gate itself adds, if it adds something. Gates that watch a metric
@@ -206,7 +206,7 @@ class BlendedModel(SavesSeeds, NetworkModel):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> tf.Tensor:
-        """The blended loss plus regularisation losses."""
+        """The blended loss plus regularization losses."""
         if training:
             self._rule.require_whole_step(self.blend)
         return self.blended_loss(x, y, y_pred, sample_weight, training)[0]
@@ -214,7 +214,7 @@ class BlendedModel(SavesSeeds, NetworkModel):
     def blended_loss(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None, training: bool = True
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The blended loss plus regularisation losses, and what of it concerns the blend alone (its regularisers)."""
+        """The blended loss plus regularization losses, and what of it concerns the blend alone (its regularizers)."""
         if training:
             require_progress(self)
         features = x if Needs.FEATURES in self.blend.gate.needs else None
@@ -231,7 +231,7 @@ class BlendedModel(SavesSeeds, NetworkModel):
 
     @property
     def losses(self) -> list[Any]:
-        """The regularisation losses, without those that are an `AddedLoss` of the blend."""
+        """The regularization losses, without those that are an `AddedLoss` of the blend."""
         return without_added(self, super().losses)
 
     # Saving

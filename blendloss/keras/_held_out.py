@@ -19,16 +19,16 @@ class HeldOut(Configured):
     """Trains a gate on data that the network is not trained on: one look-ahead step, then the held-out loss there.
 
     In each training step, with the network's weights w, the gate's a, the blended training loss L (with the network's
-    regularisation losses) on the training batch and the target T on the step's held-out batch,
+    regularization losses) on the training batch and the target T on the step's held-out batch,
 
         w' = w - rate dL/dw(w, a),    gradient in a:  dT(w')/da = -rate (d/da dL/dw(w, a))^T dT/dw(w'),
 
     exact (`look_ahead_gradient`). The network itself follows dL/dw(w, a), through its optimizer, as always. So the gate
     gives weight to the losses that lower the target, and not to those with the smallest numbers.
 
-    The target is computed as in `evaluate` (no dropout; batch normalisation by its running means). What the gate adds
-    to the blend once (regularisers, a divergence) is added to its objective: dT(w')/da is proportional to the rate, and
-    they are not. What normalises losses does not act on the gate. Losses with variables of their own train on the
+    The target is computed as in `evaluate` (no dropout; batch normalization by its running means). What the gate adds
+    to the blend once (regularizers, a divergence) is added to its objective: dT(w')/da is proportional to the rate, and
+    they are not. What normalizes losses does not act on the gate. Losses with variables of their own train on the
     training loss, with the network. The held-out batch is a function of seed and step: each turn takes every row once,
     in an order of its own. Under `tf.distribute` every replica computes the whole held-out batch. A killed run resumes
     bit for bit with `jit_compile=True`; without it, up to rounding: TensorFlow's own executor may add up the gradients

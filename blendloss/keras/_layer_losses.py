@@ -1,4 +1,4 @@
-"""The losses that the layers of a network added: those that a blend weighs, and the others, which regularise."""
+"""The losses that the layers of a network added: those that a blend weighs, and the others, which regularize."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def without_added(model: Trainable, losses: list[tf.Tensor]) -> list[tf.Tensor]:
 
 
 def add_regularization(total: tf.Tensor, losses: list[tf.Tensor]) -> tf.Tensor:
-    """`total` plus regularisation losses, of which each replica has its share."""
+    """`total` plus regularization losses, of which each replica has its share."""
     for loss in losses:
         total += per_replica(tf.cast(tf.reduce_sum(loss), total.dtype), "mean")
     return total
@@ -45,7 +45,7 @@ def _tensors(model: Trainable) -> dict[str, list[tf.Tensor]]:
     named = {name: loss for name, loss in model.blend.functions.items() if isinstance(loss, AddedLoss)}
     if not named:
         return {}
-    # Keras's public `losses` says neither which layer added a loss, nor which losses are regularisers of weights.
+    # Keras's public `losses` says neither which layer added a loss, nor which losses are regularizers of weights.
     layers, found = model.network._flatten_layers(), {}
     seen: set[int] = set()
     for name, loss in named.items():

@@ -37,7 +37,7 @@ class LossGradientsRule:
         )
 
     def step(self, model: Trainable, data: Any) -> dict[str, Any]:
-        """One step along the gate's direction, plus the gradient of regularisation; gives the logs of Keras's step."""
+        """One step along the gate's direction, plus the gradient of regularization; gives the logs of Keras's step."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         blend, optimizer = model.blend, model.optimizer
         with tf.GradientTape(persistent=True) as tape:

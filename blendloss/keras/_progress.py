@@ -14,7 +14,7 @@ from blendloss.keras._trainable import Trainable
 def observe_progress(model: Trainable, data: Any) -> None:
     """Shows the gate the losses of the step's batch after the update, by one more forward pass."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    # The step has moved running statistics, such as batch normalisation's, by this batch already: in this scope, a
+    # The step has moved running statistics, such as batch normalization's, by this batch already: in this scope, a
     # call assigns to no variable.
     with keras.StatelessScope(collect_losses=True):
         y_pred = model(x, training=True)

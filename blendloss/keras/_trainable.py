@@ -26,7 +26,7 @@ class Trainable(Protocol):
 
     @property
     def losses(self) -> list[tf.Tensor]:
-        """The regularisation losses of the last call."""
+        """The regularization losses of the last call."""
 
     def __call__(self, inputs: Any, training: bool | None = None) -> Any:
         """The network's output."""

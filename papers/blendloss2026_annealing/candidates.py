@@ -21,7 +21,7 @@ class Candidate:
         old: the part of the old lambda in the new one.
         every: the steps from one lambda to the next.
         fixed_points: whether all steps have the points of the first.
-        measured_scale: whether the inputs are normalised by mean and deviation of 1e5 points; otherwise by the exact
+        measured_scale: whether the inputs are normalized by mean and deviation of 1e5 points; otherwise by the exact
             ones.
         truncated: whether the first kernels come from a normal law that is cut at twice its deviation.
         epsilon: Adam's.

@@ -16,7 +16,7 @@ CUT_DEVIATION = 0.87962566103423978
 class Stack:
     """Tanh networks from the plane to numbers.
 
-    Kernels are `[networks, inputs, outputs]`, biases `[networks, 1, outputs]`; the inputs are normalised by `mean` and
+    Kernels are `[networks, inputs, outputs]`, biases `[networks, 1, outputs]`; the inputs are normalized by `mean` and
     `spread` `[networks, 1, 2]`.
     """
 
@@ -47,7 +47,7 @@ class Stack:
             bias.assign(tf.zeros_like(bias))
 
     def measure_scale(self, seeds: Sequence[int]) -> None:
-        """Normalises by the mean and the deviation of 1e5 points, for each network its own."""
+        """Normalizes by the mean and the deviation of 1e5 points, for each network its own."""
         drawn = tf.stack([tf.random.stateless_uniform([100_000, 2], [seed, -1], -1.0, 1.0) for seed in seeds])
         drawn = tf.cast(drawn, tf.float64)
         self.mean.assign(tf.cast(tf.reduce_mean(drawn, axis=1, keepdims=True), self.dtype))

@@ -39,7 +39,7 @@ def attributes(layer):
 
 
 def held(gate):
-    """The gate, and the normaliser that it holds."""
+    """The gate, and the normalizer that it holds."""
     return [one for one in (gate, getattr(gate, "normalize", None)) if isinstance(one, keras.Layer)]
 
 

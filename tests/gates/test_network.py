@@ -346,7 +346,7 @@ def test_a_layer_of_ones_own_is_checked_when_it_is_called():
 def test_it_refuses_what_is_no_network():
     with pytest.raises(TypeError, match="`network` must be a Keras model or layer. Received: network='dense'"):
         gates.Network("dense")
-    with pytest.raises(TypeError, match="`regularizers` must be a list of regularisers"):
+    with pytest.raises(TypeError, match="`regularizers` must be a list of regularizers"):
         gates.Network(chooser(), regularizers=gates.regularizers.Entropy(1.0))
 
 

@@ -77,9 +77,9 @@ def test_the_normalizer_owns_its_state(name):
 def test_a_normalizer_belongs_to_one_gate(name):
     normalizer = NORMALIZERS[name]()
     first = blend_of(normalizer)
-    with pytest.raises(ValueError, match=r"give each gate a normaliser of its own.*Received: .* of the gate '.*' in"):
+    with pytest.raises(ValueError, match=r"give each gate a normalizer of its own.*Received: .* of the gate '.*' in"):
         blend_of(normalizer)
-    bl.Blend(LOSSES, first.gate)  # blends of the same losses may share the gate, and so its normaliser
+    bl.Blend(LOSSES, first.gate)  # blends of the same losses may share the gate, and so its normalizer
     again = type(normalizer).from_config(normalizer.get_config())
     assert not {id(one) for one in blend_of(again).variables} & {id(one) for one in first.variables}
 

@@ -215,7 +215,7 @@ def test_a_frozen_gate_keeps_dividing_by_what_all_losses_were():
     ("make", "error", "message"),
     [
         (lambda: Learned(normalize="size"), ValueError, "`normalize` must be one of"),
-        (lambda: Learned(normalize=3.0), TypeError, "`normalize` must be None, a name or a normaliser"),
+        (lambda: Learned(normalize=3.0), TypeError, "`normalize` must be None, a name or a normalizer"),
         (lambda: normalizers.RunningMean(0.5), ValueError, "`memory` must be at least 1"),
         (lambda: normalizers.RunningMean(math.inf), ValueError, "`memory` must be finite"),
         (lambda: normalizers.RunningMean("long"), TypeError, "`memory` must be a real number"),

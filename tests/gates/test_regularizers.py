@@ -1,4 +1,4 @@
-"""Regularisers of the shares: closed forms, limits, gradients, averages over examples and replicas, regimes."""
+"""Regularizers of the shares: closed forms, limits, gradients, averages over examples and replicas, regimes."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_an_unweighted_gaussian_loss_is_its_likelihood():
 
 
 def test_the_cost_is_weighted_with_the_examples():
-    """A likelihood: an example of weight 0 adds neither loss nor normaliser."""
+    """A likelihood: an example of weight 0 adds neither loss nor normalizer."""
     blend = bl.Blend({"mse": bl.losses.SquaredError()}, Uncertainty(initial=1.0), reduction="sum")
     y, f = np.array([[1.0], [3.0]], "float32"), np.zeros((2, 1), "float32")
     one = blend(y[:1], f[:1], step=0)

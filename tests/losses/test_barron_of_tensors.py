@@ -1,4 +1,4 @@
-"""Barron's penalty of tensors, and its normaliser: values and derivatives in residual, shape and scale."""
+"""Barron's penalty of tensors, and its normalizer: values and derivatives in residual, shape and scale."""
 
 from __future__ import annotations
 

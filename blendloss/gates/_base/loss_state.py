@@ -1,4 +1,4 @@
-"""A Keras layer that keeps state for the losses of a blend: what gates and their normalisers are."""
+"""A Keras layer that keeps state for the losses of a blend: what gates and their normalizers are."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Normalized(Gate):
     """Each loss divided by its own size, so that losses in unequal units count alike: L = sum_k w_k l_k / n_k.
 
     n_k is the loss's first value ("initial"), its running mean ("running"), or the root of its running mean square
-    ("rms"). It is what `Learned(normalize=...)` divides by, with the same normalisers, but nothing trains here: w is
+    ("rms"). It is what `Learned(normalize=...)` divides by, with the same normalizers, but nothing trains here: w is
     what is given, and the relative sizes of the losses are all that adapts.
 
     Args:
@@ -37,7 +37,7 @@ class Normalized(Gate):
     Raises:
         TypeError: if an argument has the wrong type.
         ValueError: if `normalize` is no known name or does not divide, or `weights` has not one number for each loss.
-            In the blend, if another gate holds the normaliser.
+            In the blend, if another gate holds the normalizer.
 
     Example:
         >>> import blendloss as bl
@@ -60,9 +60,9 @@ class Normalized(Gate):
         super().__init__(name=name, dtype=dtype)
         normalizer = as_normalizer(normalize)
         if normalizer is None:
-            raise TypeError("`normalize` must be a name or a normaliser. Received: normalize=None")
+            raise TypeError("`normalize` must be a name or a normalizer. Received: normalize=None")
         if Needs.PENALTIES in normalizer.needs or normalizer.has_cost:
-            raise ValueError(f"`normalize` must be a normaliser that divides. Received: normalize={normalize!r}")
+            raise ValueError(f"`normalize` must be a normalizer that divides. Received: normalize={normalize!r}")
         self.normalize = normalizer
         self.given = checked_preference("weights", weights)
         self.needs = normalizer.needs

@@ -33,7 +33,7 @@ class SoftAdapt(RateGate):
             The last max(every, order + 1) losses are kept.
         rate: "slope"; or "ratio", s_k = l_k(t) / l_k(t - 1), of PhysicsNeMo-Sym (with beta 1 and `total` None) and
             jinns (with beta 1), which has no unit.
-        normalize: None; "sum" divides the slopes by their sum, as the official package's normalised variant does, which
+        normalize: None; "sum" divides the slopes by their sum, as the official package's normalized variant does, which
             turns the order around where that is negative; "absolute" by the sum of their sizes, which does not, and
             which version 0.0.3 of the package took.
         loss_weighted: whether to multiply by the mean losses, which must then not be negative; the official package's
@@ -69,7 +69,7 @@ class SoftAdapt(RateGate):
 
     Deviations:
         The package adds 1e-8 to the sum of the exponentials, so that one loss weighs 0.99999999; PhysicsNeMo-Sym adds
-        1e-8 to the denominators of the ratios, jinns 1e-6. The package's normalised slopes are NaN where their sum is
+        1e-8 to the denominators of the ratios, jinns 1e-6. The package's normalized slopes are NaN where their sum is
         0. ReLoBRaLo's repository compares the first losses with 1, and changes the weights by that.
     """
 

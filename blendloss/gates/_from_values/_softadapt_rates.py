@@ -1,4 +1,4 @@
-"""What SoftAdapt calls a loss's rate of change, and how rates are normalised: variants by name."""
+"""What SoftAdapt calls a loss's rate of change, and how rates are normalized: variants by name."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def _quantile(a: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
 
 @custom_gradient
 def _inverse(a: tf.Tensor, u: tf.Tensor) -> Any:
-    """x with P(a, x) = u, P the regularised lower incomplete gamma function; dx/da = -P_a / P_x.
+    """x with P(a, x) = u, P the regularized lower incomplete gamma function; dx/da = -P_a / P_x.
 
     TensorFlow Probability finds x in a loop. A persistent tape would differentiate the loop, which XLA cannot compile.
     """

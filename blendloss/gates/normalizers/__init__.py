@@ -1,4 +1,4 @@
-"""Normalisers: what makes losses of different size comparable to a learned gate."""
+"""Normalizers: what makes losses of different size comparable to a learned gate."""
 
 from blendloss.gates.normalizers._initial_value import InitialValue
 from blendloss.gates.normalizers._likelihood import Likelihood

@@ -20,12 +20,12 @@ _NAMED: Mapping[str, Callable[[], Normalizer]] = {
 
 
 def as_normalizer(value: Any) -> Normalizer | None:
-    """The normaliser that `value` is or names; None is none."""
+    """The normalizer that `value` is or names; None is none."""
     if value is None or isinstance(value, Normalizer):
         return value
     if not isinstance(value, str):
         raise TypeError(
-            "`normalize` must be None, a name or a normaliser, such as blendloss.gates.normalizers.RunningMean(). "
+            "`normalize` must be None, a name or a normalizer, such as blendloss.gates.normalizers.RunningMean(). "
             f"Received: normalize={value!r}"
         )
     if value not in _NAMED:

@@ -43,7 +43,7 @@ class Likelihood(Normalizer):
     Raises:
         TypeError: if `scale` is no number and no list of numbers.
         ValueError: if `scale` is not positive, or not one for each loss; or, in the blend, if a penalty cannot be
-            normalised (Welsch's, Tukey's and Geman and McClure's are bounded, Cauchy's of scale 1 grows too slowly).
+            normalized (Welsch's, Tukey's and Geman and McClure's are bounded, Cauchy's of scale 1 grows too slowly).
 
     Example:
         >>> import blendloss as bl

@@ -1,4 +1,4 @@
-"""The base of the normalisers, and what those share that divide by a loss's size."""
+"""The base of the normalizers, and what those share that divide by a loss's size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Normalizer(LossState, abc.ABC):
     """What brings the losses of a gate to one scale, or makes likelihoods of them.
 
     It is a Keras layer that its gate holds, as `gate.normalize`: its variables are the gate's, are tracked, saved and
-    resumed, and have the gate's dtype. A normaliser belongs to one gate: it cannot be given to another. A
+    resumed, and have the gate's dtype. A normalizer belongs to one gate: it cannot be given to another. A
     subclass implements `gating`, `create_state(k)` if it has variables, and `cost` if it `has_cost`; its arguments come
     on top of the base's `get_config`. `needs`, `stateful` and `why_small_weights_are_fine` become the gate's.
 
@@ -53,7 +53,7 @@ class Normalizer(LossState, abc.ABC):
         """Creates the state for the losses of `gate`, in its dtype; called once by the gate that holds it."""
         if self._names is not None:
             raise ValueError(
-                "A normaliser keeps the state of one gate: give each gate a normaliser of its own. Received: "
+                "A normalizer keeps the state of one gate: give each gate a normalizer of its own. Received: "
                 f"{type(self).__name__} of the gate {self._gate_name!r} in the gate {gate.name!r}"
             )
         self.dtype_policy = gate.dtype_policy
@@ -64,7 +64,7 @@ class Normalizer(LossState, abc.ABC):
     def _require_blend(self) -> None:
         if self._names is None:
             raise ValueError(
-                f"The normaliser {self.name!r} belongs to no blend yet: give it to a gate, "
+                f"The normalizer {self.name!r} belongs to no blend yet: give it to a gate, "
                 "`Learned(normalize=normalizer)`, and that to `Blend(..., gate=gate)`."
             )
 

@@ -1,4 +1,4 @@
-"""Regularisers of a gate's shares. They keep the shares spread out, near a prior, or balanced over a batch."""
+"""Regularizers of a gate's shares. They keep the shares spread out, near a prior, or balanced over a batch."""
 
 from blendloss.gates.regularizers._entropy import Entropy
 from blendloss.gates.regularizers._kl import KL

@@ -1,4 +1,4 @@
-"""The base of the regularisers of a gate's shares, and their common averages."""
+"""The base of the regularizers of a gate's shares, and their common averages."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from blendloss.schedules import as_schedule
 class Regularizer(Configured, abc.ABC):
     """A scalar function of a gate's shares, times a coefficient that may follow a schedule. Added to the blended loss.
 
-    regularizer(shares, step) = coefficient(step) * penalty(shares). A subclass implements `penalty`. Regularisers have
-    no state. A gate adds all of its regularisers: `Learned(regularizers=[...])`.
+    regularizer(shares, step) = coefficient(step) * penalty(shares). A subclass implements `penalty`. Regularizers have
+    no state. A gate adds all of its regularizers: `Learned(regularizers=[...])`.
 
     Args:
         coefficient: a number, or a schedule of the step with scalar values.
@@ -53,7 +53,7 @@ class Regularizer(Configured, abc.ABC):
         return self.coefficient.name != "constant"
 
     def check(self, k: int) -> None:
-        """Raises if the regulariser does not fit a gate of `k` losses."""
+        """Raises if the regularizer does not fit a gate of `k` losses."""
         del k  # AutoGraph warns about functions without a body
 
     @abc.abstractmethod
@@ -61,7 +61,7 @@ class Regularizer(Configured, abc.ABC):
         """The scalar for `shares` `[..., K]`, float32 or float64, without the coefficient."""
 
     def __call__(self, shares: Any, step: Any = None) -> tf.Tensor:
-        """The regulariser's value, a scalar.
+        """The regularizer's value, a scalar.
 
         Args:
             shares: `[K]`, `[batch, K]` or `[..., K]`, on the simplex along the last axis.
@@ -87,10 +87,10 @@ class Regularizer(Configured, abc.ABC):
 
 
 def checked_regularizers(regularizers: Any) -> tuple[Regularizer, ...]:
-    """Checks that `regularizers` is a list of regularisers; returns a tuple."""
+    """Checks that `regularizers` is a list of regularizers; returns a tuple."""
     if not isinstance(regularizers, (list, tuple)) or not all(isinstance(one, Regularizer) for one in regularizers):
         raise TypeError(
-            "`regularizers` must be a list of regularisers, such as [blendloss.gates.regularizers.Entropy(0.1)]. "
+            "`regularizers` must be a list of regularizers, such as [blendloss.gates.regularizers.Entropy(0.1)]. "
             f"Received: regularizers={regularizers!r}"
         )
     return tuple(regularizers)

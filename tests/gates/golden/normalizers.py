@@ -1,4 +1,4 @@
-"""One row per normaliser of losses."""
+"""One row per normalizer of losses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One row per regulariser of the shares."""
+"""One row per regularizer of the shares."""
 
 from __future__ import annotations
 
