@@ -88,7 +88,7 @@ def code(losses: Mapping[str, Penalty], given: bool, verdict: Verdict, scale: fl
     best = losses[verdict.best]
     single = None if verdict.for_blend else _scaled_call(best, scale)
     if single is not None:
-        comment = "" if best.tuning is None else f"  # {verdict.best}, for residuals of scale {scale:.4g}"
+        comment = "" if best.tuned_argument is None else f"  # {verdict.best}, for residuals of scale {scale:.4g}"
         return f'import blendloss as bl\n\nloss = {single}{comment}\n# model.compile("adam", loss=loss)'
     names = list(losses) if verdict.for_blend else [verdict.best]
     made = _USUAL if verdict.for_blend and not given else _construct_losses(losses, names)
@@ -122,6 +122,6 @@ def _scaled_call(penalty: Penalty, scale: float) -> str | None:
     if _constructor_call(penalty) is None:
         return None
     config = penalty.get_config()
-    if penalty.tuning is not None:
-        config[penalty.tuning] = float(f"{config[penalty.tuning] * scale:.4g}")
+    if penalty.tuned_argument is not None:
+        config[penalty.tuned_argument] = float(f"{config[penalty.tuned_argument] * scale:.4g}")
     return _constructor_call(type(penalty)(**config))

@@ -33,7 +33,7 @@ def build_batches(losses: Mapping[str, Any], y_true: Any, y_pred: Any, sample_we
     found = []
     for name, part in losses.items():
         weights = own[name] if name in own else part.weights(sample_weight)
-        target, output = part.read(y_true, y_pred)
+        target, output = part.select(y_true, y_pred)
         made = (build_batch_of_several if several(part.output) else build_batch)(target, output, weights)
         found.append(_replace_uncounted(_select_columns(part.loss, made)))
     return tuple(found)
@@ -42,7 +42,7 @@ def build_batches(losses: Mapping[str, Any], y_true: Any, y_pred: Any, sample_we
 def _select_columns(loss: Any, batch: Batch) -> Batch:
     """The columns of `batch` that `loss` reads, if it does not read all."""
     while isinstance(loss, Columns):
-        y_true, y_pred = loss.read(batch.y_true, batch.y_pred)
+        y_true, y_pred = loss.select(batch.y_true, batch.y_pred)
         batch, loss = batch._replace(y_true=y_true, y_pred=y_pred, given=None), loss.loss
     return batch
 

@@ -55,7 +55,7 @@ def build_context(
         counted = weights != 0
     if not gate.elementwise:
         residual = tf.reshape(residual, [-1])
-    return context._replace(residual=residual, counted=counted, weighed=weights)
+    return context._replace(residual=residual, counted=counted, element_weights=weights)
 
 
 def reasons_for_step(gate: Gate, mode: Mode, losses_train: bool) -> list[str]:

@@ -109,7 +109,7 @@ class Bayesian(Gate):
             drawn = uniform(shape, self.seed, context.step, tf.float64, POSTERIOR)
             logits = self.family.sample(self._exact(), drawn)
         else:
-            logits = self.family.point(self._exact())
+            logits = self.family.point_estimate(self._exact())
         # Shifted, so that rounding to fewer digits cannot lose the largest.
         return tf.cast(logits - tf.stop_gradient(tf.reduce_max(logits, axis=-1, keepdims=True)), self.compute_dtype)
 

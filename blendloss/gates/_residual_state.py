@@ -77,7 +77,7 @@ class ResidualState(Gate):
         self.thresholds = checks.ordered("thresholds", thresholds, self.direction, dtype=self.compute_dtype)
         self.width = checks.positive("width", width, dtype=self.compute_dtype)
         self.memory = checks.finite("memory", memory, minimum=1, dtype=self.compute_dtype)
-        self.rates = [1 / memory for memory in self.statistic.memories(self.memory)]
+        self.rates = [1 / memory for memory in self.statistic.running_mean_memories(self.memory)]
         # Set once the losses are known.
         self.means: Any = None
         self.weight: Any = None

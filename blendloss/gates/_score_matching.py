@@ -240,11 +240,11 @@ class ScoreMatching(Gate):
         self.calls.assign(calls + 1)
         due = (calls < _ALL_OF_THE_FIRST) | (calls % self.every == 0)
         if is_replicated():  # neither a collective nor an update of a variable on all replicas may stand in a branch
-            self._take(self._observed(*self._flat(context.residual, context.weighed)), due)
+            self._take(self._observed(*self._flat(context.residual, context.element_weights)), due)
         elif self.every == 1:
-            self._update(context.residual, context.weighed)
+            self._update(context.residual, context.element_weights)
         else:
-            tf.cond(due, lambda: self._update(context.residual, context.weighed), lambda: None)
+            tf.cond(due, lambda: self._update(context.residual, context.element_weights), lambda: None)
 
     def _update(self, residuals: Any, weights: Any) -> None:
         """Adds residuals with their weights, of any shape, to the sums, and solves for the weights of the losses."""

@@ -59,7 +59,7 @@ class Barron(Penalty):
         1e-6 instead (its appendix B).
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def __init__(self, alpha: float = 1.0, scale: float = 1.0) -> None:
         self.alpha = checks.real("alpha", alpha)

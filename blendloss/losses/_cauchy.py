@@ -41,7 +41,7 @@ class Cauchy(ScaledPenalty):
         Commun. Statist. A6 (1977), table 1.
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

@@ -58,29 +58,29 @@ class Columns(Configured):
         self.targets = None if targets is None else _indices("targets", targets)
         self.evaluate = as_loss("loss", loss)
 
-    def read(self, y_true: Any, y_pred: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    def select(self, y_true: Any, y_pred: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The columns of target and output that this loss reads, `[batch, ..., number of columns]`."""
         y_true, y_pred = conversion.tensor("y_true", y_true), conversion.tensor("y_pred", y_pred)
         rank = y_pred.shape.rank
         if rank is not None and y_true.shape.rank == rank - 1:
             y_true = y_true[..., tf.newaxis]
-        read = _take_columns("y_pred", y_pred, self.columns)
+        selected = _take_columns("y_pred", y_pred, self.columns)
         if self.targets is not None:
-            return _take_columns("y_true", y_true, self.targets), read
+            return _take_columns("y_true", y_true, self.targets), selected
         if y_true.shape.rank == rank and y_true.shape[-1] == y_pred.shape[-1]:
-            return _take_columns("y_true", y_true, self.columns), read
-        if y_true.shape.rank != rank or y_true.shape[-1] != read.shape[-1]:
+            return _take_columns("y_true", y_true, self.columns), selected
+        if y_true.shape.rank != rank or y_true.shape[-1] != selected.shape[-1]:
             raise ValueError(
-                f"`y_true` must have as many columns as `y_pred` or as the loss reads, {read.shape[-1]}; otherwise "
+                f"`y_true` must have as many columns as `y_pred` or as the loss reads, {selected.shape[-1]}; otherwise "
                 "`targets` must say which columns belong to this loss. "
                 f"Received: y_true of shape {y_true.shape}, y_pred of {y_pred.shape}"
             )
-        return y_true, read
+        return y_true, selected
 
     @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`."""
-        return self.evaluate(*self.read(y_true, y_pred))
+        return self.evaluate(*self.select(y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
         return {"loss": serialize(self.loss), "columns": self.columns, "targets": self.targets}

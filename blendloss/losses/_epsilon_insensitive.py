@@ -39,7 +39,7 @@ class EpsilonInsensitive(Penalty):
         Vapnik, The Nature of Statistical Learning Theory (1995), section 6.1.
     """
 
-    tuning = "epsilon"
+    tuned_argument = "epsilon"
 
     def __init__(self, epsilon: float = 0.1) -> None:
         self.epsilon = checks.non_negative("epsilon", epsilon)

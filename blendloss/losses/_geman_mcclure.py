@@ -43,7 +43,7 @@ class GemanMcClure(ScaledPenalty):
         Geman and McClure write u^2 / (1 + u^2); the factor here makes the curvature at 0 equal to 1.
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         far, r, s = divide_by_unit(residual, self.scale, order=2)

@@ -44,7 +44,7 @@ class Huber(Penalty):
         Huber, Robust estimation of a location parameter, Ann. Math. Statist. 35 (1964), example (i) of section 4.
     """
 
-    tuning = "delta"
+    tuned_argument = "delta"
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = checks.positive("delta", delta)

@@ -51,7 +51,7 @@ class LogCosh(ScaledPenalty):
         Commun. Statist. A6 (1977), table 1 ("logistic").
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

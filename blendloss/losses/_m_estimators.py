@@ -80,4 +80,4 @@ def m_estimators(*, convex: bool = False) -> dict[str, Penalty]:
 def _threshold(of: type[Penalty]) -> float:
     """The threshold at which a loss has an efficiency of 95 % at the normal law. Cached, because solving is slow."""
     tuned = of.tuned(0.95)
-    return float(getattr(tuned, tuned.tuning))
+    return float(getattr(tuned, tuned.tuned_argument))

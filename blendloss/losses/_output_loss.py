@@ -65,7 +65,7 @@ class OutputLoss(Configured):
         self.loss = loss
         self.evaluate = as_loss("loss", loss) if not several(self.output) else as_loss_of_several("loss", loss)
 
-    def read(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def select(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """The target and the output that belong to this loss."""
         single = isinstance(y_pred, (Mapping, list, tuple)) and len(y_pred) == 1
         y_pred = pick("y_pred", y_pred, self.output)
@@ -85,7 +85,7 @@ class OutputLoss(Configured):
     @traced_as_written
     def __call__(self, y_true: Any, y_pred: Any) -> tf.Tensor:
         """Unreduced values, `[batch, ...]`."""
-        return self.evaluate(*self.read(y_true, y_pred))
+        return self.evaluate(*self.select(y_true, y_pred))
 
     def get_config(self) -> dict[str, Any]:
         return {"output": as_lists(self.output), "loss": serialize(self.loss), "target": as_lists(self.target)}

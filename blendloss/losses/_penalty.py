@@ -48,7 +48,7 @@ class Penalty(Configured, abc.ABC):
     """
 
     #: The argument that `tuned` solves for, or None if the efficiency depends on no argument.
-    tuning: ClassVar[str | None] = None
+    tuned_argument: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -112,8 +112,8 @@ class Penalty(Configured, abc.ABC):
     def tuned(cls, efficiency: float = 0.95, **arguments: Any) -> Any:
         """The penalty whose threshold or scale has a given efficiency at the standard normal law.
 
-        Solves (E psi')^2 / E psi^2 = efficiency for the argument named by `cls.tuning`, which is in units of the
-        residuals' standard deviation.
+        Solves (E psi')^2 / E psi^2 = efficiency for the argument named by `cls.tuned_argument`, which is in units of
+        the residuals' standard deviation.
 
         Args:
             efficiency: the efficiency to reach, in (0, 1).
@@ -122,12 +122,12 @@ class Penalty(Configured, abc.ABC):
         Raises:
             ValueError: if no value of the argument has this efficiency.
         """
-        if cls.tuning is None:
+        if cls.tuned_argument is None:
             raise ValueError(
                 f"{cls.__name__}'s efficiency does not depend on its arguments: it cannot be tuned. "
                 f"Received: efficiency={efficiency!r}"
             )
-        name = cls.tuning
+        name = cls.tuned_argument
         constant = tuning_constant(lambda value: cls(**{name: value}, **arguments).slope, efficiency, cls.__name__)
         return cls(**{name: constant}, **arguments)
 

@@ -45,7 +45,7 @@ class PseudoHuber(Penalty):
         Charbonnier et al. write 2 sqrt(1 + u^2) - 2; the factor here makes the curvature at 0 equal to 1.
     """
 
-    tuning = "delta"
+    tuned_argument = "delta"
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = checks.positive("delta", delta)

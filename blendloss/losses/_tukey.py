@@ -41,7 +41,7 @@ class Tukey(ScaledPenalty):
         `scale` is c itself. Some authors write c as a multiple of a separate scale.
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude = tf.abs(residual)

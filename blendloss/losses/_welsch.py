@@ -42,7 +42,7 @@ class Welsch(ScaledPenalty):
         Commun. Statist. A6 (1977), table 1.
     """
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def _value_and_slope(self, residual: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         u = residual / self.scale

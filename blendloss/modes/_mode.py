@@ -36,6 +36,7 @@ class Mode(Configured, abc.ABC):
         [0.5, 0.5]
     """
 
+    #: Whether a blend may evaluate only the chosen loss.
     lazy: bool = False
     #: Whether the gating vector is one-hot.
     one_hot: bool = False

@@ -33,7 +33,7 @@ MENU: dict[str, Callable[[], losses.Penalty]] = {
 class Scaled(losses.Penalty):
     """A penalty given by c^2 rho(r / c); a location estimate needs its slope alone."""
 
-    tuning = "scale"
+    tuned_argument = "scale"
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale

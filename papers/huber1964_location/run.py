@@ -63,8 +63,8 @@ def _constants(config: Config) -> dict[str, Any]:
     for name in config.tuned:
         kind: Any = TUNED[name]
         found[name] = {
-            "constants": [getattr(kind.tuned(wanted), kind.tuning) for wanted in menezes.EFFICIENCIES],
-            "efficiencies": [kind(**{kind.tuning: c}).efficiency() for c in menezes.CONSTANTS[name]],
+            "constants": [getattr(kind.tuned(wanted), kind.tuned_argument) for wanted in menezes.EFFICIENCIES],
+            "efficiencies": [kind(**{kind.tuned_argument: c}).efficiency() for c in menezes.CONSTANTS[name]],
         }
     return found
 
@@ -74,7 +74,7 @@ def _penalty(config: Config, arm: str, seed: int, progress: Progress) -> dict[st
     asymptotics = Asymptotics(penalty)
     return {
         "arguments": penalty.get_config(),
-        "tuned": penalty.tuning if arm != "EpsilonInsensitive" else None,
+        "tuned": penalty.tuned_argument if arm != "EpsilonInsensitive" else None,
         "efficiency": penalty.efficiency(),
         "share": list(config.curve),
         "variance": [asymptotics.variance(share) for share in config.curve],

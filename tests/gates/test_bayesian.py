@@ -53,7 +53,7 @@ def test_the_total_is_minus_the_bound_per_example(family):
 
 
 @every_family
-def test_outside_training_the_weights_are_those_of_the_point(family):
+def test_outside_training_the_weights_are_those_of_the_point_estimate(family):
     blend = blend_of(FAMILIES[family][0])
     readings = [blend.compute([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
     np.testing.assert_array_equal(*readings)

@@ -44,7 +44,7 @@ def test_the_running_mean_is_the_weighted_mean_of_all_batches(statistic, memory)
     gate = gate_of(statistic, memory=memory)
     drive(gate, RESIDUALS)
     observed = observed_by(statistic)
-    memories = statistic.memories(memory)
+    memories = statistic.running_mean_memories(memory)
     expected = [weighted_mean(observed, m) for m in memories]
     # Each step rounds the difference, the rate and the sum, about 3 units; those of all steps may add up.
     np.testing.assert_allclose(gate.means, expected, rtol=0, atol=3 * STEPS * EPS * observed.max())

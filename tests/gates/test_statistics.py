@@ -158,6 +158,6 @@ def test_different_statistics_differ():
 
 def test_stagnation_compares_a_short_and_a_long_memory():
     stagnation = statistics.Stagnation(ratio=4.0)
-    assert stagnation.memories(25.0) == (25.0, 100.0)
+    assert stagnation.running_mean_memories(25.0) == (25.0, 100.0)
     assert float(stagnation.from_means([1.0, 4.0], [1.0, 0.64])) == 0.25
     assert np.isnan(stagnation.from_means([1.0, 4.0], [1.0, 0.63]))  # 1 - 1/e is 0.632

@@ -27,7 +27,7 @@ TUNED = [  # (id, class, other arguments, constant at 95 %, digits known)
 @pytest.mark.parametrize(("cls", "others", "constant", "digits"), [r[1:] for r in TUNED], ids=[r[0] for r in TUNED])
 def test_published_constants_at_95_percent(cls, others, constant, digits):
     tuned = cls.tuned(0.95, **others)
-    assert getattr(tuned, cls.tuning) == pytest.approx(constant, abs=digits)
+    assert getattr(tuned, cls.tuned_argument) == pytest.approx(constant, abs=digits)
     assert tuned.efficiency() == pytest.approx(0.95, abs=1e-9)
 
 

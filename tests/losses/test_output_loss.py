@@ -24,7 +24,7 @@ def test_golden_values(loss, y_true, y_pred, values):
 
 def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
     output = np.ones([4, 2, 3])
-    target, same = OutputLoss("pde", "mse", 0.25).read(None, {"pde": output})
+    target, same = OutputLoss("pde", "mse", 0.25).select(None, {"pde": output})
     assert same is output
     assert target.dtype == tf.float64
     np.testing.assert_array_equal(target, np.full([4, 2, 3], 0.25))

@@ -18,7 +18,7 @@ class Context(NamedTuple):
         residual: y_pred - y_true where the gate `Needs.RESIDUAL`: flattened, `[N]`, or of the predictions' shape
             for an `elementwise` gate; else None.
         counted: which elements count (unmasked, sample weight not 0), `[N]` bool; None is all.
-        weighed: how much each element counts (mask times sample weight), `[N]`; None is all alike.
+        element_weights: how much each element counts (mask times sample weight), `[N]`; None is all alike.
         values: the reduced losses, `[K]`, where the gate `Needs.VALUES`; else None.
         features: what the caller gave as `features`, where the gate `Needs.FEATURES`; else None.
         one_hot: whether the mode chooses one loss.
@@ -37,7 +37,7 @@ class Context(NamedTuple):
     training: bool
     residual: tf.Tensor | None = None
     counted: tf.Tensor | None = None
-    weighed: tf.Tensor | None = None
+    element_weights: tf.Tensor | None = None
     values: tf.Tensor | None = None
     features: Any = None
     gradients: LossGradients | None = None

@@ -11,7 +11,7 @@ class Needs(enum.Flag):
     | member | what the gate is given |
     |---|---|
     | `STEP` | `Context.step`: a call without it is refused |
-    | `RESIDUAL` | `Context.residual`, `counted` and `weighed`: the losses must share one residual |
+    | `RESIDUAL` | `Context.residual`, `counted` and `element_weights`: the losses must share one residual |
     | `RESIDUAL_SLOPE` | gradients flow through `Context.residual`, which is a constant otherwise |
     | `PENALTIES` | `Gate.penalties`: each loss must be a `Penalty` |
     | `VALUES` | `Context.values`: all K losses are evaluated in each call |

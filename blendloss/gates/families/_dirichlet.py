@@ -26,7 +26,7 @@ class Dirichlet(Family):
             few losses.
 
     Returns:
-        `sample` returns z, `[..., K]`. `point` returns log a, `[K]`; softmax(log a) = a / A is the mean.
+        `sample` returns z, `[..., K]`. `point_estimate` returns log a, `[K]`; softmax(log a) = a / A is the mean.
 
     Raises:
         TypeError: if `concentration` is neither a number nor a list of numbers.
@@ -60,7 +60,7 @@ class Dirichlet(Family):
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:
         return log_gamma_variate(tf.exp(parameters["log_concentration"]), uniform)
 
-    def point(self, parameters: Parameters) -> tf.Tensor:
+    def point_estimate(self, parameters: Parameters) -> tf.Tensor:
         return parameters["log_concentration"]
 
     def divergence(self, parameters: Parameters, prior: Parameters) -> tf.Tensor:

@@ -17,9 +17,9 @@ Parameters = Mapping[str, tf.Tensor]
 class Family(Configured, abc.ABC):
     """A family of distributions over gating vectors, with the prior that belongs to it.
 
-    A subclass implements `prior`, `sample`, `point`, `divergence` and `distribution`. `uniforms` is the number of
-    uniform numbers that a sample needs for each loss. A family is pure: the gate keeps the parameters and draws the
-    numbers, both in float64.
+    A subclass implements `prior`, `sample`, `point_estimate`, `divergence` and `distribution`. `uniforms` is the
+    number of uniform numbers that a sample needs for each loss. A family is pure: the gate keeps the parameters and
+    draws the numbers, both in float64.
 
     Returns:
         `sample(parameters, uniform)` returns logits `[..., K]`; their softmax is a sample.
@@ -32,7 +32,7 @@ class Family(Configured, abc.ABC):
         ...         return {"logits": [0.0] * k}
         ...     def sample(self, parameters, uniform):
         ...         return parameters["logits"]
-        ...     def point(self, parameters):
+        ...     def point_estimate(self, parameters):
         ...         return parameters["logits"]
         ...     def divergence(self, parameters, prior):
         ...         return tf.zeros([], tf.float64)
@@ -56,7 +56,7 @@ class Family(Configured, abc.ABC):
         """Logits `[..., K]` from `uniform` numbers in (0, 1), `[uniforms, ..., K]`; differentiable in parameters."""
 
     @abc.abstractmethod
-    def point(self, parameters: Parameters) -> tf.Tensor:
+    def point_estimate(self, parameters: Parameters) -> tf.Tensor:
         """The logits `[K]` that represent the distribution when nothing is sampled."""
 
     @abc.abstractmethod

@@ -25,8 +25,8 @@ class LogisticNormal(Family):
         scale: s > 0, one number for all losses or a list of K.
 
     Returns:
-        `sample` returns z, `[..., K]`. `point` returns mu, `[K]`. softmax(mu) is the gating vector of the median
-        logits; the mean gating vector has no closed form. `distribution` is that of the logits.
+        `sample` returns z, `[..., K]`. `point_estimate` returns mu, `[K]`. softmax(mu) is the gating vector of the
+        median logits; the mean gating vector has no closed form. `distribution` is that of the logits.
 
     Raises:
         TypeError: if an argument is neither a number nor a list of numbers.
@@ -61,7 +61,7 @@ class LogisticNormal(Family):
     def sample(self, parameters: Parameters, uniform: tf.Tensor) -> tf.Tensor:
         return parameters["mean"] + tf.exp(parameters["log_scale"]) * tf.math.ndtri(uniform[0])
 
-    def point(self, parameters: Parameters) -> tf.Tensor:
+    def point_estimate(self, parameters: Parameters) -> tf.Tensor:
         return parameters["mean"]
 
     def divergence(self, parameters: Parameters, prior: Parameters) -> tf.Tensor:

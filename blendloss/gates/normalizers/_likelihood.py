@@ -105,7 +105,7 @@ class Likelihood(Normalizer):
         """d mean -log p_k / d log c_k = 1 - mean u psi_k(u), u = r / c_k, `[K]`; 0 where it is not finite."""
         residual, counted = _counted(context)
         # As the losses are weighed, or the scales of losses out of favour would follow other examples.
-        weights = tf.cast(counted, residual.dtype) if context.weighed is None else context.weighed
+        weights = tf.cast(counted, residual.dtype) if context.element_weights is None else context.element_weights
         scales = tf.unstack(tf.exp(tf.cast(log_scales, residual.dtype)))
         slopes = []
         for penalty, scale in zip(self.penalties, scales, strict=True):

@@ -57,7 +57,7 @@ class Stagnation(Statistic):
     def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         return self.statistic.compute(residual, counted)
 
-    def memories(self, memory: float) -> tuple[float, ...]:
+    def running_mean_memories(self, memory: float) -> tuple[float, ...]:
         return (memory, self.ratio * memory)
 
     def from_means(self, means: Any, filled: Any) -> tf.Tensor:

@@ -16,7 +16,8 @@ class Statistic(Configured, abc.ABC):
     """A number computed from a batch of residuals.
 
     A subclass implements `compute`. `ResidualState` keeps running means of it, by default one. A statistic that
-    compares several means defines how long each remembers (`memories`), and how they are compared (`from_means`).
+    compares several means defines the memory of each (`running_mean_memories`), and how they are compared
+    (`from_means`).
 
     Returns:
         `statistic(residual)` returns the statistic of a batch of residuals, a scalar.
@@ -39,7 +40,7 @@ class Statistic(Configured, abc.ABC):
     def compute(self, residual: tf.Tensor, counted: tf.Tensor) -> tf.Tensor:
         """The statistic of the elements of `residual` `[N]` that are `counted` `[N]`, a scalar; NaN for none."""
 
-    def memories(self, memory: float) -> tuple[float, ...]:
+    def running_mean_memories(self, memory: float) -> tuple[float, ...]:
         """The number of steps that each running mean remembers, given the gate's `memory`."""
         return (memory,)
 
