@@ -59,9 +59,7 @@ def _add_recover(commands: Any) -> None:
         default=100_000,
         help="the number of residuals of each law (100,000)",
     )
-    recover.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="the seed of the residuals (0)"
-    )
+    _add_seed(recover, "residuals")
 
 
 def _add_noise(commands: Any) -> None:
@@ -75,10 +73,7 @@ def _add_noise(commands: Any) -> None:
     noise.add_argument("--seeds", type=seeds, metavar="N", default=3, help="repeat with the seeds 0 to N - 1 (3)")
     noise.add_argument("--share", type=number, default=0.1, help="the part of the noise that is broad, up to 0.5 (0.1)")
     noise.add_argument("--width", type=number, default=10.0, help="how many times as broad that part is (10)")
-    noise.add_argument(
-        "--output", type=path, metavar="DIR", help="the folder for results (blendloss-noise/run-001, -002, ...)"
-    )
-    noise.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
+    _add_output(noise, "the folder for results (blendloss-noise/run-001, -002, ...)")
 
 
 def _add_demo(commands: Any) -> None:
@@ -105,10 +100,7 @@ def _add_demo(commands: Any) -> None:
         "--rows", type=whole(1, 1_000_000), help=argparse.SUPPRESS
     )  # for tests: the number of flights, evenly spread
     place = demo.add_argument_group("the results: demo.json and demo.png")
-    place.add_argument(
-        "--output", type=path, metavar="DIR", help="the folder (default: blendloss-demo/run-001, -002, ...)"
-    )
-    place.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
+    _add_output(place, "the folder (default: blendloss-demo/run-001, -002, ...)")
     place.add_argument("--resume", type=path, metavar="DIR", help="continue an interrupted run, or add --seeds to it")
 
 
@@ -132,10 +124,19 @@ def _add_advise(commands: Any) -> None:
     rows = advise.add_argument_group("dependent rows")
     rows.add_argument("--group", metavar="COLUMN", help="rows that belong together: a patient, a day")
     rows.add_argument("--block", type=whole(1, 1_000_000), metavar="N", help="N consecutive rows belong together")
-    advise.add_argument(
-        "--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help="the seed of the bootstrap (0)"
-    )
+    _add_seed(advise, "bootstrap")
     advise.add_argument("--out", type=path, metavar="PICTURE.png", help="also draw the picture; replaces the file")
+
+
+def _add_seed(command: Any, purpose: str) -> None:
+    command.add_argument(
+        "--seed", type=whole(0, 2**63 - 1), metavar="N", default=0, help=f"the seed of the {purpose} (0)"
+    )
+
+
+def _add_output(command: Any, folder: str) -> None:
+    command.add_argument("--output", type=path, metavar="DIR", help=folder)
+    command.add_argument("--overwrite", action="store_true", help="replace results that --output already holds")
 
 
 def _run_info(arguments: argparse.Namespace) -> None:
