@@ -56,9 +56,9 @@ class LossSet:
 
     def read(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
         """The losses on the batch of a call."""
-        reading = {name: loss for name, loss in self.functions.items() if name not in self.added}
-        batches = build_batches(reading, y_true, y_pred, sample_weight) if reading else ()
-        shared = shared_batch(batches, reading, sample_weight, y_pred) if reading else NO_BATCH
+        functions = {name: loss for name, loss in self.functions.items() if name not in self.added}
+        batches = build_batches(functions, y_true, y_pred, sample_weight) if functions else ()
+        shared = shared_batch(batches, functions, sample_weight, y_pred) if functions else NO_BATCH
         batches = insert_added(self.functions, batches, added)
         return BatchLosses(
             self.evaluators, batches, shared, self.added, self.separate, self._elementwise, self._reduction

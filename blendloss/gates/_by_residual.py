@@ -40,7 +40,7 @@ class ByResidual(Gate):
 
     Returns:
         `gating(context)` gives z of the predictions' shape and K. Infinite residuals choose the last loss; NaN stays
-        NaN. In readings, losses are means over all residuals, whichever they chose, and the shifts are the `cost`.
+        NaN. In a `BlendOutput`, losses are means over all residuals, whichever they chose; the shifts are the `cost`.
 
     Raises:
         TypeError: if an argument has the wrong type, or a loss is no penalty.

@@ -40,7 +40,7 @@ class Learned(Gate):
 
     Returns:
         `gating(context)` gives theta, `[K]`, and what the normalizer adds: where it divides, the total 1 / n, `[K]`, so
-        that the weights of a reading are the factors g_k = s_k / n_k, which need not sum to 1.
+        that the weights of a `BlendOutput` are the factors g_k = s_k / n_k, which need not sum to 1.
 
     Raises:
         TypeError: if an argument has the wrong type, or a likelihood is asked for and a loss is no penalty.

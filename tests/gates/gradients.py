@@ -45,7 +45,7 @@ def with_gradient(gradient, value):
 
 
 def train(blend, variable, gradients, losses=None, jacobians=(), step=0, rate=0.0):
-    """A training step: the combined gradient in `variable`, `[D]`, and the reading.
+    """A training step: the combined gradient in `variable`, `[D]`, and the output.
 
     The losses have the given `gradients`, `[K, D]`, and are 1 where no `losses` are given; `jacobians` are those of
     their residuals, `[N_k, D]` each; what trains in the gate moves by gradient descent with `rate`.

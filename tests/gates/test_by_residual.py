@@ -53,7 +53,7 @@ def pieces(mode=None, **arguments):
 
 
 def read(blend, y, prediction, weight=None):
-    """The reading, and the gradient of its value in the predictions."""
+    """The output, and the gradient of its value in the predictions."""
     with tf.GradientTape() as tape:
         tape.watch(prediction)
         output = blend.compute(y, prediction, weight, step=0)

@@ -103,7 +103,7 @@ def test_combine_divides_too_and_refuses_a_likelihood():
 def test_gradients_against_finite_differences(name):
     blend = blend_of(NORMALIZERS[name](), LOGITS, dtype="float64", regularize=[regularizers.Entropy(0.25)])
     start = np.float64(RESIDUALS[0])
-    read(blend, start)  # what is kept is kept from here on: readings below do not train
+    read(blend, start)  # what is kept is kept from here on: evaluations below do not train
     predictions, variables = tf.Variable(np.float64(RESIDUALS[1])), [v.value for v in blend.trainable_variables]
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum()
 

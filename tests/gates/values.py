@@ -27,7 +27,7 @@ def read(blend, losses, step=0, training=False, dtype="float32"):
 
 
 def train(blend, losses, after=None, step=0, dtype="float32"):
-    """The reading of a training step at `losses`, which the update brings to `after`."""
+    """The output of a training step at `losses`, which the update brings to `after`."""
     output = read(blend, losses, step, True, dtype)
     if Needs.PROGRESS in blend.gate.needs:
         blend.gate.observe_progress(tf.convert_to_tensor(losses if after is None else after, dtype))

@@ -38,7 +38,7 @@ class Likelihood(Normalizer):
     Returns:
         `gating(logits, context)` gives the scale c = unit * exp(log_scales), `[K]`, with the trained variable
         `log_scales` and the kept one `unit` (0 before it is known, which counts as 1; equal on all replicas); `cost`
-        gives sum_k s_k (log c_k + log Z_k). In readings, `losses` are the rho_k(r / c_k) alone.
+        gives sum_k s_k (log c_k + log Z_k). In a `BlendOutput`, `losses` are the rho_k(r / c_k) alone.
 
     Raises:
         TypeError: if `scale` is no number and no list of numbers.
