@@ -57,7 +57,7 @@ def test_end_to_end(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "loss" in names or "blend" in names
 
 
-def test_the_command_gives_the_advice_of_compare_losses(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_advice_is_that_of_compare_losses(here: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["advise", "good.csv", "--residuals", "r", "--block", "2"]) == 0
     r = np.array([float(one) for one in table()["r"]])
     assert " ".join(bl.compare_losses(r, block=2).advice.split()) in " ".join(capsys.readouterr().out.split())

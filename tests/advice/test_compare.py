@@ -186,6 +186,7 @@ def test_the_seed_decides():
         lambda x: tf.Variable(x),
         lambda x: x.astype(object).astype(float),
     ],
+    ids=["list", "matrix of one column", "series", "tensor", "variable", "float copy"],
 )
 def test_arrays_of_any_kind(of):
     x = draw(STUDENT, 60, 0)

@@ -149,7 +149,7 @@ def test_scales_that_are_frozen_stay_frozen_in_a_copy():
 
 @pytest.mark.parametrize("unit", [0.05, 20.0])
 @pytest.mark.parametrize(("law", "right"), [("normal", 0), ("laplace", 1)])
-def test_the_likelihood_chooses_the_law_and_the_naive_gate_the_smallest_loss(law, right, unit):
+def test_the_likelihood_chooses_the_law_and_naive_weights_the_least_loss(law, right, unit):
     residual = unit * getattr(np.random.default_rng(0), law)(size=(4000, 1))
     shares, gate = fitted(residual, "likelihood")
     # The laws differ by 0.05 to 0.07 nats, seven standard errors of the mean of 4,000.
