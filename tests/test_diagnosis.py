@@ -42,7 +42,7 @@ def trained(normalize, steps=400):
 # A gate that has collapsed
 
 
-def test_the_sentence_says_who_how_much_where_why_and_what_instead():
+def test_the_sentence_names_gate_share_loss_cause_and_remedy():
     blend = learned(INTO["huber"])
     diagnosis = blend.diagnose(blend.compute(ZERO, TWO, step=0))
     assert diagnosis.collapsed
@@ -65,7 +65,7 @@ def test_it_names_the_loss_that_has_the_weight(name):
     assert f"is on {name!r}, and minimising" in str(diagnosis)
 
 
-def test_it_does_not_say_smallest_where_the_numbers_are_not():
+def test_the_diagnosis_says_where_another_loss_is_smaller():
     blend = learned(INTO["mae"])
     sentence = str(blend.diagnose(blend.compute(ZERO, HALF, step=0)))
     assert "is on 'mae', though 'huber' has smaller numbers now (0.125; 'mae' 0.5)" in sentence
@@ -116,14 +116,14 @@ def test_numbers_are_those_after_division():
     ],
     ids=["one-bounded", "all-bounded", "keras", "names"],
 )
-def test_it_offers_only_what_can_be_done(losses, offered, not_offered):
+def test_the_diagnosis_offers_only_what_the_losses_allow(losses, offered, not_offered):
     sentence = str(learned([9.0, 0.0], losses).diagnose())
     assert all(word in sentence for word in [*offered, "Entropy"])
     assert not any(word in sentence for word in not_offered)
 
 
 @pytest.mark.parametrize("offer", ["likelihood", "family"])
-def test_what_is_offered_fits(offer):
+def test_the_gates_that_the_diagnosis_offers_do_not_collapse(offer):
     gate = bl.gates.Learned(normalize="likelihood") if offer == "likelihood" else bl.gates.ExponentialFamily()
     diagnosis = bl.Blend(PENALTIES, gate).diagnose()
     assert not diagnosis.collapsed

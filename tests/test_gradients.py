@@ -37,7 +37,7 @@ LOGITS = np.array([0.1, -0.2, 0.05])
 STEP, H = 4, 1e-6
 
 
-def test_the_list_of_losses_is_whole():
+def test_the_list_of_losses_is_complete():
     # AdaptiveBarron has two parameters of its own, and m_estimators is a function. The others read a loss of
     # theirs. All have files in tests/losses.
     elsewhere = {"Penalty", "AdaptiveBarron", "AddedLoss", "Columns", "OutputLoss", "m_estimators"}

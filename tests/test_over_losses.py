@@ -13,7 +13,7 @@ VALUES = np.random.default_rng(0).normal(size=(3, 5, 9))
 @pytest.mark.parametrize("losses", [1, 2, 4, 5, 9])
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("regime", REGIMES, ids=["eager", "graph", "xla"])
-def test_they_are_those_of_numpy_and_keep_the_axis(losses, rank, regime):
+def test_sums_and_maxima_are_those_of_numpy_and_keep_the_axis(losses, rank, regime):
     values = VALUES[..., :losses][(0,) * (3 - rank)]
     np.testing.assert_allclose(
         regime(total)(tf.constant(values)), values.sum(-1, keepdims=True), rtol=1e-12, atol=1e-15

@@ -124,7 +124,7 @@ def test_tails(penalty, expected):
     [(losses.Welsch(), "rho is bounded"), (losses.Cauchy(), r"rho grows only as 1 log \|r\|")],
     ids=["bounded", "slow"],
 )
-def test_what_cannot_be_normalized_says_why(penalty, reason):
+def test_a_penalty_without_a_finite_integral_is_refused(penalty, reason):
     with pytest.raises(ValueError, match=f"`loss` must have a finite integral.*{reason}"):
         log_partition_alone("loss", penalty)
 

@@ -85,7 +85,7 @@ def test_samples(name):
     assert ours.sample([2, 3], seed=1).shape == (2, 3)
 
 
-def test_in_a_graph():
+def test_the_distribution_function_works_in_a_graph():
     ours, theirs = LAWS["student-3"]
     found = tf.function(ours.cdf)(tf.constant(PLACES))
     np.testing.assert_allclose(found, theirs.cdf(PLACES), rtol=1e-8, atol=1e-11)

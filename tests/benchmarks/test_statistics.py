@@ -92,7 +92,7 @@ def clocked(seconds: float) -> tuple[list[int], Callable[[int], dict[str, Any]]]
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0.001, 50), (0.03, 2), (0.2, 1), (30.0, 1), (1e-9, MOST)])
-def test_a_block_is_filled(seconds: float, calls: int) -> None:
+def test_a_block_has_enough_calls_for_its_time(seconds: float, calls: int) -> None:
     assert calls_to_fill(clocked(seconds)[1], 0.05) == calls
 
 

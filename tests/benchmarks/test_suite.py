@@ -95,7 +95,7 @@ def test_the_peers_compute_the_same(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("name", SUITE)
-def test_what_it_declares_fits_together(name: str) -> None:
+def test_plots_and_axes_of_a_benchmark_fit_together(name: str) -> None:
     benchmark = load(name)
     axes = {axis.name: axis for axis in benchmark.axes}
     quantities = {quantity.name for quantity in benchmark.quantities}

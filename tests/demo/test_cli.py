@@ -255,6 +255,6 @@ def test_importing_the_library_registers_its_classes() -> None:
     assert started("-c", code).stdout == "Blend\n"
 
 
-def test_the_menu_is_whole_in_the_command() -> None:
+def test_every_public_name_is_there_in_the_command() -> None:
     code = "import sys; sys.argv[0] = 'blendloss'; import blendloss as bl; print([hasattr(bl, n) for n in bl.__all__])"
     assert started("-c", code).stdout == f"{[True] * len(bl.__all__)}\n"

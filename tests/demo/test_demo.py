@@ -75,7 +75,7 @@ def test_the_picture_is_a_valid_file(run: pathlib.Path) -> None:
     assert {path.name for path in run.iterdir()} == {"demo.json", "demo.png"}  # no temporary file is left
 
 
-def test_what_it_says(run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_names_the_trainings_and_the_result(run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     command.demo(Request(resume=run))
     out = capsys.readouterr().out
     assert "9 of 9 trainings are there already" in out

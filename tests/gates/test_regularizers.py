@@ -359,7 +359,7 @@ def test_a_prior_given_in_float32_is_accepted():
 
 
 @every_regularizer
-def test_they_compare_and_come_back_with_their_schedule(make):
+def test_regularizers_with_a_schedule_compare_and_are_saved(make):
     scheduled = make(bl.schedules.cosine(1.0, 0.0, steps=10))
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(scheduled))
     assert copy == scheduled != make()

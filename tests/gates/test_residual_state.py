@@ -71,7 +71,7 @@ def test_logits_add_up_the_distances_to_the_thresholds(direction, thresholds, ex
 
 
 @pytest.mark.parametrize("direction", ["rising", "falling"])
-def test_at_a_threshold_neighbours_are_equal_and_at_the_top(direction):
+def test_at_a_threshold_both_neighbours_have_the_largest_logit(direction):
     thresholds = [1.0, 2.0, 3.0] if direction == "rising" else [3.0, 2.0, 1.0]
     for j, threshold in enumerate(thresholds):
         gate = gate_of(thresholds=thresholds, direction=direction, memory=5)

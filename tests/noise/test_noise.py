@@ -45,7 +45,7 @@ def test_every_arm_is_trained_with_every_seed(record: Any) -> None:
         assert set(run["trajectory"]["weights"]) == set(run["found"]["weights"])
 
 
-def test_gates_move_and_singles_do_not(record: Any) -> None:
+def test_the_weights_of_gates_change_and_of_single_losses_do_not(record: Any) -> None:
     for run in record["runs"]:
         weights = np.array(list(run["trajectory"]["weights"].values()))
         assert (np.ptp(weights, axis=1) > 0).any() == (run["arm"] not in arms.SINGLES)

@@ -164,7 +164,7 @@ def test_committed_results_are_of_the_committed_sizes(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_folder_says_what_it_shows(name):
+def test_the_readme_has_deviations_and_working_links(name):
     text = (ROOT / "papers" / name / "README.md").read_text()
     assert "eviations" in text
     for target in [part.split(")")[0] for part in text.split("](")[1:]]:
@@ -295,7 +295,7 @@ def test_another_size_does_not_continue_a_record(change, tmp_path, capsys):
     assert f"other {next(iter(change))}" in capsys.readouterr().err
 
 
-def test_results_that_nothing_can_be_made_of_are_one_line(tmp_path, capsys):
+def test_unusable_results_are_a_one_line_error(tmp_path, capsys):
     RESULTS.save(tmp_path, RECORD)  # without the path that is drawn
     assert main(["plot", CONTINUES, "--results", str(tmp_path)]) == 2
     assert "KeyError: 'path'" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_schedules_are_immutable() -> None:
 
 
 @pytest.mark.parametrize("name", ["Schedule", "as_schedule", "wrap.__globals__", "__builtins__", "nosuch"])
-def test_a_saved_name_off_the_menu_raises(name: str) -> None:
+def test_a_saved_name_of_no_schedule_raises(name: str) -> None:
     with pytest.raises(ValueError, match="must be a factory of `blendloss.schedules`"):
         Schedule.from_config({"name": name, "arguments": {}})
 
