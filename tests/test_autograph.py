@@ -1,5 +1,6 @@
 """A `tf.function` traces the library as it is written: AutoGraph has nothing to rewrite, and takes seconds to do it."""
 
+import keras
 import pytest
 import tensorflow as tf
 from tensorflow.python.autograph.impl import api
@@ -16,6 +17,10 @@ PENALTY, ADAPTIVE, SOFT = bl.losses.Huber(), bl.losses.AdaptiveBarron(), bl.mode
 LINEAR = bl.schedules.linear(0.0, 1.0, steps=10)
 FIXED = bl.Blend({"huber": PENALTY, "mse": "mse"}, bl.gates.Fixed([1.0, 2.0]))
 FIXED_AT = FIXED.as_keras_loss(1)
+MODEL = bl.BlendedModel(
+    keras.Sequential([keras.layers.Dense(2)]), bl.Blend({"mse": "mse", "mae": "mae"}, bl.gates.Learned())
+)
+MODEL.compile("sgd")
 
 CALLS = {
     "blend": lambda: BLEND(Y, P, step=1),
@@ -31,6 +36,7 @@ CALLS = {
     "output-loss": lambda: OUTPUT_LOSS({"a": Y}, {"a": P}),
     "mode": lambda: SOFT(tf.zeros([2])),
     "schedule": lambda: LINEAR(1),
+    "train_step": lambda: MODEL.train_step((Y, Y)),
 }
 
 

@@ -74,6 +74,7 @@ WITHOUT_ROW = (
         "keras.GateHistory",
         "keras.HeldOut",
         "keras.ResidualMonitor",
+        "keras.wait_for_workers",
         "look_ahead_gradient",
         "losses.AddedLoss",
         "losses.m_estimators",

@@ -17,7 +17,7 @@ from blendloss._blend.output import BlendOutput, build_output
 from blendloss._blend.weighted_sum import weighted_sum
 from blendloss._internal import checks
 from blendloss._internal.dtypes import cast
-from blendloss._internal.reductions import REDUCTIONS
+from blendloss._internal.reductions import REDUCTIONS, for_mean_over_replicas
 from blendloss.gates import Context, Gate, Gating, Needs
 from blendloss.losses import Penalty
 from blendloss.losses._penalty import align
@@ -45,7 +45,7 @@ class Objective:
         self.reduction = checks.one_of("reduction", reduction, REDUCTIONS)
         self.losses = LossSet(losses, gate.elementwise, self.reduction)
         self._check_gate(losses)
-        gate.attach(self.losses.names, tuple(self.losses.functions.values()))
+        gate.attach(self.losses.names, tuple(self.losses.functions.values()), self.reduction)
 
     def _check_gate(self, losses: Any) -> None:
         needs_residual = Needs.RESIDUAL in self.gate.needs
@@ -118,7 +118,8 @@ class Objective:
         if Needs.PENALTIES in self.gate.needs and isinstance(losses, GivenLosses):
             raise ValueError(f"The gate {self.gate.name!r} needs residuals, which `combine` has not: call the blend.")
         if Needs.VALUES in self.gate.needs:
-            context = context._replace(values=tf.stop_gradient(tf.stack(losses.means())))
+            values = tf.stop_gradient(tf.stack(losses.means()))
+            context = context._replace(values=for_mean_over_replicas(values, self.reduction))
         gating = self._gating(context, losses.dtype)
         shares = self.mode(gating.logits, context.step, context.training)
         weights = tf.cast(shares * cast(gating.total, shares.dtype), losses.dtype)

@@ -153,6 +153,12 @@ def per_replica(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
     return value if replicas == 1 or reduction in ("sum", "none", None) else value / replicas
 
 
+def for_mean_over_replicas(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
+    """A replica's loss, such that the mean over the replicas is the loss of all: sums add up over the replicas."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return value * replicas if replicas > 1 and reduction == "sum" else value
+
+
 def of_all_replicas(value: tf.Tensor, reduction: str | None) -> tf.Tensor:
     """Undoes `per_replica`, for a loss that divides by the number of replicas itself."""
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss._blend.blend import Blend
 from blendloss._blend.output import BlendOutput
+from blendloss._internal.autograph import traced_as_written
 from blendloss._internal.custom_gradient import gradients_freed_with_graph
 from blendloss._internal.seeds import SavesSeeds
 from blendloss._internal.serialization import deserialize, register, serialize
@@ -178,6 +179,7 @@ class BlendedModel(SavesSeeds, NetworkModel):
         require_progress(self)
         return super().make_train_function(force)
 
+    @traced_as_written
     @checked_train_step
     def train_step(self, data: Any) -> Any:
         """One step of training."""

@@ -183,5 +183,6 @@ subject(
     "keras.ResidualMonitor", lambda gate, **named: bl.keras.ResidualMonitor(gate, P, **named).batch_size,
     gate=("object", New(lambda: bl.gates.ScoreMatching(held_out=True))), y=("tensor", P), batch_size=("integer?", 4),
 )  # fmt: skip
+subject("keras.wait_for_workers", bl.keras.wait_for_workers, timeout=("number", 1.0))
 made(bl.keras, "HeldOut", lambda one: one.rate, target=("loss", "mse"), rate=("number?", 0.1), order=("choice", 2),
      batch_size=("integer", 4), seed=_SEED)  # fmt: skip

@@ -19,7 +19,8 @@ class Context(NamedTuple):
             for an `elementwise` gate; else None.
         counted: which elements count (unmasked, sample weight not 0), `[N]` bool; None is all.
         element_weights: how much each element counts (mask times sample weight), `[N]`; None is all alike.
-        values: the reduced losses, `[K]`, where the gate `Needs.VALUES`; else None.
+        values: the reduced losses, `[K]`, where the gate `Needs.VALUES`; else None. Under `tf.distribute`, their mean
+            over the replicas is the loss of the whole batch, also where the blend adds examples up.
         features: what the caller gave as `features`, where the gate `Needs.FEATURES`; else None.
         one_hot: whether the mode chooses one loss.
         gradients: the K losses' gradients, where the gate `Needs.GRADIENTS` and this is a training step; else None.

@@ -58,13 +58,15 @@ class Gate(LossState, abc.ABC):
 
     def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name=name, dtype=dtype)
+        self._reduction: str | None = "mean"
 
     def _require_blend(self) -> None:
         if self._names is None:
             raise ValueError(f"The gate {self.name!r} belongs to no blend yet: give it to `Blend(..., gate=gate)`.")
 
-    def attach(self, names: tuple[str, ...], losses: Sequence[Any] = ()) -> None:
-        """Creates the state for the losses `names`; called once by the blend that the gate is given to."""
+    def attach(self, names: tuple[str, ...], losses: Sequence[Any] = (), reduction: str | None = "mean") -> None:
+        """Creates the state for the losses `names`; called by the blend, of this `reduction`, that has the gate."""
+        self._reduction = reduction
         penalties = self._checked_penalties(names, losses) if Needs.PENALTIES in self.needs or self.elementwise else ()
         if self._names is not None:
             if self._names != names or self._penalties != penalties:

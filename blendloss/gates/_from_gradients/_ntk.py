@@ -77,8 +77,8 @@ class NTK(GradientGate):
             (PhysicsNeMo-Sym): no trace, but a norm, which costs one pass for each loss; it needs no residuals.
         probes: None computes each trace exactly, by a backward pass for each residual, one after the other in the
             memory of one. An integer estimates it by as many passes for each loss, without bias: |J^T v|^2 for vectors
-            v of random signs, of a relative standard deviation of at most sqrt(2 / probes). Each replica estimates the
-            part of its own residuals, so that replicas do not give the estimate of one device.
+            v of random signs, of a relative standard deviation of at most sqrt(2 / probes). Replicas add up J^T v, so
+            that they give the estimate of one device.
         seed: an integer of 64 bits, for `probes`.
         momentum: the part of the old weight in the new one, from 0 to below 1: g <- m g + (1 - m) g_new; 0 in the paper
             and its code, 0.9 in jaxpi.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from blendloss._internal import checks, conversion
 from blendloss._internal.assertions import require
+from blendloss._internal.reductions import for_mean_over_replicas
 from blendloss._internal.replicas import mean_over_replicas
 from blendloss.gates._base.context import Context
 from blendloss.gates._base.gate import Gate
@@ -82,7 +83,7 @@ class ProgressGate(Gate, abc.ABC):
         given = precise(self, tf.stop_gradient(conversion.real("values", values)))
         if not given.shape.is_compatible_with([len(self.names)]):
             raise ValueError(f"`values` must be one for each of {list(self.names)}. Received: shape {given.shape}")
-        given = mean_over_replicas(given)
+        given = mean_over_replicas(for_mean_over_replicas(given, self._reduction))
         waiting = tf.convert_to_tensor(self.waiting)
         rule = f"`observe_progress` of the gate {self.name!r} must follow a training step."
         given = require(waiting > 0, rule, given)
