@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--arms", nargs="+", metavar="ARM", help="only these")
     run.add_argument("--output", type=path, metavar="DIR", help=f"where ({OUTPUT}/NAME, with -smoke for those sizes)")
     run.add_argument("--overwrite", action="store_true", help="start again, in place of the results that are there")
+    scale = commands.add_parser("scale", help="measure how many runs an hour so many workers finish")
+    scale.set_defaults(do=_scale)
+    scale.add_argument("name", metavar="NAME")
+    scale.add_argument("--arm", help="(the first of the paper)")
+    scale.add_argument("--smoke", action="store_true", help="sizes that are over in seconds")
+    scale.add_argument("--workers", type=whole(1, MOST_JOBS), nargs="+", metavar="N", default=[1, 2, 4], help="(1 2 4)")
+    scale.add_argument("--runs", type=seeds, metavar="N", default=48, help="for each number of workers (48)")
+    scale.add_argument("--cluster", metavar="WHERE", default="local", help="as for run; not local:N")
+    scale.add_argument("--output", type=path, metavar="DIR", help=f"where ({OUTPUT}/NAME-scale)")
     table = commands.add_parser("table", help="write the table in papers/README.md from the committed results")
     table.set_defaults(do=_table)
     table.add_argument("--check", action="store_true", help="only say whether it is stale")
@@ -101,6 +110,18 @@ def _known(paper: Paper, arguments: argparse.Namespace) -> list[str] | None:
     if unknown:
         raise UserError(f"{paper.name} has no arm {', '.join(unknown)}; its arms: {', '.join(arms)}")
     return arguments.arms
+
+
+def _scale(arguments: argparse.Namespace) -> None:
+    require("scale", "distributed", extra="cluster")
+    from papers._scale import scale
+
+    paper = load(arguments.name)
+    config = paper.config(arguments.smoke)
+    arguments.arms = [arguments.arm or paper.arms(config)[0]]
+    [arm] = _known(paper, arguments) or []
+    folder = arguments.output or OUTPUT / f"{paper.name}-scale"
+    scale(paper, config, arm, arguments.runs, arguments.workers, arguments.cluster, folder)
 
 
 def _table(arguments: argparse.Namespace) -> int:

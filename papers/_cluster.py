@@ -23,13 +23,14 @@ from typing import Any
 
 import dask
 from dask.system import cpu_count
-from distributed import Client, KilledWorker, LocalCluster, get_client, get_worker
+from distributed import Client, KilledWorker, LocalCluster, TimeoutError, get_client, get_worker
 
 from blendloss.console.arguments import whole
 from blendloss.console.errors import UserError
+from blendloss.console.strict_json import ANYTHING, TEXT, check, parse, read_text
 from papers import _pool
 from papers._code import differences, fingerprint
-from papers._pool import MOST_JOBS, Finished, Opened, Part, Task, usable_cores
+from papers._pool import MOST_JOBS, Finished, Part, Task, usable_cores
 
 _GOES_ON = "finished runs are kept, and the same command goes on"
 _SECONDS_TO_CONNECT = 20
@@ -44,9 +45,9 @@ class _Abandoned(Exception):
 class Cluster:
     """`Workers` of a Dask cluster."""
 
-    def __init__(self, client: Client, about: str) -> None:
+    def __init__(self, client: Client, about: str, workers: list[str] | None) -> None:
         self.about = about
-        self._executor = client.get_executor(pure=False)
+        self._executor = client.get_executor(pure=False, workers=workers)
         self._topic = f"papers-{uuid.uuid4().hex}"
         self._reports: queue.SimpleQueue[Part] = queue.SimpleQueue()
         self._latest: dict[str, Task] = {}  # by address
@@ -86,35 +87,53 @@ class Cluster:
             ) from error
 
 
-def cluster(where: str) -> Opened:
-    """`local` or `local:N`, a new cluster of this machine; or the address or the file of a scheduler that is there."""
+def cluster(where: str, most: int | None = None) -> Callable[[], AbstractContextManager[Cluster]]:
+    """`local` or `local:N`, a new cluster of this machine; or the address or the file of a scheduler that is there.
+
+    Of the cluster, the first `most` workers are used; all, also those that come later, if it is None.
+    """
     kind, colon, number = where.partition(":")
     if kind == "local":
         try:
-            return partial(_opened, started, whole(1, MOST_JOBS)(number) if colon else cpu_count())
+            return partial(_opened, most, started, whole(1, MOST_JOBS)(number) if colon else cpu_count())
         except ArgumentTypeError as error:
             raise UserError(f"the number of workers in --cluster local:N {error}") from error
-    if "://" in where:
-        return partial(_opened, _joined, where, address=where)
-    if Path(where).is_file():
-        return partial(_opened, _joined, where, scheduler_file=where)
-    raise UserError(
-        "--cluster must be local, local:N, an address such as tcp://host:8786, or a scheduler's file. "
-        f"Received: {where!r}"
-    )
+    address = where if "://" in where else _address_in(Path(where))
+    if address.startswith("tls://") and dask.config.get("distributed.comm.tls.ca-file", None) is None:
+        raise UserError(f"{address} needs Dask's settings of TLS, such as DASK_DISTRIBUTED__COMM__TLS__CA_FILE")
+    return partial(_opened, most, _joined, address)
+
+
+def _address_in(file: Path) -> str:
+    """The scheduler's address in the file that it wrote."""
+    try:
+        about = parse(read_text(file))
+        check(about, {"address": TEXT, ...: ANYTHING}, "the scheduler")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            "--cluster must be local, local:N, an address such as tcp://host:8786, or a scheduler's file. "
+            f"Received: {str(file)!r} ({getattr(error, 'strerror', None) or error})"
+        ) from error
+    return str(about["address"])
 
 
 @contextmanager
-def _opened(join: Callable[..., AbstractContextManager[Client]], *given: Any, **options: Any) -> Iterator[Cluster]:
+def _opened(
+    most: int | None, join: Callable[..., AbstractContextManager[Client]], given: int | str
+) -> Iterator[Cluster]:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":  # what matters of its log is an exception here
             logging.getLogger(name).setLevel(logging.CRITICAL)
-    with join(*given, **options) as client:
+    with join(given) as client:
         about = client.scheduler_info()
         dashboard = client.dashboard_link if "dashboard" in about["services"] else "none"
         if join is started and importlib.util.find_spec("bokeh") is None:
             dashboard += " (its plots need bokeh: pip install bokeh)"
-        yield Cluster(client, f"cluster {about['address']}, workers: {len(about['workers'])}, dashboard: {dashboard}")
+        workers = sorted(about["workers"])
+        if most is not None and len(workers) < most:
+            raise UserError(f"the cluster has {len(workers)} workers, fewer than {most}")
+        line = f"cluster {about['address']}, workers: {len(workers)}, dashboard: {dashboard}"
+        yield Cluster(client, line, None if most is None else workers[:most])
 
 
 @contextmanager
@@ -137,11 +156,11 @@ def started(workers: int) -> Iterator[Client]:
 
 
 @contextmanager
-def _joined(where: str, **scheduler: str) -> Iterator[Client]:
+def _joined(address: str) -> Iterator[Client]:
     try:
-        client = Client(**scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"no scheduler answers at {where}: {error}") from error
+        client = Client(address, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise UserError(f"no scheduler answers at {address}: {error}") from error
     with client:
         yield client
 

@@ -71,18 +71,8 @@ def _run(
         return
     order = list(paper.arms(config))
     here = commit()
-    columns = (
-        TextColumn("  {task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
     started = time.perf_counter()
-    with (
-        start() as workers,
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown,
-    ):
+    with start() as workers, progress(console) as shown:
         if workers.about:
             console.print(f"  {workers.about}", markup=False)
         bar = shown.add_task(f"0/{len(tasks)} runs", total=len(tasks))
@@ -106,6 +96,18 @@ def _run(
             else:
                 parts[one.task] = one.part
             shown.update(bar, description=f"{finished}/{len(tasks)} runs", completed=finished + sum(parts.values()))
+
+
+def progress(console: Console) -> Progress:
+    """A bar, if `console` is a terminal."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def report(console: Console, judged: list[Judged]) -> None:

@@ -26,6 +26,7 @@ from papers._cluster import Cluster, cluster
 from papers._code import SOURCES, digest, fingerprint
 from papers._pool import Finished, Part, Task, Workers, run_all, usable_cores
 from papers._record import RESULTS
+from papers._scale import SCALE
 
 ROOT = pathlib.Path(__file__).parents[2]
 #: With random numbers, a network and Adam.
@@ -49,7 +50,7 @@ def address(client: Client) -> str:
 
 
 @pytest.fixture
-def workers(address: str) -> Iterator[Workers]:
+def workers(address: str) -> Iterator[Any]:
     with cluster(address)() as found:
         yield found
 
@@ -97,12 +98,12 @@ def test_a_killed_worker_costs_its_run_alone(client, workers, monkeypatch):
             yield part
 
     monkeypatch.setattr(workers, "parts", parts)
-    tasks = [Task("xi = 0.5", seed) for seed in range(4)]
+    tasks = [Task("xi = 0.5", seed) for seed in range(3)]
     found = list(run_all(TOY, CONFIG, tasks, workers))
     assert len(killed) == 1
     assert found.count(Part(killed[0], 0.0)) == 2
-    assert sum(part.part == 0 for part in found if isinstance(part, Part)) == 5
-    assert sorted(one.task.seed for one in found if isinstance(one, Finished)) == [0, 1, 2, 3]
+    assert sum(part.part == 0 for part in found if isinstance(part, Part)) == 4
+    assert sorted(one.task.seed for one in found if isinstance(one, Finished)) == [0, 1, 2]
 
 
 def test_other_versions_are_refused(workers, monkeypatch):
@@ -143,6 +144,23 @@ def test_a_worker_that_runs_several_at_a_time_is_refused(client, workers):
     client.run(give, 1)
 
 
+def test_scale_measures_each_number_of_workers(address, tmp_path, capsys):
+    given = ["scale", TRAINS, "--smoke", "--cluster", address, "--output", str(tmp_path)]
+    assert main([*given, "--workers", "1", "2", "--runs", "6"]) == 0
+    rows = json.loads((tmp_path / SCALE.record).read_text())["measured"]
+    assert [row["workers"] for row in rows] == [1, 2]
+    assert all(row["runs an hour"] > 0 and row["runs"] == 6 for row in rows)
+    printed = capsys.readouterr().out
+    assert all(f"{row['runs an hour']:,.0f}" in printed for row in rows)
+    assert main([*given, "--workers", "3", "--runs", "6"]) == 2
+    assert "has 2 workers, fewer than 3" in capsys.readouterr().err
+    assert main([*given, "--workers", "3", "--runs", "5"]) == 2
+    assert "--runs must be at least twice the largest of --workers. Received: 5, 3" in capsys.readouterr().err
+    with cluster(address, 1)() as workers:
+        list(run_all(TOY, CONFIG, [Task("xi = 0", seed) for seed in range(3)], workers))
+        assert len(workers._latest) == 1  # worker
+
+
 def test_a_run_that_nobody_waits_for_ends(client, address):
     config = dataclasses.replace(_paper.load(TRAINS).config(smoke=True), steps=10**9)
 
@@ -150,11 +168,11 @@ def test_a_run_that_nobody_waits_for_ends(client, address):
         return sum(client.run(lambda dask_worker: len(dask_worker.active_threads)).values())
 
     with cluster(address)() as workers:
-        for found in run_all(TRAINS, config, [Task("1x8 equal", 0), Task("1x8 annealing", 0)], workers):
+        for found in run_all(TRAINS, config, [Task("1x8 equal", 0)], workers):
             assert isinstance(found, Part)
             if found.part:
                 break
-        assert running() == 2
+        assert running() == 1
     until = time.monotonic() + 60
     while running():
         assert time.monotonic() < until
@@ -189,10 +207,13 @@ def test_what_a_cluster_lacks_is_a_one_line_error(error, said, workers):
     [
         ("local:0", "the number of workers in --cluster local:N must be from 1 to 64. Received: 0"),
         ("local:two", "must be a whole number. Received: 'two'"),
-        ("nowhere.json", "or a scheduler's file. Received: 'nowhere.json'"),
+        ("nowhere.json", "or a scheduler's file. Received: 'nowhere.json' (No such file or directory)"),
+        (str(ROOT / "setup.cfg"), "setup.cfg' (Expecting value"),
         ("tcp://127.0.0.1:9", "no scheduler answers at tcp://127.0.0.1:9"),
+        ("tls://127.0.0.1:9", "needs Dask's settings of TLS"),
         ("http://127.0.0.1:9", "no scheduler answers at http://127.0.0.1:9"),
     ],
+    ids=["none", "word", "no-file", "no-json", "tcp", "tls", "http"],
 )
 def test_an_invalid_cluster_is_a_one_line_error(where, said, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(_cluster, "_SECONDS_TO_CONNECT", 0.3)
@@ -202,30 +223,29 @@ def test_an_invalid_cluster_is_a_one_line_error(where, said, tmp_path, monkeypat
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_a_local_cluster_ends_with_its_parent(number, tmp_path):
-    """SIGKILL for the parent alone; Ctrl-C for its group, as a terminal sends it."""
+def test_a_local_cluster_ends_with_its_killed_parent(tmp_path):
     program = "from papers.__main__ import main; import sys; sys.exit(main())"
     given = ["run", TRAINS, "--smoke", "--cluster", "local:1", "--output", str(tmp_path)]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", program, *given],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
-    )
-    with process:
+    ) as process:
         assert process.stdout is not None
         assert any("cluster tcp://127.0.0.1:" in line for line in process.stdout)
-        (os.kill if number == signal.SIGKILL else os.killpg)(process.pid, number)
+        process.kill()
         # The workers hold these outputs, too, which therefore end when the last of them has ended.
-        _, told = process.communicate(timeout=60)
-    if number == signal.SIGKILL:
-        assert process.returncode == -signal.SIGKILL
-    else:
-        assert process.returncode == 130
-        assert told == f"papers: interrupted: 0 runs are kept in {tmp_path}; the same command goes on\n"
+        process.communicate(timeout=60)
+
+
+def test_an_interruption_at_the_keyboard_is_for_the_parent(client):
+    pids = client.run(os.getpid)
+    for pid in pids.values():
+        os.kill(pid, signal.SIGINT)
+    assert set(client.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
+    assert client.run(os.getpid) == pids
 
 
 class Dying:
