@@ -1,3 +1,3 @@
 """Timings of blendloss: `python -m benchmarks` lists them."""
 
-SUITE = ("throughput", "step", "switch", "compile", "peers", "designs", "gates", "replay")
+SUITE = ("throughput", "step", "switch", "compile", "peers", "designs", "gates", "workers", "replay")

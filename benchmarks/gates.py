@@ -50,10 +50,10 @@ device = problems.device
 
 
 def arms(case: dict[str, Any]) -> Iterable[str]:
-    return [PLAIN, *_gates(), ONE_RESIDUAL, MATCHING]
+    return [PLAIN, *gates(), ONE_RESIDUAL, MATCHING]
 
 
-def _gates() -> dict[str, Callable[[int], Any]]:
+def gates() -> dict[str, Callable[[int], Any]]:
     """The gates by name, each a function of K; every adaptive gate that the library has."""
     import blendloss as bl
 
@@ -140,44 +140,51 @@ def _made(subject: Any, k: int) -> Any:
     return subject(**needed)
 
 
-def _network(k: int) -> Any:
+def network(k: int, width: int = WIDTH) -> Any:
     """A trunk of three layers, and K outputs."""
     import keras
 
     inputs = hidden = keras.Input([INPUTS])
     for layer in range(3):
-        hidden = keras.layers.Dense(WIDTH, activation="relu", name=f"trunk{layer}")(hidden)
+        hidden = keras.layers.Dense(width, activation="relu", name=f"trunk{layer}")(hidden)
     return keras.Model(inputs, {f"loss{i}": keras.layers.Dense(1, name=f"loss{i}")(hidden) for i in range(k)})
 
 
-def build(case: dict[str, Any], arm: str) -> Subject:
+def problem(arm: str, k: int, batch: int, width: int = WIDTH) -> tuple[Any, tuple[Any, Any]]:
+    """The compiled model of an arm, and its batch: inputs, and targets by output."""
     import keras
     import tensorflow as tf
 
     import blendloss as bl
 
-    k, batch = case["losses"], case["batch"]
-    compiled = case["execution"] == "xla"
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     x = tf.constant(random.normal(size=(batch, INPUTS)), tf.float32)
     targets = x.numpy() @ random.normal(size=(INPUTS, k)) + random.normal(size=(batch, k))
     y = {f"loss{i}": tf.constant(targets[:, i : i + 1], tf.float32) for i in range(k)}
     if arm == PLAIN:
-        model = _network(k)
+        model = network(k, width)
         model.compile("adam", loss=dict.fromkeys(y, "mse"))
     elif arm in (MATCHING, ONE_RESIDUAL):
         y = {"loss0": y["loss0"]}
         gate = bl.gates.ScoreMatching() if arm == MATCHING else bl.gates.Fixed([1.0] * k)
         penalties = {f"huber{i}": bl.losses.Huber(0.5 + i) for i in range(k)}
-        model = bl.BlendedModel(_network(1), bl.Blend(penalties, gate))
+        model = bl.BlendedModel(network(1, width), bl.Blend(penalties, gate))
         model.compile("adam")
     else:
         losses = {name: bl.losses.OutputLoss(name, bl.losses.SquaredError()) for name in y}
-        model = bl.BlendedModel(_network(k), bl.Blend(losses, _gates()[arm](k)))
+        model = bl.BlendedModel(network(k, width), bl.Blend(losses, gates()[arm](k)))
         model.compile("adam")
+    return model, (x, y)
+
+
+def build(case: dict[str, Any], arm: str) -> Subject:
+    import tensorflow as tf
+
+    compiled = case["execution"] == "xla"
+    model, data = problem(arm, case["losses"], case["batch"])
     model.optimizer.build(model.trainable_variables)
     if compiled:
-        model._symbolic_build(data_batch=(x, y))  # the metrics' variables, too, before the one trace
-    step = tf.function(lambda: model.train_step((x, y))["loss"], jit_compile=compiled)
+        model._symbolic_build(data_batch=data)  # the metrics' variables, too, before the one trace
+    step = tf.function(lambda: model.train_step(data)["loss"], jit_compile=compiled)
     return Subject(step, tf.test.experimental.sync_devices)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,8 @@ class Benchmark:
     #: Ratios that others have published, by arm and K, shown beside ours; and where.
     published: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     source: str = ""
+    #: Further lines of the report, of its `Results`.
+    conclusions: Callable[[Any], Iterable[str]] | None = None
 
     @property
     def roofs(self) -> set[str]:

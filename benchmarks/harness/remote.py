@@ -7,6 +7,7 @@ import os
 import select
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +30,15 @@ class WorkerGone(WorkerError):
 
 
 class Remote:
-    """A fresh worker process; a context."""
+    """A fresh worker process, with `environment` beside the surroundings; a context."""
 
-    def __init__(self, python: Path | str, timeout: float) -> None:
+    def __init__(self, python: Path | str, timeout: float, environment: Mapping[str, str] | None = None) -> None:
         self._timeout = timeout
         self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             [str(python), "-m", "benchmarks.harness.worker"],
             cwd=ROOT,
-            env={**os.environ, **SURROUNDINGS},
+            env={**os.environ, **SURROUNDINGS, **(environment or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -63,6 +63,8 @@ def _text(benchmark: Benchmark, records: list[dict[str, Any]], results: Results)
             *_table(benchmark, results, ratios),
             "",
         ]
+    if benchmark.conclusions:
+        lines += benchmark.conclusions(results)
     lines += _failures(results)
     if results.times:
         lines += ["<details><summary>All times of a call, ms</summary>", "", *_times(results), "", "</details>"]

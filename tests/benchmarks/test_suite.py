@@ -31,7 +31,15 @@ TINY: dict[str, tuple[list[str], list[str]]] = {
     "peers": (["--losses", "4", "--elements", "2^10"], ["Keras, XLA"]),
     "designs": (["--losses", "2", "--elements", "2^16"], ["4 parts, stacked", "loop over 2^16"]),
     "gates": (["--losses", "2", "--batch", "8", "--execution", "graph"], ["Fixed"]),
+    "workers": (["--workers", "2", "--width", "16"], ["GradNorm"]),
     "replay": (["--losses", "2", "--elements", "2^13", "2^14"], ["annealed, Gumbel"]),
+}
+
+#: Facts of some arms. The network has 1,635 weights; GradNorm exchanges three gradients of its last layer, too, and the
+#: sums and numbers of three losses.
+FACTS = {
+    ("workers", "plain sum"): {"collectives": 1, "bytes": 4 * 1635},
+    ("workers", "GradNorm"): {"collectives": 3, "bytes": 4 * (1635 + 3 * 272 + 6)},
 }
 
 
@@ -72,13 +80,15 @@ def test_it_runs(
     name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(conduct, "PEERS", tmp_path / "nowhere")
-    if name != "switch":  # which stands for all where the worker is a process of its own
+    if name != "workers":  # which stands for all where the worker is a process of its own
         monkeypatch.setattr(conduct, "Remote", Here)
     benchmark = load(name)
     (record,) = run(name, tmp_path)
     events: dict[str, set[str]] = {"failed": set(), "built": set(), "time": set()}
     for sample in record["samples"]:
         events[sample["event"]].add(sample["arm"])
+        if sample["event"] == "built":
+            assert FACTS.get((name, sample["arm"]), {}).items() <= sample["facts"].items()
     built = {benchmark.base, benchmark.base + AGAIN, *TINY[name][1]}
     assert events == {"failed": set(), "built": built, "time": built if benchmark.blocks else set()}
     report = (tmp_path / "report.md").read_text()
@@ -107,7 +117,7 @@ def test_plots_and_axes_of_a_benchmark_fit_together(name: str) -> None:
     assert all((importlib.util.find_spec(part.module)) for part in benchmark.parts if not part.peers)
 
 
-@pytest.mark.parametrize("name", ["throughput", "compile", "switch", "step", "gates", "peers"])
+@pytest.mark.parametrize("name", ["throughput", "compile", "switch", "step", "gates", "workers", "peers"])
 def test_a_benchmark_has_the_arms_that_it_names(name: str) -> None:
     benchmark: Benchmark = load(name)
     case = {axis.name: axis.values[0] for axis in benchmark.axes}
