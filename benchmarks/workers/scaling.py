@@ -4,8 +4,8 @@ A step of W workers takes
 
     t(W) = max(1, W / cores) t(1) + a(W) collectives + b(W) bytes.
 
-The first term is the time of one worker, which W processes on fewer cores share. a and b, not negative, are fitted to the
-arms that train a network. A ring of W workers passes each number on 2 (W - 1) times, W parts at a time, so that
+The first term is the time of one worker, which W processes on fewer cores share. a and b, not negative, are fitted to
+the arms that train a network. A ring of W workers passes each number on 2 (W - 1) times, W parts at a time, so that
 
     a(W) = 2 (W - 1) hop,    b(W) = 2 (W - 1) / W / bandwidth.
 
