@@ -12,12 +12,15 @@ import logging
 import pickle
 import platform
 import queue
+import signal
+import threading
 import uuid
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +37,6 @@ from papers._pool import MOST_JOBS, Finished, Part, Task, usable_cores
 
 _GOES_ON = "finished runs are kept, and the same command goes on"
 _SECONDS_TO_CONNECT = 20
-#: Ctrl-C is for the whole group of processes: the parent ends the workers.
-_DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 class _Abandoned(Exception):
@@ -61,9 +62,9 @@ class Cluster:
 
     def submit(self, name: str, config: Any, task: Task) -> Future[Finished]:
         # The worker compares versions before it looks into the rest, which other versions may not have.
-        about = pickle.dumps((name, config, task))
+        call = _Call(fingerprint(), self._topic, pickle.dumps((name, config, task)))
         key = f"{name}-{task.arm}-{task.seed}-{uuid.uuid4().hex}"
-        return self._executor.submit(_run, fingerprint(), self._topic, about, key=key)
+        return self._executor.submit(pickle.loads, pickle.dumps(call), key=key)
 
     def parts(self) -> Iterator[Part]:
         while not self._reports.empty():
@@ -85,6 +86,19 @@ class Cluster:
             raise UserError(
                 f"a worker has no module {error.name}: start workers in this checkout, with the same packages"
             ) from error
+
+
+class _Call:
+    """A call of `_run` once it is unpickled.
+
+    Dask would import a function of ours as it reads the message: a worker without it would end, and give no reason.
+    """
+
+    def __init__(self, *given: Any) -> None:
+        self._given = given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _run, self._given
 
 
 def cluster(where: str, most: int | None = None) -> Callable[[], AbstractContextManager[Cluster]]:
@@ -138,21 +152,50 @@ def _opened(
 
 @contextmanager
 def started(workers: int) -> Iterator[Client]:
+    """A client of a new cluster of this machine."""
     # As in other processes, NumPy's libraries choose how many threads they use.
     threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"))
-    with (
-        dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in threads.items()}),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            memory_limit=None,
-            dashboard_address="127.0.0.1:0",
-            preload=[_DEAF],
-            silence_logs=logging.CRITICAL,
-        ) as started,
-        Client(started) as client,
-    ):
+    with ExitStack() as stack:
+        with (
+            dask.config.set({f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in threads.items()}),
+            _uninterrupted(),
+        ):
+            local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                memory_limit=None,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
+            client = stack.enter_context(Client(stack.enter_context(local)))
         yield client
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Signals wait until the end: Dask cannot close a cluster that is about to start.
+
+    What starts here never receives SIGINT. Ctrl-C is for the whole group of processes, and the parent ends the others.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone handles signals
+        yield
+        return
+    waiting: list[signal.Signals] = []
+    handlers = {
+        number: signal.signal(number, lambda number, frame: waiting.append(signal.Signals(number)))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if callable(signal.getsignal(number))
+    }
+    resource_tracker.ensure_running()  # which would unblock SIGINT as it starts
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    for received in waiting:
+        signal.raise_signal(received)
 
 
 @contextmanager
