@@ -40,7 +40,19 @@ tf.config.set_logical_device_configuration(
 
 
 #: Folders whose tests train models, start processes or compile large programs.
-SLOW_FOLDERS = {"advice", "benchmarks", "conformance", "demo", "fuzz", "keras", "noise", "papers", "solvers", "workers"}
+SLOW_FOLDERS = {
+    "advice",
+    "benchmarks",
+    "conformance",
+    "contract",
+    "demo",
+    "fuzz",
+    "keras",
+    "noise",
+    "papers",
+    "solvers",
+    "workers",
+}
 #: Files of other folders that do.
 SLOW_FILES = {
     "test_adaptive_barron.py",
