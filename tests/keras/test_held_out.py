@@ -1,4 +1,4 @@
-"""Gates that follow a held-out loss: what they follow, every way of running them, saving, mistakes."""
+"""Gates that follow a held-out loss: every way of running them, saving and resuming, replicas."""
 
 import functools
 import types
@@ -9,23 +9,18 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss.gates import Needs
 from tests.keras.held_out import (
     HELD_OUT,
-    MODES,
     X_HELD_OUT,
     Y_HELD_OUT,
     X,
     Y,
-    blend_of,
     fit,
     logits_of,
     model_of,
-    network,
 )
 from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
 from tests.keras.optimized_graphs import assert_reads_and_updates_are_ordered, optimized_graphs
-from tests.seeding import seed
 
 
 def state_of(model):
@@ -91,149 +86,6 @@ def trained(tmp_path_factory):
         )
 
     return run
-
-
-# The gradient
-
-
-@pytest.mark.parametrize("given", [None, 0.2], ids=["optimizers-rate", "given-rate"])
-@pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("mode", MODES)
-def test_gate_follows_the_look_ahead_gradient(mode, order, given):
-    rule = bl.keras.HeldOut(bl.losses.PseudoHuber(), rate=given, order=order, batch_size=24)
-    gate = bl.gates.Learned([0.4, 0.1, -0.2])
-    optimizers = {"optimizer": keras.optimizers.SGD(0.05), "gate_optimizer": keras.optimizers.SGD(1.0)}
-    model = model_of(mode, rule, gate=gate, metrics=None, **optimizers)
-    net, before = model.network, logits_of(model)
-
-    def predict(w, x):
-        return keras.ops.tanh(x @ w[0] + w[1]) @ w[2] + w[3]
-
-    [expected] = bl.look_ahead_gradient(
-        lambda w: model.blend(Y, predict(w, X), step=0),
-        lambda w: tf.reduce_mean(bl.losses.PseudoHuber()(Y_HELD_OUT, predict(w, X_HELD_OUT))),
-        [tf.convert_to_tensor(w.value) for w in net.trainable_variables],
-        [gate.logits],
-        rate=given or 0.05,
-        order=order,
-    )
-    fit(model, epochs=1, batch_size=64)
-    # The batch of 24 is all the rows, in another order: sums of float32 round otherwise.
-    np.testing.assert_allclose(before - logits_of(model), expected, rtol=1e-4, atol=1e-7)
-
-
-def test_what_the_gate_adds_once_is_part_of_its_objective():
-    entropy = bl.gates.regularizers.Entropy(0.5)
-
-    def change(regularizers):
-        gate = bl.gates.Learned([0.4, 0.1, -0.2], regularizers=regularizers)
-        model = model_of(gate=gate, gate_optimizer=keras.optimizers.SGD(1.0), metrics=None)
-        before = logits_of(model)
-        fit(model, epochs=1, batch_size=64)
-        return logits_of(model) - before
-
-    logits = tf.constant([0.4, 0.1, -0.2])
-    with tf.GradientTape() as tape:
-        tape.watch(logits)
-        cost = entropy(tf.nn.softmax(logits))
-    np.testing.assert_allclose(change([entropy]) - change([]), -tape.gradient(cost, logits), rtol=1e-5, atol=1e-7)
-
-
-def test_network_trains_as_it_does_without_the_rule():
-    """The held-out batch leaves no trace in batch normalisation, dropout or regularisation."""
-
-    def layers():
-        dense = keras.layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2")
-        return network(keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=2), dense)
-
-    named = {"net": layers, "gate_optimizer": keras.optimizers.SGD(0.0)}
-    model = model_of(**named)
-    seed()
-    plain = bl.BlendedModel(layers(), blend_of())
-    plain.compile("adam", metrics=["mae"], gate_optimizer=keras.optimizers.SGD(0.0))
-    expected, found = fit(plain, held_out_data=None), fit(model)
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, err_msg=name)
-    for a, b in zip(plain.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
-
-
-def test_losses_that_train_train_on_the_training_loss():
-    class Scaled(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.scale = self.add_weight(shape=(), initializer="ones")
-
-        def call(self, y_true, y_pred):
-            return tf.reduce_mean(tf.abs(y_pred - y_true), -1) / self.scale + tf.math.log(self.scale)
-
-    scale = Scaled()
-    model = bl.BlendedModel(
-        network(), bl.Blend({"mse": "mse", "scaled": scale}, bl.gates.Learned()), held_out=bl.keras.HeldOut("mae")
-    )
-    model.compile(keras.optimizers.SGD(0.0), gate_optimizer=keras.optimizers.SGD(0.1))
-    fit(model, epochs=1, batch_size=64)
-    # Half of d/ds (m / s + log s) at s = 1, with the weight 1/2 and the rate 0.1.
-    mean = np.abs(model.predict(X, verbose=0) - Y).mean()
-    np.testing.assert_allclose(scale.scale.numpy(), 1 - 0.1 * 0.5 * (1 - mean), rtol=1e-5)
-
-
-class OfFeatures(bl.gates.Gate):
-    """A gate of one's own: per example, with layers."""
-
-    needs = Needs.FEATURES
-
-    def create_state(self, k):
-        self.dense = keras.layers.Dense(k, kernel_initializer=keras.initializers.RandomNormal(seed=1))
-        self.dense.build((None, 4))
-
-    def gating(self, context):
-        return self.dense(context.features)
-
-
-def test_gate_of_features_trains():
-    model = model_of(gate=OfFeatures(), metrics=None)
-    before = [variable.numpy() for variable in model.blend.trainable_variables]
-    fit(model)
-    assert len(before) == 2
-    for old, new in zip(before, model.blend.trainable_variables, strict=True):
-        assert (old != new.numpy()).all()
-
-
-# What it is for
-
-
-def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smallest_numbers():
-    """A third of the training targets is wrong, always upwards; the squared error is given the smaller numbers."""
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(1200, 1)).astype("float32")
-    clean = 2 * x + 1 + rng.normal(size=x.shape).astype("float32") * 0.1
-    y = np.where(rng.uniform(size=x.shape) < 1 / 3, clean + 8, clean).astype("float32")
-    losses = {"small": lambda y_true, y_pred: 0.03 * tf.reduce_mean((y_pred - y_true) ** 2, -1), "mae": "mae"}
-
-    def trained(gate, **named):
-        seed()
-        model = bl.BlendedModel(
-            keras.Sequential([keras.Input([1]), keras.layers.Dense(1)]), bl.Blend(losses, gate), **named
-        )
-        own = {"gate_optimizer": keras.optimizers.Adam(0.05)} if gate.trainable_variables else {}
-        model.compile(keras.optimizers.SGD(0.1), steps_per_execution=10, **own)
-        data = {"held_out_data": (x[800:1000], clean[800:1000])} if named else {}
-        training = (np.tile(part[:800], (20, 1)) for part in (x, y))  # an epoch of 20 rounds, which start fewer loops
-        history = model.fit(*training, batch_size=80, epochs=2, verbose=0, **data).history
-        error = float(np.abs(model.predict(x[1000:], verbose=0) - clean[1000:]).mean())
-        return history["gate/mae"][-1], error
-
-    alone = {name: trained(bl.gates.Fixed(weights))[1] for name, weights in (("small", [1, 0]), ("mae", [0, 1]))}
-    assert alone["mae"] < 0.5 * alone["small"]
-    naive, held_out = (
-        trained(bl.gates.Learned()),
-        trained(bl.gates.Learned(), held_out=bl.keras.HeldOut("mae", batch_size=50)),
-    )
-    assert naive[0] < 0.1
-    assert naive[1] > 0.8 * alone["small"]
-    assert held_out[0] > 0.9
-    assert held_out[1] < 1.2 * alone["mae"]
 
 
 # Every way of running
@@ -410,86 +262,3 @@ def test_two_replicas_are_one_device(wrapped, mode, replicas):
         return model_of(mode, optimizer=optimizer, gate_optimizer=keras.optimizers.SGD(5.0), gate=gate)
 
     assert_two_replicas_are_one_device(model, fit, replicas)
-
-
-# Mistakes
-
-
-def test_fit_without_data_raises():
-    with pytest.raises(ValueError, match="pass `held_out_data="):
-        fit(model_of(), held_out_data=None)
-
-
-def test_train_on_batch_without_data_raises():
-    with pytest.raises(ValueError, match="call `set_held_out_data`"):
-        model_of().train_on_batch(X, Y)
-
-
-def test_data_without_a_rule_raises():
-    model = bl.BlendedModel(network(), blend_of())
-    model.compile("adam")
-    with pytest.raises(ValueError, match="need a rule"):
-        fit(model)
-
-
-def test_gate_without_variables_raises():
-    with pytest.raises(ValueError, match="`held_out` needs something that trains in the gate"):
-        bl.BlendedModel(network(), blend_of(gate=bl.gates.Fixed([1, 1, 1])), held_out=bl.keras.HeldOut("mae"))
-
-
-def test_frozen_gate_loads_and_refuses_to_train(tmp_path):
-    model = model_of()
-    fit(model, epochs=1)
-    model.blend.gate.trainable = False
-    model.compile("adam")
-    model.optimizer.build(model.trainable_variables)
-    model.save(tmp_path / "model.keras")
-    model = keras.models.load_model(tmp_path / "model.keras")
-    with pytest.raises(ValueError, match="`held_out` needs something that trains in the gate"):
-        fit(model)
-
-
-def test_gate_that_the_loss_ignores_raises():
-    class Deaf(bl.gates.Learned):
-        def gating(self, context):
-            return tf.stop_gradient(tf.convert_to_tensor(self.logits))
-
-    with pytest.raises(ValueError, match="Nothing that trains in the gate acts on the training loss"):
-        fit(model_of(gate=Deaf()))
-
-
-def test_target_that_ignores_the_network_raises():
-    rule = bl.keras.HeldOut(lambda y_true, y_pred: tf.reduce_mean(y_true, axis=-1))
-    with pytest.raises(ValueError, match="must depend on the network"):
-        fit(model_of(rule=rule))
-
-
-def test_own_loss_of_a_subclass_is_not_ignored():
-    class Own(bl.BlendedModel):
-        def compute_loss(self, *arguments, **named):
-            return super().compute_loss(*arguments, **named) + 1
-
-    with pytest.raises(TypeError, match="override `blended_loss`"):
-        model_of(cls=Own)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"target": "no-such-loss"}, ValueError, "`target` must be the name"),
-        ({"target": 3}, TypeError, "`target` must be a penalty"),
-        ({"target": blend_of()}, TypeError, "not a blend"),
-        ({"rate": 0.0}, ValueError, "`rate` must be positive"),
-        ({"order": 0}, ValueError, "`order` must be one of"),
-        ({"batch_size": 0}, ValueError, "`batch_size` must be at least 1"),
-        ({"seed": 2**64}, ValueError, "`seed` must fit"),
-    ],
-)
-def test_wrong_arguments(arguments, error, message):
-    with pytest.raises(error, match=message):
-        bl.keras.HeldOut(**{"target": "mae", **arguments})
-
-
-def test_rule_of_another_type():
-    with pytest.raises(TypeError, match="`held_out` must be a HeldOut"):
-        bl.BlendedModel(network(), blend_of(), held_out="mae")
