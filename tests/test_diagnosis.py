@@ -260,7 +260,7 @@ FEATURES = {  # the first four of [4, 3] logits; the mean share is what counts
 
 @pytest.mark.parametrize("mode", [bl.modes.Soft(), bl.modes.Hard()], ids=["soft", "hard"])
 @pytest.mark.parametrize("case", FEATURES)
-def test_of_a_gate_per_example_the_mean_share_counts(case, mode):
+def test_the_mean_share_of_a_gate_per_example_counts(case, mode):
     features, collapsed = FEATURES[case]
     blend = bl.Blend(PENALTIES, ByFeature(name="gate"), mode)
     output = blend.compute(ZERO, TWO, step=0, features=features.astype("float32"))
@@ -311,7 +311,7 @@ def test_mistakes_are_named(named, error, message):
         learned().diagnose(**named)
 
 
-def test_it_is_not_for_graphs():
+def test_diagnose_raises_in_a_graph():
     with pytest.raises(ValueError, match="`diagnose` must be called outside of any graph"):
         tf.function(lambda: learned().diagnose())()
 

@@ -55,7 +55,7 @@ def test_some_of_the_variables_can_be_fitted_alone():
     np.testing.assert_allclose(weights, [4 / (2 * np.mean(RESIDUALS**2))], rtol=1e-5)
 
 
-def test_what_is_not_finite_stays_where_it_was_and_says_so():
+def test_a_fit_to_nan_moves_nothing_and_has_not_converged():
     blend = normal(dtype="float64")
     fit = bl.fit_gate(blend, np.zeros_like(RESIDUALS), np.full_like(RESIDUALS, np.nan))
     assert not bool(fit.converged)

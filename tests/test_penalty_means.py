@@ -70,7 +70,7 @@ def of_shape(shape, weighted):
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_fused_is_unfused(shape, weighted, execution):
+def test_fused_means_equal_separate_means(shape, weighted, execution):
     tensors, means, expected = of_shape(shape, weighted)
     assert_alike(means.run(execution, *tensors), expected)
 
@@ -78,7 +78,7 @@ def test_fused_is_unfused(shape, weighted, execution):
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("terms", ["residual", "predictions and targets"])
-def test_the_chosen_one_is_that_one(terms, weighted, execution):
+def test_chosen_penalty_mean_equals_that_penaltys_mean(terms, weighted, execution):
     penalties = [bl.losses.PseudoHuber(2.0), bl.losses.SquaredError()]
     tensors = given((1366, 3), weighted)
 
@@ -94,7 +94,7 @@ def test_the_chosen_one_is_that_one(terms, weighted, execution):
             np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-14)
 
 
-def test_of_a_batch_whose_size_is_unknown():
+def test_unknown_batch_size():
     penalty = bl.losses.PseudoHuber()
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float64)] * 2)

@@ -50,7 +50,7 @@ def test_uneven_noise_is_found(shape):
     assert "weights of the examples, 1 / scale^2, are worth about" in found.advice
 
 
-def test_what_weighting_is_worth():
+def test_the_gain_of_weighting_is_the_closed_form():
     random = np.random.default_rng(0)
     x = np.repeat([1.0, 3.0], 20_000)
     found = compared(x * random.normal(size=40_000), y_pred=x)

@@ -94,7 +94,7 @@ def test_a_loop_of_unknown_length_raises() -> None:
         Module(LOOP.replace("{TRIPS}", "{}")).bytes()
 
 
-def test_of_a_conditional_the_largest_branch_counts() -> None:
+def test_the_largest_branch_of_a_conditional_counts() -> None:
     branches = "".join(
         f"%b{n} (p{n}: f32[{n}]) -> f32[{n}] {{\n  %p{n} = f32[{n}]{{0}} parameter(0)\n"
         f"  ROOT %r{n} = f32[{n}]{{0}} negate(%p{n})\n}}\n\n"

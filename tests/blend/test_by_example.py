@@ -80,7 +80,7 @@ def of_shape(shape, reduction, weighted):
 @pytest.mark.parametrize("execution", EXECUTIONS)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("shape", "reduction"), [*zip(SHAPES, itertools.cycle(REDUCTIONS), strict=False)], ids=str)
-def test_sums_by_example_are_the_values_one_by_one(shape, reduction, weighted, execution):
+def test_sums_by_example_agree_with_penalties_evaluated_one_by_one(shape, reduction, weighted, execution):
     tensors, sums, expected = of_shape(shape, reduction, weighted)
     assert_alike(sums.run(execution, *tensors), expected)
 
@@ -143,12 +143,12 @@ def in_mode(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("execution", EXECUTIONS)
-def test_in_every_mode(mode, execution):
+def test_modes_agree_with_penalties_evaluated_one_by_one(mode, execution):
     tensors, sums, expected = in_mode(mode)
     assert_alike(sums.run(execution, *tensors), expected)
 
 
-def test_of_lengths_that_only_the_running_graph_knows():
+def test_unknown_shapes_agree_in_one_trace():
     specs = [tf.TensorSpec([None, None, 2], tf.float64)] * 2 + [tf.TensorSpec([None, 5], tf.float64)]
     run = tf.function(blended(PENALTIES), input_signature=specs, autograph=False)
     expected = blended(one_by_one(PENALTIES))

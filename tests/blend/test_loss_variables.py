@@ -113,7 +113,7 @@ def test_a_layer_that_would_train_is_refused(layer):
         bl.Blend({"mine": Holder(layer()), "mse": "mse"}, bl.gates.Fixed([1.0, 1.0]))
 
 
-def test_what_is_not_to_train_is_taken():
+def test_frozen_and_untrainable_variables_are_tracked():
     frozen = network()
     frozen.trainable = False
     losses = {"a": Holder(frozen), "b": Holder(tf.Variable(0.0, trainable=False)), "c": Holder(keras.Variable(1.0))}

@@ -92,7 +92,7 @@ def test_losses_of_one_output_take_weights_by_the_names_of_losses():
         blend(y, p, {"other": HALF})
 
 
-def test_what_is_refused():
+def test_wrong_weights_by_loss_are_refused():
     blend = bl.Blend(losses(), bl.gates.Fixed([1.0, 2.0, 3.0]))
     with pytest.raises(ValueError, match=r"`sample_weight` must have names of losses as keys.*Received: \['BCE'\]"):
         blend(Y, P, {"BCE": PIXELS})

@@ -196,7 +196,9 @@ def test_columns(
         (["--target", "y", "--drop", "x", "--drop", "kind"], "no columns are left"),
     ],
 )
-def test_names(here: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_wrong_names_of_columns_are_refused(
+    here: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     assert message in refused(capsys, "demo", "--data", "good.csv", *arguments)
 
 

@@ -64,7 +64,7 @@ def test_attributes_are_declared_in_the_constructor(name):
 
 
 @every_gate
-def test_what_only_looks_assigns_nothing(name):
+def test_evaluation_and_getters_assign_nothing(name):
     gate = MAKES[name]()
     blend = blend_of(gate)
     if Needs.GRADIENTS not in gate.needs:

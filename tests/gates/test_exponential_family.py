@@ -159,7 +159,7 @@ def test_trained_in_fit_with_a_network():
 # Slow tails
 
 
-def test_log_tails_alone_are_kept_normalisable():
+def test_losses_with_log_tails_alone_stay_normalizable():
     """g = w (1 + 1 / sum w b): sum g b = 1 + sum w b > 1 for every w."""
     gate = ExponentialFamily(dtype="float64")
     bl.Blend({"cauchy": bl.losses.Cauchy(1.5), "welsch": bl.losses.Welsch()}, gate)

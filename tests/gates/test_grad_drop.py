@@ -56,7 +56,7 @@ def shared_and_own(gate, weights=None, dtype="float32"):
     return [np.array(gradient) for gradient in found.gradients], found.output.weights.numpy()
 
 
-def test_what_one_loss_acts_on_alone_keeps_its_sign():
+def test_variables_of_one_loss_keep_their_gradient():
     (first, second, of_a, of_b), _ = shared_and_own(gates.GradDrop(seed=0))
     assert set(first) | set(second) == {2.0, -1.0}
     assert (first != second).any()  # variables have numbers of their own

@@ -45,7 +45,7 @@ def test_a_reference_that_is_no_loss_of_the_blend(reference):
 
 
 @pytest.mark.parametrize("form", ["norm_sum", "norm_mean"])
-def test_norms_have_no_reference(form):
+def test_forms_by_norms_refuse_a_reference(form):
     with pytest.raises(ValueError, match="`reference` must be None"):
         gates.LRAnnealing(form, reference=0)
 

@@ -208,7 +208,7 @@ def test_observing_eagerly_and_in_a_graph_is_the_same(make):
     [0.5, np.float64(0.5), np.float32(0.5), tf.constant(0.5, tf.float64), tf.Variable(0.5), 0],
     ids=["float", "float64", "float32", "tensor", "variable", "integer"],
 )
-def test_whatever_is_a_number_can_be_observed(one):
+def test_every_kind_of_number_can_be_observed(one):
     gate = attached(lambda: gates.Threshold("m", [1.0]), 2)
     gate.observe(one)
     assert int(gate.stage) == 1

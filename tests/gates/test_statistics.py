@@ -119,7 +119,7 @@ def test_kurtosis_of_equal_residuals_is_nan(value, size):
 
 @every_statistic
 @pytest.mark.parametrize("filling", [0.0, 1e30, np.nan, np.inf, -np.inf])
-def test_what_does_not_count_is_not_seen(statistic, filling):
+def test_masked_residuals_do_not_count(statistic, filling):
     batch = BATCHES["laplace"]
     counted = RNG.uniform(size=batch.shape) < 0.6
     filled = np.where(counted, batch, np.float32(filling))

@@ -135,7 +135,7 @@ def test_a_hard_gate_trains_on_one_loss(chosen):
     assert np.isnan(history["loss/kl" if chosen == 0 else "loss/mse"]).all()
 
 
-def test_beside_heads():
+def test_an_added_loss_beside_losses_of_outputs():
     inputs = keras.Input([4])
     hidden = keras.Sequential([keras.layers.Dense(3), Adds(name="kl")])(inputs)
     net = keras.Model(inputs, {"a": keras.layers.Dense(1)(hidden), "b": keras.layers.Dense(1)(hidden)})
@@ -146,7 +146,7 @@ def test_beside_heads():
     np.testing.assert_allclose(found["loss"], 2 * found["loss/kl"] + found["loss/a"] + found["loss/b"], rtol=1e-5)
 
 
-def test_what_the_gate_weighs_is_no_regularization_loss():
+def test_added_losses_in_the_blend_are_not_added_again():
     model = model_of()
     model(X)
     kernel = model.network.get_layer("encoder").layers[0].kernel
@@ -174,7 +174,7 @@ def twice():
         ),
     ],
 )
-def test_what_no_layer_adds_is_refused(blend, net, message):
+def test_an_added_loss_that_no_layer_adds_is_refused(blend, net, message):
     model = bl.BlendedModel(net(), blend())
     model.compile("sgd", run_eagerly=True)
     with pytest.raises(ValueError, match=message):
@@ -187,7 +187,7 @@ def named_out():
     return net
 
 
-def test_in_a_loop_of_ones_own_the_value_is_given():
+def test_custom_loops_pass_the_added_value():
     blend, y, p = blend_of(), [[0.0]], [[2.0]]
     value = tf.constant(3.0)
     with tf.GradientTape() as tape:
@@ -206,7 +206,7 @@ def test_in_a_loop_of_ones_own_the_value_is_given():
         bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0]))(y, p, added={"kl": 1.0})
 
 
-def test_what_cannot_weigh_a_loss_of_the_whole_batch_says_so():
+def test_gates_that_cannot_weigh_a_loss_of_the_whole_batch_raise():
     chooser = keras.Sequential([keras.Input([1]), keras.layers.Dense(2)])
     with pytest.raises(ValueError, match=r"weighs each example by itself.*\['kl'\]"):
         blend_of(bl.gates.Network(chooser))([[0.0]], [[2.0]], step=0, features=tf.ones([1, 1]), added={"kl": 1.0})
@@ -230,7 +230,7 @@ def test_round_trip():
     assert repr(again) == "AddedLoss(layer='kl')"
 
 
-def test_without_targets_where_no_loss_needs_them():
+def test_fit_without_targets_where_no_loss_needs_them():
     net = keras.Sequential([keras.Input([4]), keras.layers.Dense(2), Adds(name="kl")])
     model = bl.BlendedModel(net, bl.Blend({"kl": AddedLoss("kl")}, bl.gates.Fixed([1.0])))
     model.compile("sgd")

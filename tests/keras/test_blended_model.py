@@ -65,7 +65,7 @@ def test_loss_that_was_never_evaluated_is_not_a_number():
     assert np.isnan(history["loss/mae"]).all()
 
 
-def test_loss_that_became_nan_is_seen():
+def test_nan_losses_stay_in_the_history():
     def broken(y_true, y_pred):
         return tf.reduce_mean(tf.math.log(y_pred - y_pred - 1), axis=-1)
 
@@ -85,7 +85,7 @@ def test_evaluate_gives_what_fit_gave(fitted):
 
 
 @pytest.mark.parametrize("kind", ["frame", "series", "dict", "generator"])
-def test_fits_whatever_keras_fits(kind):
+def test_fit_takes_every_kind_of_data(kind):
     def generator():
         while True:
             yield X[:16], Y[:16]
@@ -179,7 +179,7 @@ def test_steps_are_the_optimizers_updates_under_gradient_accumulation():
     assert int(model.step) == 4  # 8 batches
 
 
-def test_an_optimizer_with_a_rule_of_its_own_says_what_an_update_is():
+def test_step_follows_the_iterations_of_a_custom_optimizer():
     class EverySecond(keras.optimizers.SGD):
         def apply(self, grads, trainable_variables=None):
             super().apply(grads, trainable_variables)
@@ -202,7 +202,7 @@ def test_a_network_that_does_not_train_makes_no_steps():
     assert int(model.step) == int(model.optimizer.iterations) == 0
 
 
-def test_regularisation_losses_are_added():
+def test_regularization_losses_are_added():
     def regularised():
         return keras.Sequential([keras.layers.Dense(1, kernel_regularizer=keras.regularizers.L2(1.0))])
 

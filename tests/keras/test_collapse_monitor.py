@@ -45,7 +45,7 @@ def test_it_warns_again_in_another_training():
     assert [message.split(":")[0] for message in messages] == ["Epoch 1", "Epoch 1"]
 
 
-def test_the_warning_is_one_for_users_and_can_be_made_an_error():
+def test_the_warning_is_a_user_warning():
     model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), bl.Blend(PENALTIES, bl.gates.Learned([9.0, 0])))
     model.compile("sgd")
     with pytest.warns(UserWarning, match="Epoch 1: The gate .* has collapsed"):
@@ -73,7 +73,7 @@ def test_it_is_silent_where_nothing_has_collapsed(gate, mode):
 
 
 @pytest.mark.parametrize("normalize", ["initial", "running"])
-def test_of_weights_that_do_not_sum_to_one_the_shares_are_judged(normalize):
+def test_shares_are_judged_where_weights_do_not_sum_to_one(normalize):
     monitor = bl.keras.CollapseMonitor()
     messages, model = fitted(bl.gates.Learned([1.0, 0.0], normalize=normalize), [monitor], epochs=1)
     assert messages == []

@@ -16,14 +16,14 @@ def fitted(every, optimizer="sgd", **named):
     return kept
 
 
-def test_every_step_has_its_weights():
+def test_weights_of_every_step():
     kept = fitted(every=1)
     assert kept.steps == list(range(8))
     np.testing.assert_allclose(kept.weights["mae"], np.arange(8) / 8, rtol=1e-6)
     np.testing.assert_allclose(kept.weights["mse"], 1 - np.arange(8) / 8, rtol=1e-6)
 
 
-def test_one_in_so_many():
+def test_weights_of_every_nth_step():
     assert fitted(every=3).steps == [0, 3, 6]
 
 
@@ -32,7 +32,7 @@ def test_last_step_of_each_execution():
     np.testing.assert_allclose(kept.weights["mae"], np.array(kept.steps) / 8, rtol=1e-6)
 
 
-def test_one_execution_in_so_many():
+def test_weights_of_every_nth_execution():
     assert fitted(every=2, steps_per_execution=2).steps == [1, 5]
 
 

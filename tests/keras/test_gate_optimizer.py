@@ -53,7 +53,7 @@ def scaled(optimizer, **named):
 # What it does
 
 
-def test_two_optimizers_alike_are_one():
+def test_two_equal_optimizers_train_as_one_does():
     one = model_of(keras.optimizers.Adam(0.01), None)
     two = model_of(keras.optimizers.Adam(0.01), keras.optimizers.Adam(0.01))
     expected, found = fit(one), fit(two)
@@ -62,7 +62,7 @@ def test_two_optimizers_alike_are_one():
         np.testing.assert_array_equal(a, b)
 
 
-def test_each_takes_its_own_step():
+def test_each_optimizer_has_its_own_learning_rate():
     base = model_of(keras.optimizers.SGD(0.5), None)
     before = base.get_weights()
     fit(base, epochs=1, batch_size=64)
@@ -74,7 +74,7 @@ def test_each_takes_its_own_step():
             np.testing.assert_allclose(found - old, ratio * (one - old), rtol=2e-5, atol=1e-6)
 
 
-def test_what_asks_the_optimizer_is_told_of_the_network():
+def test_callbacks_see_the_networks_optimizer():
     model = model_of(keras.optimizers.Adam(0.01), keras.optimizers.SGD(0.5))
     fit(model, epochs=2, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 0.02 / (epoch + 1))])
     np.testing.assert_allclose(model.optimizer.learning_rate, 0.01)
@@ -92,7 +92,7 @@ def test_moving_averages_replace_their_own_variables():
     assert not np.allclose(model.network.get_weights()[0], plain.network.get_weights()[0])
 
 
-def test_losses_that_train_belong_to_it():
+def test_gate_optimizer_trains_the_variables_of_losses():
     class Scaled(keras.Layer):
         def __init__(self):
             super().__init__()
@@ -145,7 +145,7 @@ def test_every_way_of_running_gives_the_same(named, reference):
         np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_each_accumulates_for_itself():
+def test_each_optimizer_accumulates_gradients_by_itself():
     network = keras.optimizers.SGD(0.01, gradient_accumulation_steps=2)
     model = model_of(network, keras.optimizers.SGD(0.1, gradient_accumulation_steps=4))
     fit(model)
@@ -234,7 +234,7 @@ def straight(tmp_path_factory):
 
 
 @pytest.mark.parametrize("optimizer", ["plain", "scaled"])
-def test_saved_and_continued_is_never_having_stopped(optimizer, straight):
+def test_a_saved_run_resumes_bit_for_bit(optimizer, straight):
     expected = straight(optimizer)
     resumed = keras.models.load_model(expected.saved.path)
     assert isinstance(resumed.gate_optimizer, keras.optimizers.Adam)
@@ -330,7 +330,7 @@ def test_second_scale_of_the_loss(gate_optimizer):
         model_of("adam", gate_optimizer)
 
 
-def test_one_object_for_both():
+def test_one_optimizer_object_for_both_is_refused():
     adam = keras.optimizers.Adam()
     with pytest.raises(ValueError, match="must be another object"):
         model_of(adam, adam)

@@ -101,7 +101,7 @@ def test_one_trace_and_what_trains_moves(gate, mode, straight):
 
 
 @every_gate
-def test_compiled_is_the_same(gate, straight):
+def test_xla_gives_the_same(gate, straight):
     compiled = model_of(gate, jit_compile=True)
     fit(compiled)
     assert_close(straight(gate).weights, compiled.get_weights())

@@ -28,7 +28,7 @@ from tests.seeding import seed
 # What one step does
 
 
-def test_a_step_is_the_one_by_hand():
+def test_a_step_equals_the_step_by_hand():
     model = model_of("inverse")
     losses, gradients = gradients_by_hand(model)
     trunk = [[np.float64(g).ravel() for g in row[:4]] for row in gradients]
@@ -122,7 +122,7 @@ def test_a_step_costs_a_forward_pass_and_a_backward_pass_for_each_loss(gate, exp
 
 
 @pytest.mark.parametrize("named", [{"clipnorm": 0.1}, {"clipvalue": 0.01}, {"global_clipnorm": 0.1}], ids=str)
-def test_gradients_are_clipped_as_ever(named):
+def test_gradient_clipping(named):
     """A gate of weights 1 is the plain sum: clipping sees the same gradients."""
 
     class Ones(GradientGate):
@@ -160,7 +160,7 @@ def test_every_counts_updates_of_the_optimizer():
 
 
 @pytest.mark.parametrize("activity", [None, "l2"])
-def test_regularisation_is_added(activity):
+def test_regularization_is_added(activity):
     plain, regularised = model_of("inverse"), model_of("inverse", lambda: network("l2", activity))
     kernel = plain.network.trainable_variables[0].numpy().astype("float64")
     logs = [model.train_on_batch(X, Y, return_dict=True) for model in (plain, regularised)]
@@ -236,7 +236,7 @@ def test_embeddings():
 # Progress
 
 
-def test_progress_is_told_after_the_update():
+def test_progress_is_observed_after_the_update():
     model = model_of("progress")
     for step in range(3):
         model.train_on_batch(X, Y)
@@ -245,14 +245,14 @@ def test_progress_is_told_after_the_update():
         assert int(model.blend.gate.told) == step + 1
 
 
-def test_progress_of_given_weights():
+def test_progress_counts_sample_weights():
     model = model_of("progress")
     weights = {"depth": np.linspace(0, 2, 64), "normal": np.zeros(64), "label": np.ones(64)}
     model.train_on_batch(X, Y, sample_weight=weights)
     assert float(model.blend.gate.seen[1]) == 0.0
 
 
-def test_a_gate_that_watches_nothing_says_so():
+def test_gates_without_progress_refuse_an_observation():
     with pytest.raises(TypeError, match="does not watch the losses after an update"):
         blend_of("inverse").gate.observe_progress({})
 
@@ -283,7 +283,7 @@ def test_a_network_that_does_not_train():
         fit(model)
 
 
-def test_a_pattern_that_fits_nothing_says_what_there_is():
+def test_a_pattern_that_fits_no_variable_raises():
     seed()
     model = bl.BlendedModel(
         network(), bl.Blend({n: OutputLoss(n, loss) for n, loss in LOSSES.items()}, Inverse(variables=["x/*"]))

@@ -207,7 +207,7 @@ def test_the_look_ahead_step_starts_from_weights_that_are_not_updated_yet(steps,
 
 @pytest.mark.parametrize("way", ["xla", "xla-one-optimizer"], ids=["gate-optimizer", "one-optimizer"])
 @pytest.mark.parametrize("mode", ["soft", "reinmax"])
-def test_saved_and_continued_is_never_having_stopped(mode, way, trained):
+def test_a_saved_run_resumes_bit_for_bit(mode, way, trained):
     straight = trained(mode, way)
     resumed = keras.models.load_model(straight.saved.path, custom_objects={"Counted": Counted})
     assert resumed.held_out == straight.model.held_out

@@ -37,7 +37,7 @@ def test_gate_follows_the_look_ahead_gradient(mode, order, given):
     np.testing.assert_allclose(before - logits_of(model), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_what_the_gate_adds_once_is_part_of_its_objective():
+def test_regularizers_are_part_of_the_gates_objective():
     entropy = bl.gates.regularizers.Entropy(0.5)
 
     def change(regularizers):
@@ -54,7 +54,7 @@ def test_what_the_gate_adds_once_is_part_of_its_objective():
     np.testing.assert_allclose(change([entropy]) - change([]), -tape.gradient(cost, logits), rtol=1e-5, atol=1e-7)
 
 
-def test_network_trains_as_it_does_without_the_rule():
+def test_held_out_rule_does_not_change_how_the_network_trains():
     """The held-out batch leaves no trace in batch normalisation, dropout or regularisation."""
 
     def layers():
@@ -73,7 +73,7 @@ def test_network_trains_as_it_does_without_the_rule():
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
 
 
-def test_losses_that_train_train_on_the_training_loss():
+def test_variables_of_losses_train_on_the_training_loss():
     class Scaled(keras.Layer):
         def __init__(self):
             super().__init__()
@@ -115,7 +115,7 @@ def test_gate_of_features_trains():
         assert (old != new.numpy()).all()
 
 
-def test_gate_chooses_by_the_held_out_error_where_the_naive_one_chooses_the_smallest_numbers():
+def test_held_out_gate_chooses_the_loss_with_the_lower_error():
     """A third of the training targets is wrong, always upwards; the squared error is given the smaller numbers."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(1200, 1)).astype("float32")

@@ -58,7 +58,7 @@ def test_each_loss_is_measured_and_the_blended_one_overflows(weights, scale, exp
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_what_is_not_finite_by_itself_stays_so(value):
+def test_infinite_and_nan_losses_are_not_scaled_away(value):
     variable = tf.Variable(1.0)
     with tf.GradientTape(persistent=True) as tape:
         losses = [variable * value, 2 * variable]

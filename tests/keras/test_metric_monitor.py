@@ -38,8 +38,10 @@ def test_monitor_of_another_gate_does_not_stand_in(made):
     assert np.isfinite(model.blend.gate.best.numpy())
 
 
-def test_training_of_no_epochs_is_no_mistake():
-    fit(model_of("plateau"), epochs=3, initial_epoch=3)
+def test_fit_of_no_epochs_needs_no_metric():
+    model = model_of("plateau")
+    assert fit(model, epochs=3, initial_epoch=3) == {}
+    assert int(model.step) == 0
 
 
 def test_users_own_monitor_is_not_doubled():

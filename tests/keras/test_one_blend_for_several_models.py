@@ -56,7 +56,7 @@ def test_a_second_model_of_a_blend_with_state_is_refused(gate):
         bl.BlendedModel(network(), blend)
 
 
-def test_the_state_is_refused_in_whatever_blend_it_is():
+def test_a_gate_or_loss_with_state_is_refused_in_another_blend():
     losses = {"mse": "mse", "mae": "mae"}
     gate, loss = bl.gates.Learned(), bl.losses.AdaptiveBarron()
     bl.BlendedModel(network(), bl.Blend(losses, gate))
@@ -85,7 +85,7 @@ def test_state_that_is_created_later_is_seen():
         bl.BlendedModel(network(), blend)
 
 
-def test_what_is_refused_takes_nothing():
+def test_a_refused_model_does_not_claim_the_blend():
     blend = blend_of("learned")
     with pytest.raises(TypeError, match="`held_out` must be"):
         bl.BlendedModel(network(), blend, held_out="mae")
@@ -100,7 +100,7 @@ def test_a_fitted_gate_may_be_given_to_a_model():
     np.testing.assert_allclose(model.blend.gate.weights_and_scale()[0], [0.1], rtol=1e-4)
 
 
-def test_going_on_in_another_model_is_possible():
+def test_weights_continue_in_a_fresh_blend():
     blend = blend_of("plateau")
     fit(model_of(blend), epochs=3)
     assert int(blend.gate.stage)

@@ -139,7 +139,7 @@ SETTINGS = [
 
 
 @pytest.mark.parametrize(("make", "configure", "callbacks"), SETTINGS)
-def test_setting_is_the_networks(make, configure, callbacks):
+def test_optimizer_settings_apply_to_the_network(make, configure, callbacks):
     plain = network()
     plain.compile(make(), loss=loss_by_hand)
     given = make()

@@ -133,7 +133,7 @@ def test_nested_outputs(weighted):
 @pytest.mark.parametrize(
     ("path", "message"), [("a/x", "must have 'a/x'"), ("d/2", "must have 'd/2'"), ("a/b/c", "must")]
 )
-def test_a_path_that_leads_nowhere(path, message):
+def test_a_path_to_no_output_raises(path, message):
     model = blended(NESTED, {"loss": OutputLoss(path, "mse")})
     with pytest.raises(KeyError, match=message):
         model.blend({"a": {"b": Y, "c": Y}, "d": [Y, Y]}, model(X))
@@ -150,7 +150,7 @@ def test_a_path_that_leads_nowhere(path, message):
         pytest.param("a/b", [1.0, 0.0], id="list-for-a-path"),
     ],
 )
-def test_weights_reach_a_head_however_they_are_given(output, weights):
+def test_sample_weights_of_an_output_may_be_given_in_every_form(output, weights):
     y, p = np.zeros((2, 1), "float32"), np.array([[1.0], [3.0]], "float32")
     structure = (lambda part: {"d": part}) if output == "d" else (lambda part: {"a": {"b": part}})
     blend = bl.Blend({"one": OutputLoss(output, "mse")}, bl.gates.Fixed([1.0]))
@@ -167,7 +167,7 @@ def test_weights_by_loss_of_a_network_with_a_list_of_one_output():
     assert float(blend([[0.0]], [tf.constant([[2.0]])], {"a": [0.5]})) == 0.5 * 4 + 2
 
 
-def test_weights_of_a_nested_output_that_there_is_not():
+def test_sample_weights_of_an_unknown_nested_output_raise():
     model = blended(NESTED, {"loss": OutputLoss("a/b", "mse")})
     with pytest.raises(ValueError, match="must have keys of outputs"):
         model.blend({"a": {"b": Y}}, model(X), {"a": {"x": W}})
@@ -178,12 +178,16 @@ ONE = {"dict": {"out": "dense"}, "list": ["dense"]}
 
 @pytest.mark.parametrize(
     ("kind", "targets"),
-    [("dict", Y), ("dict", {"out": Y}), ("list", Y), ("list", [Y])],
-    ids=lambda it: type(it).__name__,
+    [
+        pytest.param("dict", Y, id="dict-array"),
+        pytest.param("dict", {"out": Y}, id="dict-dict"),
+        pytest.param("list", Y, id="list-array"),
+        pytest.param("list", [Y], id="list-list"),
+    ],
 )
-@pytest.mark.parametrize("head", [False, True])
-def test_a_dict_or_list_of_one_output(kind, targets, head):
-    loss = OutputLoss("out" if kind == "dict" else 0, "mse") if head else "mse"
+@pytest.mark.parametrize("by_output", [False, True], ids=["plain-loss", "output-loss"])
+def test_a_dict_or_list_of_one_output(kind, targets, by_output):
+    loss = OutputLoss("out" if kind == "dict" else 0, "mse") if by_output else "mse"
     model = blended(ONE[kind], {"loss": loss}, metrics=["mae"])
     assert_same_training(model, plain(ONE[kind], "mse", metrics=["mae"]), targets, sample_weight=W)
 
@@ -199,7 +203,7 @@ def test_attributes_are_the_networks(structure):
     assert model.count_params() == model.network.count_params() + 2  # the counters of the model itself
 
 
-def test_a_network_that_says_nothing_has_none():
+def test_an_unbuilt_network_gives_no_attributes():
     model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0])))
     assert not any(hasattr(model, name) for name in ("inputs", "outputs", "input", "output_names", "input_shape"))
 

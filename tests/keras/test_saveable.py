@@ -30,7 +30,7 @@ def test_a_loss_without_a_name_is_refused_before_training(tmp_path, listed):
 @pytest.mark.parametrize(
     ("loss", "named"), [(lambda y, p: tf.reduce_mean(tf.abs(y - p), -1), "model.weights.h5"), ("mae", "model.keras")]
 )
-def test_what_can_be_saved_is_saved(tmp_path, loss, named):
+def test_models_of_saveable_losses_are_checkpointed(tmp_path, loss, named):
     saver = keras.callbacks.ModelCheckpoint(tmp_path / named, save_weights_only=named.endswith(".h5"))
     model_of(loss).fit(X, Y, verbose=0, callbacks=[saver])
     assert (tmp_path / named).exists()

@@ -84,7 +84,7 @@ def test_a_network_of_rows_is_built_by_the_first_batch():
 
 
 @pytest.mark.parametrize("net", NETWORKS)
-def test_saved_and_continued_is_never_having_stopped(net, tmp_path):
+def test_a_saved_run_resumes_bit_for_bit(net, tmp_path):
     straight, stopped = model_of(net=NETWORKS[net]), model_of(net=NETWORKS[net])
     fit(straight, epochs=2)
     fit(stopped, epochs=1)

@@ -1,4 +1,4 @@
-"""Models of several outputs in everything that Keras users do with one: losses that are heads, gates of every kind."""
+"""Models of several outputs in everything that Keras users do with one: losses of one output, gates of every kind."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ def network(kind="dict"):
 
 def blend_of(gate="fixed", kind="dict"):
     keys = LOSSES if kind == "dict" else range(3)
-    heads = {name: OutputLoss(key, loss) for key, (name, loss) in zip(keys, LOSSES.items(), strict=True)}
-    return bl.Blend(heads, GATES[gate]())
+    losses = {name: OutputLoss(key, loss) for key, (name, loss) in zip(keys, LOSSES.items(), strict=True)}
+    return bl.Blend(losses, GATES[gate]())
 
 
 class Counted(bl.BlendedModel):
@@ -172,7 +172,7 @@ def test_the_fixed_blend_is_keras_with_loss_weights():
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-6)
 
 
-def test_readings_are_those_of_the_blend():
+def test_logged_losses_equal_the_blends_output():
     model = model_of("fixed")
     logs = model.evaluate(X, Y, sample_weight=SAMPLE, batch_size=64, verbose=0, return_dict=True)
     output = model.blend.compute(Y, model.predict(X, verbose=0), SAMPLE)
@@ -331,7 +331,7 @@ def test_masks_of_keras():
     np.testing.assert_allclose(logs["loss/b"], np.abs(found["b"][..., 0] - 1)[kept].mean(), rtol=1e-6)
 
 
-def test_a_gate_trained_on_a_held_out_head():
+def test_a_gate_trained_on_a_held_out_output():
     rule = bl.keras.HeldOut(OutputLoss("depth", "mae"))
     seed()
     model = bl.BlendedModel(network(), blend_of("learned-running"), held_out=rule)
@@ -353,13 +353,13 @@ def test_a_gate_trained_on_a_held_out_head():
     ids=["missing", "one"],
 )
 @pytest.mark.parametrize("gate", ["fixed", "inverse"])
-def test_what_is_missing_is_named(gate, targets, message):
+def test_a_missing_target_is_named(gate, targets, message):
     model = model_of(gate, metrics=None)
     with pytest.raises(KeyError, match=message):
         model.fit(X, targets, verbose=0)
 
 
-def test_losses_that_are_no_heads():
+def test_losses_that_name_no_output_are_refused():
     model = bl.BlendedModel(network(), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0])))
     model.compile("sgd")
     with pytest.raises(TypeError, match="which name the output that they read"):

@@ -173,7 +173,12 @@ def test_a_step_that_would_stand_still_raises(eagerly):
 
 
 def test_a_blend_that_follows_no_step_need_not_be_counted():
-    fit(model_of(by_hand(counted=False), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0]))))
+    uncounted, counted = (
+        model_of(by_hand(counted=counted), bl.Blend({"mse": "mse"}, bl.gates.Fixed([1.0]))) for counted in (False, True)
+    )
+    fit(uncounted), fit(counted)
+    assert (int(uncounted.step), int(counted.step)) == (0, 8)
+    assert_same(uncounted.network.get_weights(), counted.network.get_weights())
 
 
 def test_a_model_that_is_not_compiled_raises():

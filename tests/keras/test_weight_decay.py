@@ -101,11 +101,11 @@ def by_path(default, mapped):
     ],
     ids=["adamw", "lion", "adamax", "scaled", "ema", "multi", "multi-callable", "multi-mapped"],
 )
-def test_by_every_optimizer(optimizer):
+def test_no_optimizer_decays_the_blend(optimizer):
     assert_blend_stays(model_of(optimizer=optimizer))
 
 
-def test_field_case():
+def test_weight_decay_leaves_logits_without_gradient_alone():
     """Logits [2, -1] of one and the same loss, whose gradient is 0."""
     blend = bl.Blend({"a": "mse", "b": "mse"}, bl.gates.Learned([2.0, -1.0]))
     model = bl.BlendedModel(network(), blend)

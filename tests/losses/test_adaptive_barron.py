@@ -126,7 +126,7 @@ def blend_of(gate=None, mode=None, **named):
     return bl.Blend(losses, bl.gates.Fixed([0.25, 0.75]) if gate is None else gate, mode)
 
 
-def test_the_blend_tracks_it():
+def test_the_blend_tracks_the_variables_of_the_loss():
     blend = blend_of()
     assert [variable.name for variable in blend.trainable_variables] == ["latent_alpha", "latent_scale"]
     expected = 0.25 * AdaptiveBarron()(Y_TRUE, Y_PRED) + 0.75 * bl.losses.Huber()(Y_TRUE, Y_PRED)
@@ -181,7 +181,7 @@ def test_plain_compile_refuses_it(loss):
         model.fit(Y_TRUE, Y_PRED, verbose=0)
 
 
-def test_as_keras_loss_refuses_it_too():
+def test_as_keras_loss_refuses_a_loss_that_trains():
     with pytest.raises(ValueError, match="a loss trains.*no optimizer sees the blend"):
         blend_of().as_keras_loss(0)
 

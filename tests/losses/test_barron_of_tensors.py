@@ -87,7 +87,7 @@ def test_value_and_derivatives_from_1e_minus_30_to_1e30(ends, dtype, regime):
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1e-6, 0.5, 1.0, 1.7, 2.0 - 1e-6, 2.0])
-def test_it_is_the_fixed_penalty(alpha):
+def test_tensors_give_the_values_of_the_fixed_penalty(alpha):
     residual = np.concatenate([[0.0], np.geomspace(1e-12, 1e12, 97)]) * np.tile([1, -1], 49)
     alphas = np.full_like(residual, alpha)
     scale = np.full_like(residual, 0.7)

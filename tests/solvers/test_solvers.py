@@ -310,7 +310,7 @@ def test_a_zero_gradient_leaves_the_others(name):
 @over_solvers
 @pytest.mark.parametrize("bad", [np.nan, np.inf], ids=str)
 @over_sizes
-def test_what_is_not_finite_is_seen(name, bad, k):
+def test_infinity_and_nan_give_nan(name, bad, k):
     gram = gram_of(gradients_of("random", k))
     gram[0, k // 2] = bad
     assert np.isnan(SOLVERS[name](gram)).all()
