@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-import tensorflow as tf
-
 from blendloss._blend.blend import Blend
+from blendloss._blend.minimizer import minimize
 from blendloss._internal import checks, conversion
 from blendloss.gates import Needs
-
-_NUDGE = 0.03  # relative, and absolute, to a parameter
 
 
 class GateFit(NamedTuple):
@@ -57,6 +52,9 @@ def fit_gate(
     maximum-likelihood law of the residuals of a trained network, on examples that the network has not seen. Nothing is
     sampled, and no running state changes. Start with scales of about the size of the residuals. From far off the
     descent may stop early, above all in float32.
+
+    The first fit of a kind is compiled, which takes seconds. Every later fit of a blend with the same configuration, to
+    arrays of the same shapes and dtypes, uses that program. A blend with parts of your own has a program for each fit.
 
     Args:
         blend: the blend; its trainable variables are assigned. The descent starts from their values, so that a second
@@ -112,68 +110,7 @@ def fit_gate(
             f"The gate {blend.gate.name!r} trains by the gradients of the losses in a network's variables, which "
             "predictions do not have. Received: a gate of gradients"
         )
-    minimise = minimiser(
-        blend,
-        variables,
-        checks.positive("tolerance", tolerance),
-        checks.integer("max_iterations", max_iterations, minimum=1),
-    )
+    tolerance = checks.positive("tolerance", tolerance)
+    max_iterations = checks.integer("max_iterations", max_iterations, minimum=1)
     blend.objective.read(y_true, y_pred, sample_weight, None)  # which says what is wrong before a graph is traced
-    # Called as a concrete function: TensorFlow would warn of a function that is traced for each new blend.
-    arguments = (y_true, y_pred, sample_weight, features)
-    return GateFit(*minimise.get_concrete_function(*arguments)(*arguments))
-
-
-def minimiser(blend: Blend, variables: Sequence[Any], tolerance: float, max_iterations: int) -> Any:
-    """A function `(y_true, y_pred, sample_weight, features)` that moves `variables` to the blend's minimum there."""
-    variables = [variable.value for variable in variables]
-    dtype = tf.float64 if all(variable.dtype == tf.float64 for variable in variables) else tf.float32
-    sizes = [variable.shape.num_elements() for variable in variables]
-
-    def assign(position: tf.Tensor) -> None:
-        for variable, part in zip(variables, tf.split(position, sizes), strict=True):
-            variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
-
-    # Compiled, a step into the impossible gives NaN, from which the line search turns back, and not an error.
-    @tf.function(jit_compile=True, autograph=False)
-    def value_and_gradient(position: tf.Tensor, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        assign(position)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(variables)
-            value = blend(*data[:3], step=0, training=False, features=data[3])
-        gradients = tape.gradient(value, variables, unconnected_gradients="zero")
-        return tf.cast(value, dtype), tf.concat([tf.reshape(tf.cast(g, dtype), [-1]) for g in gradients], 0)
-
-    @tf.function(autograph=False)
-    def minimise(*data: Any) -> tuple[tf.Tensor, ...]:
-        start = tf.concat([tf.reshape(tf.cast(variable, dtype), [-1]) for variable in variables], 0)
-        of_data = functools.partial(value_and_gradient, data=data)
-        descend = tf.function(lambda start: _descend(of_data, start, tolerance, max_iterations), autograph=False)
-        first = descend(start)  # traced once for both
-        # Where the gradient vanishes may be a saddle (a weight at 0 that should grow): a nudge leaves it for good, and
-        # a minimum for the moment.
-        nudge = _NUDGE * tf.random.stateless_normal(start.shape, [0, 0], dtype=dtype)
-        second = descend(first.position * (1 + nudge) + nudge)
-        values = [of_data(found.position)[0] for found in (first, second)]
-        better = values[1] < values[0]
-        position = tf.where(better, second.position, first.position)
-        value, _ = of_data(position)
-        converged = tf.where(better, second.converged, first.converged)
-        return value, converged, first.num_iterations + second.num_iterations
-
-    return minimise
-
-
-def _descend(value_and_gradient: Callable[..., Any], start: tf.Tensor, tolerance: float, max_iterations: int) -> Any:
-    """L-BFGS from `start`; what TensorFlow Probability's gives."""
-    import tensorflow_probability as tfp
-
-    # In units in which the first gradient is at most 1, so is the first step: later steps do not depend on units.
-    unit = tf.maximum(tf.norm(value_and_gradient(start)[1]), 1)
-    return tfp.optimizer.lbfgs_minimize(
-        lambda position: [part / unit for part in value_and_gradient(position)],
-        start,
-        tolerance=tolerance / unit,
-        f_relative_tolerance=8 * np.finfo(start.dtype.as_numpy_dtype).eps,
-        max_iterations=max_iterations,
-    )
+    return GateFit(*minimize(blend, variables, (y_true, y_pred, sample_weight, features), tolerance, max_iterations))

@@ -105,13 +105,13 @@ class Fitter:
 
     def __init__(self, blended: dict[str, Any]) -> None:
         from blendloss import Blend, gates
-        from blendloss._blend.fit_gate import minimiser
+        from blendloss._blend.minimizer import minimizer
 
         self.gate = gates.ExponentialFamily(learn_scale=True, dtype="float64")
         self.blend = Blend(blended, self.gate)
         self.start = np.array(self.gate.parameters)
-        self.convex = minimiser(self.blend, [self.gate.parameters], 1e-7, 200)
-        self.joint = minimiser(self.blend, self.blend.trainable_variables, 1e-7, 200)
+        self.convex = minimizer(self.blend, [self.gate.parameters], 1e-7, 200)
+        self.joint = minimizer(self.blend, self.blend.trainable_variables, 1e-7, 200)
 
     def fit(self, residuals: np.ndarray) -> float:
         """Fits, and returns the negative log-likelihood per residual."""

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from blendloss._blend.fit_gate import minimiser
+from blendloss._blend.minimizer import minimizer
 from blendloss.gates import ExponentialFamily
 from tests.test_gradients import finite_differences
 
@@ -88,7 +88,7 @@ def test_convex_in_g():
 def test_twenty_random_starts_end_at_one_point():
     random, ends, values = np.random.default_rng(1), [], []
     blend = blend_of()
-    minimise = minimiser(blend, blend.trainable_variables, tolerance=1e-8, max_iterations=500)
+    minimise = minimizer(blend, blend.trainable_variables, tolerance=1e-8, max_iterations=500)
     for _ in range(20):
         blend.gate.parameters.assign(random.uniform(0.03, 3, size=4))
         values.append(float(minimise(tf.zeros_like(RESIDUALS), tf.constant(RESIDUALS), None, None)[0]))
