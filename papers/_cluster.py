@@ -46,9 +46,10 @@ class _Abandoned(Exception):
 class Cluster:
     """`Workers` of a Dask cluster."""
 
-    def __init__(self, client: Client, about: str, workers: list[str] | None) -> None:
+    def __init__(self, client: Client, about: str, only: list[str] | None = None) -> None:
         self.about = about
-        self._executor = client.get_executor(pure=False, workers=workers)
+        self._only = only
+        self._executor = client.get_executor(pure=False)
         self._topic = f"papers-{uuid.uuid4().hex}"
         self._reports: queue.SimpleQueue[Part] = queue.SimpleQueue()
         self._latest: dict[str, Task] = {}  # by address
@@ -61,10 +62,17 @@ class Cluster:
         self._reports.put(Part(task, part))
 
     def submit(self, name: str, config: Any, task: Task) -> Future[Finished]:
+        return self._submit(name, config, task, self._only)
+
+    def submit_to_each(self, name: str, config: Any, task: Task) -> list[Future[Finished]]:
+        """Starts the same task once on each of the workers that were chosen."""
+        return [self._submit(name, config, task, [worker]) for worker in self._only or []]
+
+    def _submit(self, name: str, config: Any, task: Task, workers: list[str] | None) -> Future[Finished]:
         # The worker compares versions before it looks into the rest, which other versions may not have.
         call = _Call(fingerprint(), self._topic, pickle.dumps((name, config, task)))
         key = f"{name}-{task.arm}-{task.seed}-{uuid.uuid4().hex}"
-        return self._executor.submit(pickle.loads, pickle.dumps(call), key=key)
+        return self._executor.submit(pickle.loads, pickle.dumps(call), key=key, workers=workers)
 
     def parts(self) -> Iterator[Part]:
         while not self._reports.empty():

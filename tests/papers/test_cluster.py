@@ -147,16 +147,14 @@ def test_a_worker_that_runs_several_at_a_time_is_refused(client, workers):
 
 def test_scale_measures_each_number_of_workers(address, tmp_path, capsys):
     given = ["scale", TRAINS, "--smoke", "--cluster", address, "--output", str(tmp_path)]
-    assert main([*given, "--workers", "1", "2", "--runs", "6"]) == 0
+    assert main([*given, "--workers", "1", "2", "--runs", "4"]) == 0
     rows = json.loads((tmp_path / SCALE.record).read_text())["measured"]
     assert [row["workers"] for row in rows] == [1, 2]
-    assert all(row["runs an hour"] > 0 and row["runs"] == 6 for row in rows)
+    assert all(row["runs an hour"] > 0 and row["runs"] == 4 for row in rows)
     printed = capsys.readouterr().out
     assert all(f"{row['runs an hour']:,.0f}" in printed for row in rows)
     assert main([*given, "--workers", "3", "--runs", "6"]) == 2
     assert "has 2 workers, fewer than 3" in capsys.readouterr().err
-    assert main([*given, "--workers", "3", "--runs", "5"]) == 2
-    assert "--runs must be at least twice the largest of --workers. Received: 5, 3" in capsys.readouterr().err
     with cluster(address, 1)() as workers:
         list(run_all(TOY, CONFIG, [Task("xi = 0", seed) for seed in range(3)], workers))
         assert len(workers._latest) == 1  # worker
