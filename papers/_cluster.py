@@ -52,7 +52,7 @@ class Cluster:
         self._executor = client.get_executor(pure=False)
         self._topic = f"papers-{uuid.uuid4().hex}"
         self._reports: queue.SimpleQueue[Part] = queue.SimpleQueue()
-        self._latest: dict[str, Task] = {}  # by address
+        self._latest: dict[str, Task] = {}  # by address, until it is finished
         client.subscribe_topic(self._topic, self._heard)
 
     def _heard(self, event: tuple[float, Any]) -> None:
@@ -80,7 +80,7 @@ class Cluster:
 
     def outcome(self, task: Task, future: Future[Finished]) -> Finished | None:
         try:
-            return future.result()
+            finished = future.result()
         except KilledWorker as error:
             if self._latest.get(error.last_worker.address, task) != task:
                 return None  # it only waited there, for the run that ended the worker
@@ -94,6 +94,10 @@ class Cluster:
             raise UserError(
                 f"a worker has no module {error.name}: start workers in this checkout, with the same packages"
             ) from error
+        for worker, latest in list(self._latest.items()):  # another thread adds to it
+            if latest == task:
+                self._latest.pop(worker, None)
+        return finished
 
 
 class _Call:
