@@ -275,8 +275,8 @@ def test_a_scheduled_temperature_needs_the_step_or_an_output():
     with pytest.raises(ValueError, match="pass `output=.*or `step=`"):
         blend.diagnose()
     assert [blend.diagnose(step=step).collapsed for step in (0, 10)] == [False, True]
-    readings = [blend.compute_from_values({"a": 1.0, "b": 2.0}, step=step) for step in (0, 10)]
-    assert [blend.diagnose(output).collapsed for output in readings] == [False, True]
+    outputs = [blend.compute_from_values({"a": 1.0, "b": 2.0}, step=step) for step in (0, 10)]
+    assert [blend.diagnose(output).collapsed for output in outputs] == [False, True]
 
 
 def test_shares_are_weights_times_the_divisors():

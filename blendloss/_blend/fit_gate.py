@@ -112,5 +112,6 @@ def fit_gate(
         )
     tolerance = checks.positive("tolerance", tolerance)
     max_iterations = checks.integer("max_iterations", max_iterations, minimum=1)
-    blend.objective.read(y_true, y_pred, sample_weight, None)  # which says what is wrong before a graph is traced
+    # Raises for wrong data before a graph is traced.
+    blend.objective.bind_losses(y_true, y_pred, sample_weight, None)
     return GateFit(*minimize(blend, variables, (y_true, y_pred, sample_weight, features), tolerance, max_iterations))

@@ -54,8 +54,8 @@ class LossSet:
                 "Received: targets and predictions"
             )
 
-    def read(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
-        """The losses on the batch of a call."""
+    def bind(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
+        """The losses, bound to the batch of a call; no value is computed yet."""
         functions = {name: loss for name, loss in self.functions.items() if name not in self.added}
         batches = build_batches(functions, y_true, y_pred, sample_weight) if functions else ()
         shared = shared_batch(batches, functions, sample_weight, y_pred) if functions else NO_BATCH

@@ -87,7 +87,7 @@ class Objective:
         features: Any,
     ) -> tuple[BlendOutput, tf.Tensor]:
         """The blend of a batch, and what of the gate's cost is added once (regularizers), differentiable."""
-        losses = self.read(y_true, y_pred, sample_weight, added)
+        losses = self.bind_losses(y_true, y_pred, sample_weight, added)
         context = self.context(step, training, losses.batches[0], features)
         if Needs.GRADIENTS in self.gate.needs and training:
             raise ValueError(
@@ -170,8 +170,8 @@ class Objective:
 
     # The losses by themselves
 
-    def read(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
-        """The losses on the batch of a call."""
+    def bind_losses(self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None) -> BatchLosses:
+        """The losses, bound to the batch of a call; no value is computed yet."""
         self.losses.require_functions()
         one_residual = not self.losses.reads_outputs and self.gate.needs & (Needs.RESIDUAL | Needs.PENALTIES)
         if one_residual and isinstance(sample_weight, Mapping) and not isinstance(y_pred, Mapping):
@@ -179,19 +179,19 @@ class Objective:
                 f"The gate {self.gate.name!r} looks at residuals that all losses share: `sample_weight` must be one "
                 f"for all losses. Received: weights of {list(sample_weight)}"
             )
-        return self.losses.read(y_true, y_pred, sample_weight, added)
+        return self.losses.bind(y_true, y_pred, sample_weight, added)
 
     def values(
         self, y_true: Any, y_pred: Any, sample_weight: Any, added: Mapping[str, Any] | None
     ) -> dict[str, tf.Tensor]:
         """The reduced losses by name, each tied to its own variables alone."""
-        losses = self.read(y_true, y_pred, sample_weight, added)
+        losses = self.bind_losses(y_true, y_pred, sample_weight, added)
         return dict(zip(self.losses.names, losses.means(apart=True), strict=True))
 
     def residuals(self, y_true: Any, y_pred: Any) -> dict[str, tf.Tensor]:
         """The residual y_pred - y_true that each loss reads, by name."""
         nothing = dict.fromkeys(self.losses.added, 0.0)  # refused below
-        losses = self.read(y_true, y_pred, None, nothing)
+        losses = self.bind_losses(y_true, y_pred, None, nothing)
         found = {}
         for evaluator, batch in zip(self.losses.evaluators, losses.batches, strict=True):
             if not isinstance(evaluator.function, Penalty):

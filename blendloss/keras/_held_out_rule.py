@@ -115,7 +115,7 @@ class HeldOutRule:
             with keras.StatelessScope(state_mapping=list(zip(trained, at, strict=True))):
                 target = {"target": held_out.target}
                 matched = match_outputs(target, model.network, y, model(x, training=False), sample_weight)
-                (aim,) = held_out.losses.read(*matched, added=None).means()
+                (aim,) = held_out.losses.bind(*matched, added=None).means()
 
         def backward(factor: Any) -> list[tf.Tensor | None]:
             seed = tf.cast(factor if scale is None else factor * scale, aim.dtype)

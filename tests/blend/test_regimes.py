@@ -147,8 +147,8 @@ def test_lazy_hard_evaluates_the_chosen_loss_alone():
         return loss
 
     blend = bl.Blend({"a": spy("a"), "b": spy("b")}, bl.gates.Scheduled(bl.schedules.switch_at(1)), bl.modes.Hard())
-    read = tf.function(lambda step: blend.compute(Y_TRUE, Y_PRED, step=step))
-    first, second = read(tf.constant(0)), read(tf.constant(1))
+    compute = tf.function(lambda step: blend.compute(Y_TRUE, Y_PRED, step=step))
+    first, second = compute(tf.constant(0)), compute(tf.constant(1))
     assert evaluated == ["a", "b"]
     assert np.isnan(first.losses).tolist() == [False, True]
     assert np.isnan(second.losses).tolist() == [True, False]

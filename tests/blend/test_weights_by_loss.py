@@ -62,8 +62,8 @@ def test_a_lazy_choice_and_gates_that_read_the_losses():
         {"a": bl.losses.SquaredError(), "mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0, 2.0]), bl.modes.Hard()
     )
     np.testing.assert_allclose(penalties(Y, P, {"mse": PIXELS}), 3 * mean_of("mse", Y, P, PIXELS), rtol=1e-6)
-    read = bl.Blend(losses(), bl.gates.Tchebycheff([0.3, 0.3, 0.4])).compute(Y, P, weights, step=0)
-    np.testing.assert_allclose(read.losses, [mean_of(name, Y, P, weights.get(name)) for name in KERAS], rtol=1e-6)
+    output = bl.Blend(losses(), bl.gates.Tchebycheff([0.3, 0.3, 0.4])).compute(Y, P, weights, step=0)
+    np.testing.assert_allclose(output.losses, [mean_of(name, Y, P, weights.get(name)) for name in KERAS], rtol=1e-6)
 
 
 def test_a_target_that_one_loss_leaves_out_may_be_missing():

@@ -34,7 +34,7 @@ def blend_of(normalize, initial=None, losses=LOSSES, mode=None, regularize=(), d
     )
 
 
-def read(blend, residual, **options):
+def compute(blend, residual, **options):
     residual = tf.convert_to_tensor(residual)
     return blend.compute(tf.zeros_like(residual), residual, **{"step": 0, **options})
 
@@ -56,7 +56,7 @@ def fitted(residual, normalize, steps=300):
     @tf.function
     def step(values):
         with tf.GradientTape() as tape:
-            value = read(blend, values, step=optimizer.iterations).value
+            value = compute(blend, values, step=optimizer.iterations).value
         gradients = tape.gradient(value, [variable.value for variable in blend.trainable_variables])
         optimizer.apply_gradients(zip(gradients, blend.trainable_variables, strict=True))
 

@@ -21,7 +21,7 @@ from blendloss import gates
 from blendloss.gates import Needs, normalizers
 from tests.executions import compiled
 from tests.gates import golden
-from tests.gates.values import blend_of, falling, named, read, state_of, train
+from tests.gates.values import blend_of, compute, falling, named, state_of, train
 
 STEPS = 6
 
@@ -173,7 +173,7 @@ def trained(row, losses, mode="soft"):
 
 
 def weights_after(row, losses):
-    return read(trained(row, losses).blend, losses[-1]).weights.numpy()
+    return compute(trained(row, losses).blend, losses[-1]).weights.numpy()
 
 
 def trained_eagerly(row, k, losses, dtype="float32", loss_dtype="float32"):
@@ -203,7 +203,7 @@ def eagerly(row):
         if number == STEPS:
             half_way = state_of(blend.gate)
         steps.append(stepping(blend)(*given(before, after, number)))
-    return Eager(steps, blend.gate, read(blend, losses[-1]).weights.numpy(), state_of(blend.gate), half_way)
+    return Eager(steps, blend.gate, compute(blend, losses[-1]).weights.numpy(), state_of(blend.gate), half_way)
 
 
 # Values
@@ -215,7 +215,7 @@ def test_golden(row):
     progress = row.progress or row.losses[:-1]
     for step, (losses, after) in enumerate(zip(row.losses[:-1], progress, strict=True)):
         train(blend, losses, after, step)
-    output = read(blend, row.losses[-1])
+    output = compute(blend, row.losses[-1])
     size = np.abs(row.weights).sum()
     np.testing.assert_allclose(output.weights, row.weights, rtol=0, atol=ROUNDING * size)
     sizes = np.abs(row.weights) @ row.losses[-1] + abs(row.value)
@@ -228,14 +228,14 @@ def test_losses_in_another_order_have_their_weights_in_that_order(row):
     losses, order = falling(4, STEPS), [2, 0, 3, 1]
     if row.draws:
         losses = losses[-1:]
-    weights = [read(trained_eagerly(row, 4, one), one[-1]).weights.numpy() for one in (losses, losses[:, order])]
+    weights = [compute(trained_eagerly(row, 4, one), one[-1]).weights.numpy() for one in (losses, losses[:, order])]
     np.testing.assert_allclose(weights[1], weights[0][order], rtol=ROUNDING)
 
 
 @every
 def test_one_loss(row):
     losses = falling(1, STEPS)
-    output = read(trained_eagerly(row, 1, losses), losses[-1])
+    output = compute(trained_eagerly(row, 1, losses), losses[-1])
     weight, value = row.one(losses[-1, 0])
     np.testing.assert_allclose(output.weights, [weight], rtol=ROUNDING)
     np.testing.assert_allclose(output.value, value, rtol=0, atol=ROUNDING * (abs(value) + weight * losses[-1, 0] + 1))
@@ -293,7 +293,7 @@ def test_a_loss_that_is_not_finite_is_seen_and_forgotten(row, bad, mode):
     of.step(losses[-1], STEPS + 1)
     for name, values in state_of(of.blend.gate).items():
         assert np.isfinite(values).all(), name
-    assert np.isfinite(read(of.blend, losses[-1]).value)
+    assert np.isfinite(compute(of.blend, losses[-1]).value)
     if "xi" in before and row.id == "famo":
         assert state_of(of.blend.gate)["skipped"] == 1
 
@@ -303,7 +303,7 @@ def test_one_exploding_loss_leaves_every_weight_finite(row):
     losses = falling(3, STEPS)
     losses[:, 2] = 10.0 ** np.arange(0, 5 * STEPS + 1, 5)
     blend = trained(row, losses).blend
-    assert np.isfinite(read(blend, losses[-1]).weights).all()
+    assert np.isfinite(compute(blend, losses[-1]).weights).all()
     assert all(np.isfinite(values).all() for values in state_of(blend.gate).values())
 
 
@@ -315,7 +315,7 @@ def test_an_evaluation_outside_training_changes_nothing(row):
     losses = falling(3, STEPS)
     blend = trained(row, losses).blend
     before = state_of(blend.gate)
-    read(blend, losses[0])
+    compute(blend, losses[0])
     for name, values in state_of(blend.gate).items():
         np.testing.assert_array_equal(values, before[name])
 
@@ -331,7 +331,7 @@ def test_configuration_and_state_make_the_same_gate(row):
         variable.assign(value)
     for step in range(STEPS, 2 * STEPS):
         train(again, losses[step], losses[step + 1], step)
-    np.testing.assert_array_equal(read(again, losses[-1]).weights, straight.weights)
+    np.testing.assert_array_equal(compute(again, losses[-1]).weights, straight.weights)
     for name, values in state_of(again.gate).items():
         np.testing.assert_array_equal(values, straight.state[name])
 
@@ -365,7 +365,7 @@ def test_every_regime_gives_the_same_in_one_trace(row, jit_compile):
 def test_precision(row, dtype):
     losses = falling(3, STEPS)
     blend = trained_eagerly(row, 3, losses, dtype, "float64" if dtype == "float64" else "float32")
-    weights = read(blend, losses[-1]).weights
+    weights = compute(blend, losses[-1]).weights
     assert all(variable.dtype in (dtype, "float32", "int64") for variable in blend.gate.variables)
     expected = weights_after(row, losses)
     # Weights of logits of up to 5 in size, rounded to 8 or 11 bits; then a state of as many bits over the steps.

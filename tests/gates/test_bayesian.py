@@ -55,10 +55,10 @@ def test_the_total_is_minus_the_bound_per_example(family):
 @every_family
 def test_outside_training_the_weights_are_those_of_the_point_estimate(family):
     blend = blend_of(FAMILIES[family][0])
-    readings = [blend.compute([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
-    np.testing.assert_array_equal(*readings)
+    weights = [blend.compute([[0.0]], [[2.0]], step=step, training=False).weights.numpy() for step in (0, 1)]
+    np.testing.assert_array_equal(*weights)
     expected = np.array([0.5, 1.0, 3.0]) / 4.5 if family == "dirichlet" else special.softmax([0.0, 1.0, -1.0])
-    np.testing.assert_allclose(readings[0], expected, rtol=1e-6)
+    np.testing.assert_allclose(weights[0], expected, rtol=1e-6)
 
 
 def test_samples_change_with_step_and_seed_and_are_not_the_modes():
@@ -138,8 +138,8 @@ def test_replicas_draw_the_same_and_share_one_cost(replicas):
 
     with replicas.scope():
         blend = made()
-    read = tf.function(lambda: blend.compute(tf.zeros([2, 1]), tf.ones([2, 1]), step=tf.constant(3)))
-    output = replicas.run(read)
+    compute = tf.function(lambda: blend.compute(tf.zeros([2, 1]), tf.ones([2, 1]), step=tf.constant(3)))
+    output = replicas.run(compute)
     first, second = replicas.experimental_local_results(output.weights)
     np.testing.assert_array_equal(first, second)
     alone = made().compute(tf.zeros([2, 1]), tf.ones([2, 1]), step=3)

@@ -52,7 +52,7 @@ def pieces(mode=None, **arguments):
     return bl.Blend(PIECES, ByResidual(THRESHOLDS, **arguments), mode)
 
 
-def read(blend, y, prediction, weight=None):
+def compute(blend, y, prediction, weight=None):
     """The output, and the gradient of its value in the predictions."""
     with tf.GradientTape() as tape:
         tape.watch(prediction)
@@ -65,7 +65,7 @@ def one(blend, residual):
     """The value and slope of the blended penalty at each of `residual`, float64."""
     residual = np.atleast_1d(np.float64(residual))
     options = {**blend.get_config(), "reduction": "none"}
-    output, slope = read(bl.Blend.from_config(options), np.zeros_like(residual), tf.constant(residual))
+    output, slope = compute(bl.Blend.from_config(options), np.zeros_like(residual), tf.constant(residual))
     return output.value.numpy(), slope.numpy()
 
 
@@ -87,8 +87,8 @@ def test_two_pieces_are_huber(shape, reduction, dtype, switch):
     per_example, per_value = (RNG.uniform(0, 2, size=s) for s in (shape[:1], shape[: max(1, len(shape) - 1)]))
     blend = joined(mode=mode, gate=ByResidual([DELTA], width=width), reduction=reduction)
     for weight in (None, per_example, per_value, np.eye(shape[0])[0]):
-        ours, slope = read(blend, y, prediction, weight)
-        theirs, expected = read(huber(reduction=reduction), y, prediction, weight)
+        ours, slope = compute(blend, y, prediction, weight)
+        theirs, expected = compute(huber(reduction=reduction), y, prediction, weight)
         assert ours.value.shape == theirs.value.shape
         # delta |r| and the shift, at most as large, are summed apart: some roundings of the sum of both.
         eps = np.finfo(dtype).eps
@@ -124,7 +124,7 @@ def test_two_pieces_are_huber_in_every_regime(shape, jit_compile):
     @tf.function(input_signature=signature, jit_compile=jit_compile)
     def both(y, prediction):
         return [
-            (output.value, slope) for output, slope in (read(blend, y, prediction) for blend in (joined(), huber()))
+            (output.value, slope) for output, slope in (compute(blend, y, prediction) for blend in (joined(), huber()))
         ]
 
     for batch in (1, 5):
@@ -148,8 +148,8 @@ def test_any_threshold_is_hubers(delta, exponent):
 
 def test_half_precision_predictions_are_computed_in_single():
     y, prediction = tf.zeros([3, 2], tf.float16), tf.constant(RNG.normal(size=(3, 2)) * 3, tf.float16)
-    ours, slope = read(joined(), y, prediction)
-    theirs, expected = read(huber(), y, prediction)
+    ours, slope = compute(joined(), y, prediction)
+    theirs, expected = compute(huber(), y, prediction)
     assert ours.value.dtype == tf.float32
     np.testing.assert_allclose(ours.value, theirs.value, rtol=1e-6)
     np.testing.assert_array_equal(slope, expected)
@@ -276,7 +276,7 @@ def test_an_infinite_loss_that_an_element_did_not_choose_stays_out():
 
     blend = bl.Blend({"square": losses.SquaredError(), "pole": Pole()}, ByResidual([1.0], continuous=False))
     for regime in (lambda f: f, tf.function, lambda f: tf.function(f, jit_compile=True)):
-        output, slope = regime(lambda p: read(blend, tf.zeros([2, 2]), p))(tf.constant([[0.0, 0.5], [-2.0, 0.0]]))
+        output, slope = regime(lambda p: compute(blend, tf.zeros([2, 2]), p))(tf.constant([[0.0, 0.5], [-2.0, 0.0]]))
         np.testing.assert_allclose(output.value, (0.25 + 0.5) / 4)
         np.testing.assert_allclose(slope, [[0, 0.25], [0.0625, 0]])
         np.testing.assert_allclose(output.losses, [4.25 / 4, np.inf])
@@ -285,14 +285,14 @@ def test_an_infinite_loss_that_an_element_did_not_choose_stays_out():
 @pytest.mark.parametrize("mode", ["soft", "annealed", "hard", "reinmax"])
 def test_an_infinite_residual_is_as_in_huber(mode):
     prediction = tf.constant([[np.inf], [1.0], [-np.inf], [3.0]])
-    output, slope = read(joined(mode=MODES[mode]), tf.zeros([4, 1]), prediction)
-    expected, expected_slope = read(huber(), tf.zeros([4, 1]), prediction)
+    output, slope = compute(joined(mode=MODES[mode]), tf.zeros([4, 1]), prediction)
+    expected, expected_slope = compute(huber(), tf.zeros([4, 1]), prediction)
     assert float(output.value) == float(expected.value) == np.inf
     np.testing.assert_allclose(slope, expected_slope, rtol=1e-6)
 
 
 def test_a_nan_residual_is_nan_and_only_in_its_own_example():
-    output, slope = read(joined(reduction="none"), tf.zeros([2, 1]), tf.constant([[np.nan], [3.0]]))
+    output, slope = compute(joined(reduction="none"), tf.zeros([2, 1]), tf.constant([[np.nan], [3.0]]))
     np.testing.assert_array_equal(np.isnan(output.value), [True, False])
     np.testing.assert_allclose(slope[1], [DELTA], rtol=1e-6)
 
@@ -321,10 +321,10 @@ def test_the_output_has_the_means_over_all_elements():
 def test_every_mode_weighs_every_element(mode, shape):
     blend = pieces(MODES[mode], width=0.5)
     residual = tf.constant(2 * RNG.normal(size=shape))
-    eager, slope = read(blend, tf.zeros(shape, tf.float64), residual)
+    eager, slope = compute(blend, tf.zeros(shape, tf.float64), residual)
     np.testing.assert_allclose(np.sum(eager.weights), 1, rtol=1e-6)
     assert np.isfinite(slope).all()
-    compiled = tf.function(lambda r: read(blend, tf.zeros_like(r), r), jit_compile=True)
+    compiled = tf.function(lambda r: compute(blend, tf.zeros_like(r), r), jit_compile=True)
     for a, b in zip(tf.nest.flatten(compiled(residual)), tf.nest.flatten((eager, slope)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)  # the shares are float32
 

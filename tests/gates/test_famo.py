@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from blendloss import gates
 from blendloss.gates._from_values._famo import Moments, adam, along_softmax
-from tests.gates.values import blend_of, read, state_of, train
+from tests.gates.values import blend_of, compute, state_of, train
 
 DOUBLE = tf.float64
 FALLING = [[1, 4, 0.25], [0.9, 3.5, 0.26], [0.7, 3.4, 0.2], [0.71, 2, 0.15], [0.5, 1.9, 0.16], [0.4, 1.5, 0.1]]
@@ -70,7 +70,7 @@ def test_a_loss_that_falls_faster_loses_weight():
     blend = blend_of(gate, 3)
     for step in range(50):
         train(blend, [1.0, 1.0, 1.0], [0.5, 0.9, 1.0], step)
-    weights = read(blend, [1.0, 1.0, 1.0]).weights.numpy()
+    weights = compute(blend, [1.0, 1.0, 1.0]).weights.numpy()
     assert weights[0] < weights[1] < weights[2]
     assert abs(weights.sum() - 1) < 1e-6
 
@@ -78,9 +78,9 @@ def test_a_loss_that_falls_faster_loses_weight():
 def test_losses_below_their_bounds_are_caught_in_the_graph():
     blend = blend_of(gates.FAMO([1.0, 0.0]), 2)
     with pytest.raises(tf.errors.InvalidArgumentError, match="must be above the `lower_bounds`"):
-        read(blend, [0.5, 1.0], training=True)
+        compute(blend, [0.5, 1.0], training=True)
     train(blend, [1.5, 1.0])
-    read(blend, [1.5, 1.0], step=1, training=True)
+    compute(blend, [1.5, 1.0], step=1, training=True)
     with pytest.raises(tf.errors.InvalidArgumentError, match="must be above the `lower_bounds`"):
         blend.gate.observe_progress([0.5, 1.0])
 

@@ -94,8 +94,8 @@ def variable_of(size, dtype="float32"):
 MODES = {None: None, "hard": bl.modes.Hard(), "annealed": bl.modes.Annealed(1.0, seed=0)}
 
 
-class Read(NamedTuple):
-    """What is looked at of a reading."""
+class Output(NamedTuple):
+    """What is compared of an output of the blend."""
 
     value: tf.Tensor
     weights: tf.Tensor
@@ -113,7 +113,7 @@ class Trainer:
 
     def _step(self, gradients, losses, jacobians, step):
         direction, output = train(self.blend, self.variable, gradients, losses, jacobians, step, RATE)
-        return direction, Read(output.value, output.weights)
+        return direction, Output(output.value, output.weights)
 
     def restart(self):
         for variable, value in zip(self.blend.gate.variables, self.start, strict=True):
@@ -135,7 +135,7 @@ def _trainer(row, k, mode, dtype):
 
 
 def trained(row, steps: Steps, number=None, mode=None, dtype="float32"):
-    """A blend after some training steps, and the last one's combined gradient and reading."""
+    """A blend after some training steps, and the last one's combined gradient and output."""
     of = trainer(row, steps.losses.shape[1], mode, dtype)
     of.restart()
     for step in range(len(steps.losses) if number is None else number):

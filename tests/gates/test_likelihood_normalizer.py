@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.gates import Learned, normalizers
-from tests.gates.normalized import EPS, LOGITS, LOSSES, RESIDUALS, SHARES, blend_of, fitted, read, sizes
+from tests.gates.normalized import EPS, LOGITS, LOSSES, RESIDUALS, SHARES, blend_of, compute, fitted, sizes
 
 LAWS = {  # penalty, -log of its density at scale c
     "normal": (bl.losses.SquaredError(), lambda r, c: (r / c) ** 2 + np.log(c * np.sqrt(np.pi))),
@@ -29,7 +29,7 @@ def test_likelihood_is_the_mean_of_negative_log_densities(reduction, weighted):
     blend = bl.Blend({name: penalty for name, (penalty, _) in LAWS.items()}, gate, reduction=reduction)
     residual = np.random.default_rng(1).normal(size=(6, 2))
     weight = np.arange(1.0, 7.0) if weighted else np.ones(6)
-    value = read(blend, residual, sample_weight=weight if weighted else None).value
+    value = compute(blend, residual, sample_weight=weight if weighted else None).value
     densities = [f(residual, c) for (_, f), c in zip(LAWS.values(), scales, strict=True)]
     by_example = (shares @ np.reshape(densities, [3, -1])).reshape(6, 2).mean(axis=1) * weight
     expected = {
@@ -44,18 +44,18 @@ def test_likelihood_is_the_mean_of_negative_log_densities(reduction, weighted):
 def test_likelihood_bounds_the_mixtures_from_above():
     residual = np.random.default_rng(1).standard_cauchy(size=(50, 1))
     gate = Learned(LOGITS, normalize=normalizers.Likelihood([0.5, 2.0]), dtype="float64")
-    value = float(read(bl.Blend(LOSSES, gate), residual).value)
+    value = float(compute(bl.Blend(LOSSES, gate), residual).value)
     densities = np.exp([-LAWS["normal"][1](residual, 0.5), -LAWS["laplace"][1](residual, 2.0)])[..., 0]
     assert value >= -np.log(SHARES @ densities).mean()
 
 
 def test_likelihood_takes_its_unit_from_the_first_step():
     blend = blend_of("likelihood")
-    assert float(read(blend, RESIDUALS[1], training=False).value) == float(
-        read(blend_of(normalizers.Likelihood(1.0)), RESIDUALS[1]).value
+    assert float(compute(blend, RESIDUALS[1], training=False).value) == float(
+        compute(blend_of(normalizers.Likelihood(1.0)), RESIDUALS[1]).value
     )
     for residual in RESIDUALS:
-        read(blend, residual)
+        compute(blend, residual)
     np.testing.assert_allclose(blend.gate.normalize.unit, np.abs(RESIDUALS[0]).mean(), rtol=8 * EPS)
 
 
@@ -68,7 +68,7 @@ def test_with_the_likelihood_no_unit_of_the_residuals_matters(factor):
         optimizer.build(blend.trainable_variables)
         for residual in np.array(RESIDUALS, np.float64):
             with tf.GradientTape() as tape:
-                value = read(blend, unit * residual).value
+                value = compute(blend, unit * residual).value
             gradients = tape.gradient(value, [variable.value for variable in blend.trainable_variables])
             optimizer.apply_gradients(zip(gradients, blend.trainable_variables, strict=True))
         values.append([float(value), *blend.gate.logits.numpy(), *blend.gate.normalize.log_scales.numpy()])
@@ -84,7 +84,7 @@ def test_a_scale_learns_where_its_share_is_zero(mode):
     blend = blend_of(normalizers.Likelihood(1.0), [9.0, 0.0], mode=mode, dtype="float64")
     residual = np.float64(RESIDUALS[0])
     with tf.GradientTape() as tape:
-        output = read(blend, residual)
+        output = compute(blend, residual)
     gradient = tape.gradient(output.value, blend.gate.normalize.log_scales.value)
     np.testing.assert_array_equal(output.weights, [1, 0])
     # d/d log c of mean (r/c)^2 + log c, and of mean |r/c| + log c, at c = 1.
@@ -116,7 +116,7 @@ def test_scales_come_to_the_maximum_likelihood_of_what_counts():
     @tf.function
     def step():
         with tf.GradientTape() as tape:
-            value = read(blend, residual, sample_weight=np.r_[np.ones(30), np.zeros(10)]).value
+            value = compute(blend, residual, sample_weight=np.r_[np.ones(30), np.zeros(10)]).value
         optimizer.apply_gradients([(tape.gradient(value, scales.value), scales)])
 
     for _ in range(200):
@@ -131,7 +131,7 @@ def test_residuals_of_zero_and_infinity_leave_the_scales_finite():
     for bad in (0.0, math.inf, math.nan):
         blend = blend_of("likelihood")
         with tf.GradientTape() as tape:
-            value = read(blend, [[bad], [0.0]]).value
+            value = compute(blend, [[bad], [0.0]]).value
         gradient = tape.gradient(value, blend.gate.normalize.log_scales.value)
         assert float(blend.gate.normalize.unit) == 0
         assert np.isfinite(gradient).all() == (bad == 0)  # an infinite loss cannot hide

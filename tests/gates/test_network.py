@@ -37,7 +37,7 @@ def blend_of(network=None, mode=None, **options):
     return bl.Blend(LOSSES, gates.Network(chooser() if network is None else network), mode, **options)
 
 
-def read(blend, prediction, features=X, **named):
+def compute(blend, prediction, features=X, **named):
     return blend.compute(Y, prediction, step=3, features=tf.convert_to_tensor(features), **named)
 
 
@@ -50,7 +50,7 @@ def test_each_example_is_weighed_by_its_own_logits():
     logits = X @ kernel + bias
     shares = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
     values = np.stack([loss(Y, PREDICTION) for loss in LOSSES.values()], axis=-1)
-    output = read(blend, PREDICTION)
+    output = compute(blend, PREDICTION)
     np.testing.assert_allclose(output.value, (shares * values).sum(axis=-1).mean(), rtol=1e-6)
     np.testing.assert_allclose(output.weights, shares.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(output.losses, values.mean(axis=0), rtol=1e-6)
@@ -215,18 +215,18 @@ def test_what_the_network_keeps_is_tracked():
     assert [v.name for v in blend.non_trainable_variables][:2] == ["moving_mean", "moving_variance"]
     assert len(blend.non_trainable_variables) == 3  # and Dropout's seed
     frozen = [np.array(v) for v in blend.non_trainable_variables]
-    read(blend, PREDICTION, training=False)
+    compute(blend, PREDICTION, training=False)
     for a, b in zip(blend.non_trainable_variables, frozen, strict=True):
         np.testing.assert_array_equal(a, b)
-    read(blend, PREDICTION)
+    compute(blend, PREDICTION)
     assert all(np.any(np.array(a) != b) for a, b in zip(blend.non_trainable_variables, frozen, strict=True))
 
 
 def test_the_training_flag_reaches_the_network():
     blend = blend_of(stateful())
-    first, second = (read(blend, PREDICTION, training=False).value for _ in range(2))
+    first, second = (compute(blend, PREDICTION, training=False).value for _ in range(2))
     assert float(first) == float(second)
-    assert float(read(blend, PREDICTION).value) != float(read(blend, PREDICTION).value)  # dropout
+    assert float(compute(blend, PREDICTION).value) != float(compute(blend, PREDICTION).value)  # dropout
 
 
 def test_its_regularization_losses_are_the_models():
@@ -236,7 +236,7 @@ def test_its_regularization_losses_are_the_models():
     expected = 0.5 * np.sum(kernel**2)
     np.testing.assert_allclose(np.sum(blend.losses), expected, rtol=1e-6)
     model = bl.BlendedModel(keras.Sequential([keras.Input([2]), keras.layers.Dense(3)]), blend)
-    value = read(blend, model.network(X), training=False).value
+    value = compute(blend, model.network(X), training=False).value
     model.compile("sgd")
     np.testing.assert_allclose(model.evaluate(X, Y, verbose=0)[0], float(value) + expected, rtol=1e-5)
 
@@ -249,7 +249,7 @@ def test_it_computes_in_its_own_policy():
     assert half.dtype == tf.float16
     assert logits.dtype == tf.float32
     np.testing.assert_array_equal(logits, tf.cast(half, tf.float32))
-    assert read(blend, PREDICTION).value.dtype == tf.float32
+    assert compute(blend, PREDICTION).value.dtype == tf.float32
     assert all(v.dtype == "float32" for v in blend.trainable_variables)
 
 
@@ -337,10 +337,10 @@ def test_a_layer_of_ones_own_is_checked_when_it_is_called():
     layer = keras.layers.Dense(2)
     layer.build([None, 2])
     with pytest.raises(ValueError, match="K = 3"):
-        read(blend_of(layer), PREDICTION)
+        compute(blend_of(layer), PREDICTION)
     layer = keras.layers.Dense(3)
     layer.build([None, 2])
-    assert np.isfinite(read(blend_of(layer), PREDICTION).value)
+    assert np.isfinite(compute(blend_of(layer), PREDICTION).value)
 
 
 def test_it_refuses_what_is_no_network():

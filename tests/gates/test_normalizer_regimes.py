@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.gates import regularizers
-from tests.gates.normalized import EPS, LOGITS, NORMALIZERS, RESIDUALS, STEPS, blend_of, every_normalizer, read
+from tests.gates.normalized import EPS, LOGITS, NORMALIZERS, RESIDUALS, STEPS, blend_of, compute, every_normalizer
 
 
 @every_normalizer
@@ -18,7 +18,7 @@ def test_every_regime_gives_the_same_in_one_trace(name, jit_compile):
         def step(residual, index):
             with tf.GradientTape() as tape:
                 tape.watch(residual)
-                value = read(blend, residual, step=index).value
+                value = compute(blend, residual, step=index).value
             variables = [variable.value for variable in blend.trainable_variables]
             gradients = tape.gradient(value, [residual, *variables])
             for variable, gradient in zip(blend.trainable_variables, gradients[1:], strict=True):
@@ -46,11 +46,11 @@ def test_every_regime_gives_the_same_in_one_trace(name, jit_compile):
 def test_dtypes(name, dtype):
     blend = blend_of(NORMALIZERS[name](), dtype=dtype)
     for residual in RESIDUALS[:3]:
-        output = read(blend, tf.cast(residual, "float64" if dtype == "float64" else "float32"))
+        output = compute(blend, tf.cast(residual, "float64" if dtype == "float64" else "float32"))
     assert all(variable.dtype in (dtype, "int64") for variable in blend.gate.variables)
     reference = blend_of(NORMALIZERS[name](), dtype="float64")
     for residual in RESIDUALS[:3]:
-        expected = read(reference, np.float64(residual))
+        expected = compute(reference, np.float64(residual))
     unit = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float64": 2.0**-52}[dtype]
     np.testing.assert_allclose(output.value, expected.value, rtol=16 * unit, atol=16 * unit)
 
@@ -65,7 +65,7 @@ def test_replicas_keep_the_state_of_one_device(name, replicas):
     def step(residual):
         def run(part):
             with tf.GradientTape() as tape:
-                value = read(blend, part).value
+                value = compute(blend, part).value
             return value, tape.gradient(value, [variable.value for variable in blend.trainable_variables])
 
         return replicas.run(run, args=(residual,))
@@ -77,7 +77,7 @@ def test_replicas_keep_the_state_of_one_device(name, replicas):
         )
         values, gradients = step(given)
         with tf.GradientTape() as tape:
-            expected = read(alone, residual).value
+            expected = compute(alone, residual).value
         slopes = tape.gradient(expected, [variable.value for variable in alone.trainable_variables])
         # The blend divides a mean by the number of replicas; their gradients are summed.
         np.testing.assert_allclose(sum(replicas.experimental_local_results(values)), expected, rtol=16 * EPS)

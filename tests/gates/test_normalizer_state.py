@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss.gates import Learned, normalizers, regularizers
-from tests.gates.normalized import LOGITS, LOSSES, NORMALIZERS, RESIDUALS, blend_of, every_normalizer, read, state_of
+from tests.gates.normalized import LOGITS, LOSSES, NORMALIZERS, RESIDUALS, blend_of, compute, every_normalizer, state_of
 
 
 @every_normalizer
@@ -26,9 +26,9 @@ def test_variables_and_what_changes_them(name):
     assert [variable.name for variable in blend.non_trainable_variables] == kept
     assert blend.gate.stateful == bool(kept)
     before = state_of(blend)
-    read(blend, RESIDUALS[0], training=False)
+    compute(blend, RESIDUALS[0], training=False)
     np.testing.assert_equal(state_of(blend), before)
-    read(blend, RESIDUALS[0])
+    compute(blend, RESIDUALS[0])
     after = state_of(blend)
     assert any((after[one] != before[one]).any() for one in before) == bool(kept)
     for one in trained:
@@ -39,14 +39,14 @@ def test_variables_and_what_changes_them(name):
 def test_configuration_and_state_come_back(name):
     blend = blend_of(NORMALIZERS[name](), LOGITS, regularize=[regularizers.KL([0.3, 0.7], 0.1)])
     for residual in RESIDUALS[:3]:
-        read(blend, residual)
+        compute(blend, residual)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(blend))
     assert again.get_config() == blend.get_config()
     assert again.gate.normalize is not blend.gate.normalize
     for source, target in zip(blend.gate.variables, again.gate.variables, strict=True):
         target.assign(source)
     for residual in RESIDUALS[3:6]:
-        for a, b in zip(read(again, residual), read(blend, residual), strict=True):
+        for a, b in zip(compute(again, residual), compute(blend, residual), strict=True):
             np.testing.assert_array_equal(a, b)
     np.testing.assert_equal(state_of(again), state_of(blend))
 

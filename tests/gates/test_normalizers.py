@@ -20,9 +20,9 @@ from tests.gates.normalized import (
     SHARES,
     STEPS,
     blend_of,
+    compute,
     every_normalizer,
     fitted,
-    read,
     sizes,
     state_of,
 )
@@ -34,7 +34,7 @@ from tests.gates.normalized import (
 def test_golden(row):
     blend = blend_of(row.make())
     for residual in row.residuals:
-        value = read(blend, [[residual]]).value
+        value = compute(blend, [[residual]]).value
     # Two quotients, or two exponentials and logarithms, and their sum.
     np.testing.assert_allclose(value, row.value, rtol=8 * EPS)
 
@@ -42,7 +42,7 @@ def test_golden(row):
 def test_initial_divides_by_the_first_value_ever_after():
     blend = blend_of("initial", LOGITS)
     for residual in RESIDUALS:
-        output = read(blend, residual)
+        output = compute(blend, residual)
         factors = SHARES / sizes(RESIDUALS[0])
         # A mean of eight squares, a softmax and a quotient.
         np.testing.assert_allclose(output.weights, factors, rtol=16 * EPS)
@@ -55,7 +55,7 @@ def test_initial_divides_by_the_first_value_ever_after():
 def test_running_divides_by_the_weighted_mean_of_all_sizes_seen(memory):
     blend = blend_of(normalizers.RunningMean(memory), LOGITS)
     for t, residual in enumerate(RESIDUALS):
-        output = read(blend, residual)
+        output = compute(blend, residual)
         ages = (1 - 1 / memory) ** np.arange(t + 1)[::-1]
         means = ages @ [sizes(seen) for seen in RESIDUALS[: t + 1]] / ages.sum()
         # Each step rounds the difference, the rate and the sum; those of all steps may add up.
@@ -67,7 +67,7 @@ def test_with_a_memory_of_one_the_gate_stands_still():
     blend = blend_of(normalizers.RunningMean(1), LOGITS)
     for residual in RESIDUALS[:3]:
         with tf.GradientTape() as tape:
-            value = read(blend, residual).value
+            value = compute(blend, residual).value
         np.testing.assert_allclose(value, 1.0, rtol=4 * EPS)
         np.testing.assert_allclose(tape.gradient(value, blend.gate.logits.value), [0, 0], atol=4 * EPS)
 
@@ -75,9 +75,9 @@ def test_with_a_memory_of_one_the_gate_stands_still():
 @every_normalizer
 def test_regularizers_are_added(name):
     shares = tf.nn.softmax(LOGITS)
-    plain = read(blend_of(NORMALIZERS[name](), LOGITS), RESIDUALS[0])
+    plain = compute(blend_of(NORMALIZERS[name](), LOGITS), RESIDUALS[0])
     extra = [regularizers.Entropy(0.5), regularizers.LoadBalance(2.0)]
-    both = read(blend_of(NORMALIZERS[name](), LOGITS, regularize=extra), RESIDUALS[0])
+    both = compute(blend_of(NORMALIZERS[name](), LOGITS, regularize=extra), RESIDUALS[0])
     expected = sum(float(regularizer(shares)) for regularizer in extra)
     np.testing.assert_allclose(both.cost - plain.cost, expected, rtol=0, atol=8 * EPS)
     np.testing.assert_allclose(both.value - plain.value, expected, rtol=0, atol=8 * EPS)
@@ -103,12 +103,12 @@ def test_combine_divides_too_and_refuses_a_likelihood():
 def test_gradients_against_finite_differences(name):
     blend = blend_of(NORMALIZERS[name](), LOGITS, dtype="float64", regularize=[regularizers.Entropy(0.25)])
     start = np.float64(RESIDUALS[0])
-    read(blend, start)  # what is kept is kept from here on: evaluations below do not train
+    compute(blend, start)  # what is kept is kept from here on: evaluations below do not train
     predictions, variables = tf.Variable(np.float64(RESIDUALS[1])), [v.value for v in blend.trainable_variables]
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum()
 
     def value():
-        return read(blend, predictions, training=False).value
+        return compute(blend, predictions, training=False).value
 
     with tf.GradientTape() as tape:
         result = value()
@@ -180,7 +180,7 @@ def test_a_loss_that_is_off_may_be_infinite(name):
 def test_one_loss(name):
     normalizer = normalizers.Likelihood(2.0) if name == "likelihood-scale" else NORMALIZERS[name]()
     blend = blend_of(normalizer, losses={"mae": LOSSES["mae"]})
-    value = read(blend, [[3.0]]).value
+    value = compute(blend, [[3.0]]).value
     likelihoods = {"likelihood": 1 + math.log(6), "likelihood-scale": 1.5 + math.log(4)}
     expected = {"initial": 1, "running": 1, "rms": 1, **likelihoods}[name]
     np.testing.assert_allclose(value, expected, rtol=4 * EPS)
@@ -189,10 +189,10 @@ def test_one_loss(name):
 @every_normalizer
 def test_an_empty_batch_is_zero_and_is_not_kept(name):
     blend = blend_of(NORMALIZERS[name]())
-    assert float(read(blend, tf.zeros([0, 1])).value) == 0.0
-    read(blend, RESIDUALS[0])
+    assert float(compute(blend, tf.zeros([0, 1])).value) == 0.0
+    compute(blend, RESIDUALS[0])
     reference = blend_of(NORMALIZERS[name]())
-    read(reference, RESIDUALS[0])
+    compute(reference, RESIDUALS[0])
     if name not in ("running", "rms"):  # to which 0 is a value like any other
         np.testing.assert_equal(state_of(blend), state_of(reference))
 
@@ -201,8 +201,8 @@ def test_a_frozen_gate_keeps_dividing_by_what_all_losses_were():
     gate = Learned([0.0, 1.0], normalize="initial")
     gate.trainable = False
     blend = bl.Blend(LOSSES, gate, bl.modes.Hard())
-    read(blend, [[4.0]])
-    output = read(blend, [[2.0]])
+    compute(blend, [[4.0]])
+    output = compute(blend, [[2.0]])
     assert float(output.value) == 0.5
     np.testing.assert_array_equal(output.losses, [4.0, 2.0])
     np.testing.assert_array_equal(output.weights, [0.0, 0.25])

@@ -12,7 +12,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss import gates
 from blendloss.gates import Needs
-from tests.gates.values import blend_of, named, read, state_of, train
+from tests.gates.values import blend_of, compute, named, state_of, train
 
 GATES = {
     "famo": lambda **named: gates.FAMO(**named),
@@ -61,8 +61,8 @@ def test_an_observation_without_a_training_step_raises(make):
 def test_an_evaluation_between_step_and_observation_is_no_step(make):
     blend, again = blend_of(make(), 2), blend_of(make(), 2)
     for one in (blend, again):
-        read(one, [1.0, 2.0], step=3, training=True)
-    read(again, [7.0, 8.0])
+        compute(one, [1.0, 2.0], step=3, training=True)
+    compute(again, [7.0, 8.0])
     for one in (blend, again):
         one.gate.observe_progress([0.5, 1.5])
     for name, values in state_of(blend.gate).items():
@@ -75,7 +75,7 @@ def test_the_next_batch_needs_no_observation_and_takes_none(make):
     assert Needs.PROGRESS not in gate.needs
     blend = blend_of(gate, 2)
     for step in range(3):
-        read(blend, [1.0, 2.0], step, training=True)
+        compute(blend, [1.0, 2.0], step, training=True)
     with pytest.raises(TypeError, match="does not watch the losses after an update"):
         gate.observe_progress([1.0, 2.0])
 
@@ -87,7 +87,7 @@ def test_the_next_batch_and_the_same_one_learn_alike_where_the_losses_are(make):
     told, untold = blend_of(make(), 3), blend_of(make(same_batch=False), 3)
     for step in range(11):
         first = train(told, losses[step], losses[step + 1], step)
-        second = read(untold, losses[step], step, training=True)
+        second = compute(untold, losses[step], step, training=True)
         np.testing.assert_array_equal(first.weights, second.weights)
 
 
@@ -95,7 +95,7 @@ def test_the_next_batch_and_the_same_one_learn_alike_where_the_losses_are(make):
 def test_names_in_any_order(make):
     blend, again = blend_of(make(), 2), blend_of(make(), 2)
     for one in (blend, again):
-        read(one, [1.0, 2.0], training=True)
+        compute(one, [1.0, 2.0], training=True)
     blend.gate.observe_progress([0.9, 1.0])
     again.gate.observe_progress({"b": 1.0, "a": tf.constant(0.9)})
     for name, values in state_of(blend.gate).items():

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from blendloss import gates
 from blendloss.gates._from_values._rate_gate import ratio, smoothed
-from tests.gates.values import FLOAT64_ROUNDING, blend_of, precise, read, train
+from tests.gates.values import FLOAT64_ROUNDING, blend_of, compute, precise, train
 
 
 def test_ratios_at_their_ends():
@@ -62,5 +62,5 @@ def test_weights_are_constants_of_the_step(make):
 
 def test_an_evaluation_needs_no_training_first():
     for gate in (gates.SoftAdapt(), gates.ReLoBRaLo(seed=0), gates.DWA(3), gates.Random(seed=0), gates.Normalized()):
-        weights = read(blend_of(gate, 2), [1.0, 9.0]).weights
+        weights = compute(blend_of(gate, 2), [1.0, 9.0]).weights
         np.testing.assert_allclose(weights, [0.5, 0.5] if isinstance(gate, gates.Random) else [1, 1])

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import blendloss as bl
 from blendloss import gates
-from tests.gates.values import blend_of, named, read, state_of, train
+from tests.gates.values import blend_of, compute, named, state_of, train
 
 W, Z = [0.2, 0.5, 0.3], [-0.1, 0.3, 0.05]
 #: F of float64 losses, from its formula.
@@ -111,25 +111,25 @@ def test_hard_smooth_tchebycheff_is_tchebycheff_and_no_mode_is_above_soft(name):
 @pytest.mark.parametrize("smoothness", [1e-8, 1e-3, 1.0, 1e3])
 def test_smooth_maximum_lies_between_the_maximum_and_mu_log_k_above(smoothness):
     losses = [1.0, 4.0, 0.25]
-    value = read(
+    value = compute(
         blend_of(gates.SmoothTchebycheff(smoothness, [1.0] * 3, dtype="float64"), 3), losses, dtype="float64"
     ).value
     assert 4.0 <= value <= 4.0 + smoothness * np.log(3) * (1 + 1e-12)
 
 
 def test_smooth_tchebycheff_of_large_mu_has_the_weights_of_the_preference():
-    weights = read(blend_of(gates.SmoothTchebycheff(1e9, W), 3), [1.0, 4.0, 0.25]).weights
+    weights = compute(blend_of(gates.SmoothTchebycheff(1e9, W), 3), [1.0, 4.0, 0.25]).weights
     np.testing.assert_allclose(weights, np.divide(W, 3), rtol=1e-6)
 
 
 @pytest.mark.parametrize("losses", [[1e30, 2e30, 3e30], [3e30, 3e30, 3e30]], ids=["apart", "equal"])
 def test_smooth_tchebycheff_of_large_losses_over_a_small_mu(losses):
-    output = read(blend_of(gates.SmoothTchebycheff(1e-10), 3), losses)
+    output = compute(blend_of(gates.SmoothTchebycheff(1e-10), 3), losses)
     np.testing.assert_allclose(output.value, 1e30, rtol=1e-6)
 
 
 def test_equal_losses_of_tchebycheff_train_the_first():
-    np.testing.assert_array_equal(read(blend_of(gates.Tchebycheff([1.0, 1.0]), 2), [2.0, 2.0]).weights, [1, 0])
+    np.testing.assert_array_equal(compute(blend_of(gates.Tchebycheff([1.0, 1.0]), 2), [2.0, 2.0]).weights, [1, 0])
 
 
 def test_nadir_averages_its_steps_skips_what_is_not_finite_and_then_stays():
@@ -146,7 +146,7 @@ def test_a_loss_of_0_throughout_averaging_counts_in_its_own_units():
     blend = blend_of(gates.SmoothTchebycheff(1.0, averaging=1), 2)
     for _ in range(2):
         train(blend, [0.0, 2.0])
-    np.testing.assert_allclose(read(blend, [3.0, 2.0]).weights, [2 * 3 / 4 / 3, 2 * 1 / 4 / 2], rtol=1e-6)
+    np.testing.assert_allclose(compute(blend, [3.0, 2.0]).weights, [2 * 3 / 4 / 3, 2 * 1 / 4 / 2], rtol=1e-6)
 
 
 # Penalties of the angle
@@ -167,7 +167,7 @@ def test_pbi_on_the_direction_is_the_projection(k, dtype, size):
 
 def test_pbi_a_little_beside_the_direction_has_the_whole_penalty():
     """The subgradient of the direction itself is taken where rounding alone leads beside it, and nowhere else."""
-    weights = read(
+    weights = compute(
         blend_of(gates.PBI([1.0, 1.0], 1.0, dtype="float64"), 2), [1.0, 1.0 + 1e-12], dtype="float64"
     ).weights
     np.testing.assert_allclose(weights, [0, np.sqrt(2)], rtol=0, atol=1e-3)  # 1e-12 is known to 4 digits
@@ -175,7 +175,7 @@ def test_pbi_a_little_beside_the_direction_has_the_whole_penalty():
 
 @pytest.mark.parametrize("make", [lambda w: gates.PBI(w, 0.0), lambda w: gates.COSMOS(w, 0.0)], ids=["pbi", "cosmos"])
 def test_no_penalty_leaves_a_weighted_sum(make):
-    weights = read(blend_of(make([3.0, 4.0]), 2), [5.0, 0.1]).weights
+    weights = compute(blend_of(make([3.0, 4.0]), 2), [5.0, 0.1]).weights
     np.testing.assert_allclose(weights / weights[0], [1, 4 / 3], rtol=1e-6)
 
 
@@ -183,7 +183,7 @@ def test_no_penalty_leaves_a_weighted_sum(make):
 @pytest.mark.parametrize("name", ["pbi", "cosmos"])
 def test_sizes_whose_squares_leave_the_range(name, size):
     make = {"pbi": lambda: gates.PBI([1.0, 1.0], 1.0), "cosmos": lambda: gates.COSMOS([size**-1] * 2, 1.0)}[name]
-    output = read(blend_of(make(), 2), [3 * size, size])
+    output = compute(blend_of(make(), 2), [3 * size, size])
     if name == "pbi":
         np.testing.assert_allclose(output.weights, [np.sqrt(2), 0], atol=1e-6)
         np.testing.assert_allclose(output.value, size * (4 + 2) / np.sqrt(2), rtol=1e-6)
@@ -203,7 +203,7 @@ def test_imtl_l_trained_by_gradient_descent():
     seen = []
     for _ in range(3):
         with tf.GradientTape() as tape:
-            value = read(blend, losses, training=True, dtype="float64").value
+            value = compute(blend, losses, training=True, dtype="float64").value
         gate.log_scales.assign_sub(0.1 * tape.gradient(value, gate.log_scales.value))
         seen.append(gate.log_scales.numpy())
     expected = [
@@ -220,9 +220,9 @@ def test_imtl_l_brings_every_loss_to_one():
     optimizer = keras.optimizers.Adam(0.1, beta_2=0.9)  # the usual one remembers the first gradient, of 299, for long
     for _ in range(400):
         with tf.GradientTape() as tape:
-            value = read(blend, losses, training=True).value
+            value = compute(blend, losses, training=True).value
         optimizer.apply_gradients([(tape.gradient(value, gate.log_scales.value), gate.log_scales)])
-    output = read(blend, losses)
+    output = compute(blend, losses)
     np.testing.assert_allclose(output.weights * losses, [1, 1, 1], rtol=1e-2)
     np.testing.assert_allclose(output.value, 3 + np.log(losses).sum(), rtol=1e-3)
 

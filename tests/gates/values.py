@@ -22,13 +22,13 @@ def named(losses, dtype="float32"):
     return dict(zip(names(losses.shape[0]), tf.unstack(losses), strict=True))
 
 
-def read(blend, losses, step=0, training=False, dtype="float32"):
+def compute(blend, losses, step=0, training=False, dtype="float32"):
     return blend.compute_from_values(named(losses, dtype), step=step, training=training)
 
 
 def train(blend, losses, after=None, step=0, dtype="float32"):
     """The output of a training step at `losses`, which the update brings to `after`."""
-    output = read(blend, losses, step, True, dtype)
+    output = compute(blend, losses, step, True, dtype)
     if Needs.PROGRESS in blend.gate.needs:
         blend.gate.observe_progress(tf.convert_to_tensor(losses if after is None else after, dtype))
     return output
