@@ -17,8 +17,8 @@ INPUTS, WIDTH = 64, 256
 PLAIN = "plain sum"
 #: What gates from values cannot do without: to wait for the losses before anything is derived.
 WAITING = "weights of 1, after the losses"
-#: What the gradient gates cannot do without: the gradient of each loss, by K backward passes or one vectorised pass.
-EACH, EACH_VECTORISED = "K backward passes", "K passes, vectorised"
+#: What the gradient gates cannot do without: the gradient of each loss, by K backward passes or one vectorized pass.
+EACH, EACH_VECTORIZED = "K backward passes", "K passes, vectorized"
 #: Score matching blends K losses of one residual, so that its network has one output; and what to compare it with.
 MATCHING, ONE_RESIDUAL = "ScoreMatching, one output", "Fixed, one output"
 
@@ -62,7 +62,7 @@ def gates() -> dict[str, Callable[[int], Any]]:
         "Uncertainty": lambda k: bl.gates.Uncertainty(),
         WAITING: lambda k: _waiting()(),
         EACH: lambda k: _each()(),
-        EACH_VECTORISED: lambda k: _each_vectorised()(),
+        EACH_VECTORIZED: lambda k: _each_vectorized()(),
     }
     for name in bl.gates.__all__:
         subject = getattr(bl.gates, name)
@@ -101,13 +101,13 @@ def _each() -> type:
     return Each
 
 
-def _each_vectorised() -> type:
+def _each_vectorized() -> type:
     import tensorflow as tf
 
     import blendloss as bl
 
-    class EachVectorised(bl.gates.GradientGate):
-        """The same by one vectorised pass."""
+    class EachVectorized(bl.gates.GradientGate):
+        """The same by one vectorized pass."""
 
         def weigh(self, gradients: Any, context: Any) -> tf.Tensor:
             return tf.ones([len(gradients)])
@@ -120,7 +120,7 @@ def _each_vectorised() -> type:
             )
             return [tf.tensordot(tf.cast(weights, part.dtype), part, 1) for part in of_each]
 
-    return EachVectorised
+    return EachVectorized
 
 
 def _made(subject: Any, k: int) -> Any:

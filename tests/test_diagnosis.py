@@ -48,7 +48,7 @@ def test_the_sentence_names_gate_share_loss_cause_and_remedy():
     assert diagnosis.collapsed
     assert str(diagnosis) == (
         "The gate 'gate' (Learned) has collapsed: 99.93 % of the weight is on 'huber', whose numbers are the smallest "
-        "(1.5; 'mae' 2): minimising the blended loss over its weights chooses those, whatever the data. To choose by "
+        "(1.5; 'mae' 2): minimizing the blended loss over its weights chooses those, whatever the data. To choose by "
         'evidence, use `Learned(normalize="likelihood")` or `gates.ExponentialFamily()` or '
         "`BlendedModel(..., held_out=...)`; to keep the weights spread, a regularizer such as "
         "`gates.regularizers.Entropy(0.1)`."
@@ -62,7 +62,7 @@ def test_the_sentence_names_gate_share_loss_cause_and_remedy():
 def test_it_names_the_loss_that_has_the_weight(name):
     diagnosis = learned(INTO[name]).diagnose()
     assert diagnosis.collapsed
-    assert f"is on {name!r}, and minimising" in str(diagnosis)
+    assert f"is on {name!r}, and minimizing" in str(diagnosis)
 
 
 def test_the_diagnosis_says_where_another_loss_is_smaller():
@@ -76,7 +76,7 @@ def test_the_diagnosis_says_where_another_loss_is_smaller():
 def test_equal_and_missing_numbers_explain_nothing(values):
     blend = learned(INTO["mse"])
     sentence = str(blend.diagnose(blend.compute_from_values(values, step=0)))
-    assert "is on 'mse', and minimising the blended loss over its weights moves them to the smallest" in sentence
+    assert "is on 'mse', and minimizing the blended loss over its weights moves them to the smallest" in sentence
 
 
 @pytest.mark.parametrize("normalize", [None, "initial"])

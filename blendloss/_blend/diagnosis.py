@@ -109,7 +109,7 @@ def _numbers(resting: Any, output: BlendOutput) -> np.ndarray:
 
 
 def _because(names: tuple[str, ...], largest: int, numbers: np.ndarray | None) -> str:
-    generally = "and minimising the blended loss over its weights moves them to the smallest numbers, whatever the data"
+    generally = "and minimizing the blended loss over its weights moves them to the smallest numbers, whatever the data"
     if numbers is None or np.isnan(numbers).any():
         return generally
     rival = int(np.argmin(np.where(np.arange(len(names)) == largest, np.inf, numbers)))
@@ -118,7 +118,7 @@ def _because(names: tuple[str, ...], largest: int, numbers: np.ndarray | None) -
     if numbers[largest] < numbers[rival]:
         return (
             f"whose numbers are the smallest ({numbers[largest]:.3g}; {names[rival]!r} {numbers[rival]:.3g}): "
-            "minimising the blended loss over its weights chooses those, whatever the data"
+            "minimizing the blended loss over its weights chooses those, whatever the data"
         )
     return (
         f"though {names[rival]!r} has smaller numbers now ({numbers[rival]:.3g}; {names[largest]!r} "

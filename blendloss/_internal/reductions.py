@@ -10,7 +10,7 @@ import tensorflow as tf
 from blendloss._internal.custom_gradient import custom_gradient
 
 # XLA's CPU compiler sums a long float32 vector in a few accumulators (relative error up to 5e-4 at 2^24), and merges a
-# reduction of reductions into one. An elementwise sum of a few slices is vectorised and cannot be merged. Its result is
+# reduction of reductions into one. An elementwise sum of a few slices is vectorized and cannot be merged. Its result is
 # summed in float64.
 _SLICES = 16
 

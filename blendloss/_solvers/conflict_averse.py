@@ -17,7 +17,7 @@ _CLOSE = 1e-14
 def conflict_averse(gram: Any, radius: float) -> tf.Tensor:
     """The coefficients of the d with the largest min_k d . g_k in the ball |d - g_0| <= c |g_0|, `[K]`, float64.
 
-    With the mean gradient g_0 = sum_k g_k / K and g_w = sum_k w_k g_k, w on the simplex minimises
+    With the mean gradient g_0 = sum_k g_k / K and g_w = sum_k w_k g_k, w on the simplex minimizes
     F(w) = g_w . g_0 + c |g_0| |g_w|, and d = g_0 + c |g_0| g_w / |g_w|: the coefficients are 1/K + (|g_0| / theta) w
     with theta = |g_w| / c.
 

@@ -13,10 +13,10 @@ from blendloss._solvers.nonnegative import minimum
 def dual_cone(gram: Any, preference: Any) -> tf.Tensor:
     """The coefficients of sum_k p_k proj(g_k), with proj the projection on {x: x . g_i >= 0 for all i}, `[K]`, float64.
 
-    The projection of g_k on that cone is sum_i v_i g_i, where v minimises v'Mv over v_i >= [i = k] (the dual problem).
+    The projection of g_k on that cone is sum_i v_i g_i, where v minimizes v'Mv over v_i >= [i = k] (the dual problem).
     With v_i = (|g_k| / |g_i|) ([i = k] + z_i) it is, for each k, a quadratic program in the gradients' cosines C:
 
-        minimise   z'Cz / 2 + C_k. z   over   z >= 0
+        minimize   z'Cz / 2 + C_k. z   over   z >= 0
 
     All K programs are solved at once by an active set, exactly to rounding (`nonnegative.minimum`). They do not depend
     on the lengths of the gradients. The direction d then has d . g_i >= 0 for all i. A zero gradient keeps its p_k. If

@@ -23,7 +23,7 @@ _NEAR = 0.1
 def fair(gram: Any, alpha: float) -> tf.Tensor:
     """The a > 0 with (Ma)_k = a_k^(-1/alpha) for every k, `[K]`, float64.
 
-    With beta = 1/alpha, a minimises a'Ma/2 - sum_k phi(a_k) with phi' = a^-beta: phi is log a for beta = 1, else
+    With beta = 1/alpha, a minimizes a'Ma/2 - sum_k phi(a_k) with phi' = a^-beta: phi is log a for beta = 1, else
     a^(1-beta) / (1-beta). This function is strictly convex, so there is at most one solution. There is one unless some
     convex combination of the gradients is 0. In the units a_k = |g_k|^(-2/(1+beta)) x_k, orthogonal gradients
     have x = 1, and with y = u x, u_k = |g_k|^((beta-1)/(beta+1)), and the cosines C it reads

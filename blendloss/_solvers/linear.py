@@ -11,7 +11,7 @@ def solution(matrix: tf.Tensor, vector: tf.Tensor) -> tf.Tensor:
     """x with A x = b, `[K]`, by Gauss-Jordan elimination on the diagonal, in units in which A's diagonal is 1.
 
     Elimination without row exchanges is stable for a positive definite matrix. A pivot below 2^-48 is rounding error
-    and is replaced by 2^-48. TensorFlow's factorisations raise an error there, and XLA's invert whole blocks.
+    and is replaced by 2^-48. TensorFlow's factorizations raise an error there, and XLA's invert whole blocks.
 
     Args:
         matrix: A, `[K, K]`, float64, with a positive diagonal.

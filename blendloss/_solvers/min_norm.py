@@ -29,9 +29,9 @@ class Hull(NamedTuple):
 
 
 def min_norm(gram: Any) -> tf.Tensor:
-    """The a on the simplex that minimises |sum_k a_k g_k|^2 = a'Ma, `[K]`, float64.
+    """The a on the simplex that minimizes |sum_k a_k g_k|^2 = a'Ma, `[K]`, float64.
 
-    For any s > 0, the y >= 0 that minimises y'My + s (1 - 1'y)^2 is a / (1 + a'Ma / s), so a is y divided by its sum.
+    For any s > 0, the y >= 0 that minimizes y'My + s (1 - 1'y)^2 is a / (1 + a'Ma / s), so a is y divided by its sum.
     This is a quadratic program over the non-negative vectors, with (M + s 11') y = s 1 where y > 0. An active set
     solves it in the units sqrt(M_kk + s), where s is the least M_kk, so that the lengths of the gradients do not
     matter.

@@ -19,7 +19,7 @@ class Minimum(NamedTuple):
     """The minimum of z'Qz/2 - q'z over z >= 0.
 
     Args:
-        z: the minimiser, `[B, K]`.
+        z: the minimizer, `[B, K]`.
         inverse: the inverse of Q among the `chosen`, 0 elsewhere, `[B, K, K]`.
         chosen: where z may be positive, `[B, K]` bool.
         iterations: the number of iterations of the slowest of the B problems, a scalar.
@@ -39,13 +39,13 @@ def minimum(q_matrix: tf.Tensor, q: tf.Tensor) -> Minimum:
     Q is positive semidefinite with a diagonal of ones. The search starts at z = 0. The index with the largest slope w =
     q - Qz joins the chosen ones, and z moves to their unconstrained minimum. If an element would become negative, z
     stops where it is 0, that index leaves, and z moves on. The inverse of the chosen part of Q is kept by rank-one
-    updates, and each minimum is refined twice. Nothing is factorised, so nothing can fail.
+    updates, and each minimum is refined twice. Nothing is factorized, so nothing can fail.
 
     The search stops after finitely many steps, when no index outside has w_j > 16 * 2^-52 (|Q| |z| + |q|)_j: the
     conditions of optimality then hold to rounding. An index does not join if its column lies within an angle of 3e-7 of
     the span of the chosen ones, because a float64 Gram matrix resolves no smaller angle. There w_j <= 3e-7 of the
     residual's length remains. Each of these steps is one iteration, with at most 20 K iterations. z is always feasible.
-    If there are several minimisers, the result is one with the fewest chosen indices.
+    If there are several minimizers, the result is one with the fewest chosen indices.
 
     Args:
         q_matrix: Q, `[B, K, K]`, float64, finite.

@@ -23,7 +23,7 @@ from blendloss.schedules import as_schedule
 class Bayesian(Gate):
     """A variational posterior over the gating vector: logits sampled anew each step, pulled towards a prior by its KL.
 
-    z ~ q(z; phi), reparameterised, so that gradients reach phi; the cost is c(step) KL(q || p) / N. With N training
+    z ~ q(z; phi), reparameterized, so that gradients reach phi; the cost is c(step) KL(q || p) / N. With N training
     examples, a blend that is a mean over examples, and c = 1, the total is minus the evidence lower bound per example
     of the model with likelihood exp(-sum_k g_k l_k): Bayes' rule where that is a density of the targets for every g, a
     Gibbs posterior otherwise. The optimal q is the one closest to p(g) exp(-N sum_k g_k mean(l_k)).

@@ -24,7 +24,7 @@ class Learned(Gate):
     z = theta, trained with the network by whatever optimizer applies `blend.trainable_variables`; with shares
     s = mode(theta), L = sum_k s_k l_k / n_k + sum of the regularizers.
 
-    Minimising the blended loss over theta moves the weight to the loss with the smallest numbers (n = 1): read the
+    Minimizing the blended loss over theta moves the weight to the loss with the smallest numbers (n = 1): read the
     weights as "what was easiest to fit", not as evidence for a noise law. What can be done about it: `normalize` brings
     the losses to one scale ("initial", "running", "rms"; the gate then follows how fast they fall) or makes densities
     of them ("likelihood"; the gate then chooses by evidence); `regularizers` keep the shares open; `blend.diagnose()`

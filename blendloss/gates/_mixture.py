@@ -28,7 +28,7 @@ class Mixture(Gate):
 
     Under `Soft()` g are the responsibilities of the mixture, and L is its negative log-likelihood
     -log sum_k pi_k p_k(r): value, gradient and curvature. Under any other mode L is a bound from above (the variational
-    one); with `Hard()` it is what classification EM minimises. Proportions pi = softmax(theta) and scales c_k are
+    one); with `Hard()` it is what classification EM minimizes. Proportions pi = softmax(theta) and scales c_k are
     trained; the residuals' gradients flow through the responsibilities too. With several outputs each element chooses
     by itself.
 

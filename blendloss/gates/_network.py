@@ -22,7 +22,7 @@ class Network(Gate):
     z(x) = network(x), so that g(x) = mode(z(x)) weighs the losses of each example. x is what the caller gives as
     `features=`; `BlendedModel` gives the network's inputs. Gradients do not flow back into the features.
 
-    Minimising sum_k g_k(x) l_k(r) over g(x) moves the weight, at each x, to the loss with the smallest expected value
+    Minimizing sum_k g_k(x) l_k(r) over g(x) moves the weight, at each x, to the loss with the smallest expected value
     there. For losses of arbitrary scale that says which is smallest, not which is right: r^2 < |r| wherever |r| < 1.
     With negative log-likelihoods, their normalizers included, it says what it should: sum_k g_k nll_k is an upper bound
     on -log sum_k g_k p_k, tight where g is one-hot, and the chosen loss is the noise law that fits best at x.

@@ -53,7 +53,7 @@ class _Solution(NamedTuple):
 
 @register
 class ScoreMatching(Gate):
-    """Weights that minimise the asymptotic variance of the estimate, whatever the noise.
+    """Weights that minimize the asymptotic variance of the estimate, whatever the noise.
 
     For y = f(x) + e, an estimate with the slope psi_g = sum_k g_k psi_k has the variance, up to a factor that depends
     on the design alone,
@@ -62,7 +62,7 @@ class ScoreMatching(Gate):
 
     and g* = argmin_{g >= 0} g'Ag / 2 - b'g reaches its least value over g >= 0. The same g* projects the noise's score
     -p'/p on the cone of the slopes. So, in large samples, no loss of the blend and no fixed weights of them do better;
-    the units of the losses do not matter; and nothing can collapse, for no loss is minimised over its weight.
+    the units of the losses do not matter; and nothing can collapse, for no loss is minimized over its weight.
 
     Each update adds the batch to sums that decay. Its residuals are counted in units of c, a running robust standard
     deviation: log c moves to where half of the residuals are above 0.6745 c. b is a difference of slopes over

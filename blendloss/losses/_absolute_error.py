@@ -10,7 +10,7 @@ from blendloss.losses._penalty import ScaledPenalty
 
 @register
 class AbsoluteError(ScaledPenalty):
-    """Absolute error: the median minimises it; its efficiency at the normal law is 2 / pi = 0.637.
+    """Absolute error: the median minimizes it; its efficiency at the normal law is 2 / pi = 0.637.
 
         rho(r) = |r| / s,    psi(r) = sign(r) / s,    psi(0) = 0,    r = y_pred - y_true
 

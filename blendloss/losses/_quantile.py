@@ -14,7 +14,7 @@ from blendloss.losses._penalty import Penalty
 
 @register
 class Quantile(Penalty):
-    """Quantile (pinball, check): the q-quantile of the targets minimises it.
+    """Quantile (pinball, check): the q-quantile of the targets minimizes it.
 
         rho(r) = max(q e, (q - 1) e) / s,    e = y_true - y_pred = -r
         psi(r) = (1 - q) / s for r > 0, -q / s for r < 0, 0 at 0,    r = y_pred - y_true

@@ -15,7 +15,7 @@ from blendloss.modes._relaxation import propagate_nan, relax_in_float32
 def entmax15(logits: Any) -> tf.Tensor:
     """1.5-entmax: between softmax and sparsemax; smooth where positive, and exactly 0 for small logits.
 
-    p = max(z/2 - tau, 0)^2, which maximises <p, z> + H(p) with Tsallis' entropy of order 1.5. On the support S,
+    p = max(z/2 - tau, 0)^2, which maximizes <p, z> + H(p) with Tsallis' entropy of order 1.5. On the support S,
     with mean M and sum of squared deviations D of z/2 over S, tau = M - sqrt((1 - D) / |S|).
     Jacobian: diag(s) - s s^T / sum(s), with s = sqrt(p).
 

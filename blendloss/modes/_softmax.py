@@ -16,7 +16,7 @@ from blendloss.modes._relaxation import relax_in_float32
 def softmax(logits: Any) -> tf.Tensor:
     """Softmax: maps logits to positive weights on the simplex.
 
-    p_k = exp(z_k) / sum_j exp(z_j), which maximises <p, z> + H(p) with Shannon's entropy H. Every finite logit has a
+    p_k = exp(z_k) / sum_j exp(z_j), which maximizes <p, z> + H(p) with Shannon's entropy H. Every finite logit has a
     positive weight; a logit of -inf has weight exactly 0. Jacobian: diag(p) - p p^T.
 
     Args:

@@ -67,7 +67,7 @@ def _student(degrees: float) -> Density:
     return lambda r: (factor * (1 + r**2 / degrees) ** (-(degrees + 1) / 2), (degrees + 1) * r / (degrees + r**2))
 
 
-def _generalised(power: float) -> Density:
+def _generalized(power: float) -> Density:
     factor = power / 2 / gamma(1 / power)
     return lambda r: (factor * np.exp(-(r**power)), power * r ** (power - 1))
 
@@ -126,7 +126,7 @@ LAWS: dict[str, Density] = {
     "Laplace": lambda r: (0.5 * np.exp(-r), np.ones_like(r)),
     "logistic": _logistic,
     "hyperbolic secant": _secant,
-    **{f"generalised normal {power:g}": _generalised(power) for power in (1.2, 1.5, 4)},
+    **{f"generalized normal {power:g}": _generalized(power) for power in (1.2, 1.5, 4)},
     **{f"{e:.0%} x {width}": _contaminated(e, width) for width in (3, 10) for e in (0.01, 0.05, 0.1, 0.2, 0.4)},
     **{f"least favourable {share:.0%}": _least_favourable(share) for share in (0.05, 0.2)},
     **{f"exp({spread:g} Z) Z'": _scale_mixture(spread) for spread in (0.35, 0.7, 1.2)},

@@ -1,4 +1,4 @@
-"""Minimises a penalty of a linear model's residuals, together with their scale."""
+"""Minimizes a penalty of a linear model's residuals, together with their scale."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from papers.huber1981_regression.scales import Scale
 
 
 class Method(NamedTuple):
-    """Minimise sigma sum rho(r / sigma) + ridge / 2 |slopes|^2 over the coefficients, sigma being the scale of r."""
+    """Minimize sigma sum rho(r / sigma) + ridge / 2 |slopes|^2 over the coefficients, sigma being the scale of r."""
 
     penalty: bl.losses.Penalty
     scale: Scale
@@ -28,7 +28,7 @@ def alternated(data: Data, method: Method, config: Config) -> tuple[np.ndarray, 
     makes a homotopy from a smooth problem; for the others it ends where it begins to matter.
     """
     x, y = map(tf.constant, data)
-    slopes = tf.eye(x.shape[1], dtype=x.dtype)[:-1]  # the constant is not penalised
+    slopes = tf.eye(x.shape[1], dtype=x.dtype)[:-1]  # the constant is not penalized
     floors = bl.schedules.exponential(1.0, config.floor, steps=config.homotopy)
 
     def least_squares(weights: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
@@ -83,7 +83,7 @@ class Stationary(NamedTuple):
     cosine: float
     #: The smallest eigenvalue of the Hessian, for columns of length 1: positive at a minimum.
     curvature: float
-    #: The derivative of sigma (sum rho + n / 2) by sigma, over n: 0 where that is minimised too.
+    #: The derivative of sigma (sum rho + n / 2) by sigma, over n: 0 where that is minimized too.
     of_scale: float
 
 

@@ -21,7 +21,7 @@ def mad(residuals: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
 def concomitant(threshold: float, mean: float = 1.0) -> Scale:
     """The sigma whose psi(r / sigma)^2 has the wanted mean, psi being Huber's; one step of its fixed point.
 
-    With the same threshold in the coefficients it minimises sigma (sum rho(r / sigma) + n mean / 2) together with them
+    With the same threshold in the coefficients it minimizes sigma (sum rho(r / sigma) + n mean / 2) together with them
     (Huber's proposal 2). Owen's choice, and scikit-learn's, is a mean of 1.
     """
     penalty = bl.losses.Huber(threshold)

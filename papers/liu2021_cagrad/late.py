@@ -147,7 +147,7 @@ class Descents:
         return found / (1 + self.radius**2)
 
     def _closed(self, first: tf.Tensor, second: tf.Tensor, mean: tf.Tensor, radius: tf.Tensor) -> tf.Tensor:
-        """The x in [0, 1] that minimises x first . mean + (1 - x) second . mean + radius |x first + (1 - x) second|.
+        """The x in [0, 1] that minimizes x first . mean + (1 - x) second . mean + radius |x first + (1 - x) second|.
 
         With b = first - second the length is sqrt(b'b (x - x0)^2 + h^2), h the distance of 0 from the line through the
         two; the slope is 0 where (x - x0) / length = p = -b . mean / (radius b'b).

@@ -29,7 +29,7 @@ class SampledStraightThrough(bl.modes.Estimator):
 
 
 def objective(estimator: str, loss: Loss) -> Objective:
-    """What `estimator` follows, to minimise the expectation of `loss`."""
+    """What `estimator` follows, to minimize the expectation of `loss`."""
     if estimator == "exact":
         return _exact(loss)
     if estimator == "REINFORCE":

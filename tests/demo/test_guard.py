@@ -133,15 +133,15 @@ def test_what_is_no_number_is_no_result(value: float) -> None:
 
 
 @pytest.mark.parametrize("size", [1.0, 3e-310, 1e-300, 1e150, 1.7e308])
-def test_standardising_does_not_depend_on_the_size_of_numbers(size: float) -> None:
+def test_standardizing_does_not_depend_on_the_size_of_numbers(size: float) -> None:
     shape = np.array([-1.0, -0.5, 0.25, 1.0, 0.75])
     train = np.array([True, True, True, True, False])
     expected = (shape - shape[:4].mean()) / shape[:4].std()
-    found = problem._standardised(shape * size, train)
+    found = problem._standardized(shape * size, train)
     np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
 def test_a_column_that_is_constant_in_training_becomes_zero() -> None:
     column = np.array([0.1] * 7 + [5.0])
     assert column[:7].std() > 0  # by rounding of the mean
-    assert not problem._standardised(column, np.arange(8) < 7).any()
+    assert not problem._standardized(column, np.arange(8) < 7).any()

@@ -154,7 +154,7 @@ def test_replicas_draw_the_same_and_share_one_cost(replicas):
 # What it learns
 
 
-def test_the_fitted_dirichlet_maximises_the_bound():
+def test_the_fitted_dirichlet_maximizes_the_bound():
     """The bound of a Dirichlet has a closed form, N sum_k a_k l_k / A + KL: a numerical optimum to compare with."""
     from scipy.optimize import minimize
 

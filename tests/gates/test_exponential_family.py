@@ -88,10 +88,10 @@ def test_convex_in_g():
 def test_twenty_random_starts_end_at_one_point():
     random, ends, values = np.random.default_rng(1), [], []
     blend = blend_of()
-    minimise = minimizer(blend, blend.trainable_variables, tolerance=1e-8, max_iterations=500)
+    minimize = minimizer(blend, blend.trainable_variables, tolerance=1e-8, max_iterations=500)
     for _ in range(20):
         blend.gate.parameters.assign(random.uniform(0.03, 3, size=4))
-        values.append(float(minimise(tf.zeros_like(RESIDUALS), tf.constant(RESIDUALS), None, None)[0]))
+        values.append(float(minimize(tf.zeros_like(RESIDUALS), tf.constant(RESIDUALS), None, None)[0]))
         ends.append(blend.gate.weights_and_scale()[0].numpy())
     # L is flat to second order: what is left of the value, d, is d ~ slope^2 / curvature, and g is known to sqrt(d).
     np.testing.assert_allclose(values, min(values), rtol=0, atol=1e-9)

@@ -52,7 +52,7 @@ def test_logistic_normal_logits_are_normal():
 
 
 @every_family
-def test_reparameterisation_gradients_are_finite_differences(family):
+def test_reparameterization_gradients_are_finite_differences(family):
     """At fixed numbers a sample is a smooth function of the parameters."""
     made, values = FAMILIES[family]
     numbers = uniform([made.uniforms, 50, 3], 2, tf.constant(0), tf.float64)

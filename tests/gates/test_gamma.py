@@ -59,7 +59,7 @@ def test_quantiles_and_their_gradients_are_scipys(a):
 
 
 def test_the_gradient_in_the_concentration_is_that_of_the_mean():
-    """E x = a, so E dx/da = 1: what makes the reparameterisation gradient unbiased."""
+    """E x = a, so E dx/da = 1: what makes the reparameterization gradient unbiased."""
     for a in (0.2, 1.0, 5.0, 1e4):
         concentration = tf.constant([a], tf.float64)
         numbers = uniform([2, DRAWS, 1], 11, tf.constant(1), tf.float64)

@@ -9,7 +9,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.gates import Uncertainty
 
-# By hand: the weight and the cost at s, and the sigma^2 that minimises g l + cost at a fixed loss l.
+# By hand: the weight and the cost at s, and the sigma^2 that minimizes g l + cost at a fixed loss l.
 FORMS = {
     "regression": (lambda s: math.exp(-s) / 2, lambda s: s / 2, lambda loss: loss),
     "classification": (lambda s: math.exp(-s), lambda s: s / 2, lambda loss: 2 * loss),

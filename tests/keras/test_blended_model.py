@@ -203,10 +203,10 @@ def test_a_network_that_does_not_train_makes_no_steps():
 
 
 def test_regularization_losses_are_added():
-    def regularised():
+    def regularized():
         return keras.Sequential([keras.layers.Dense(1, kernel_regularizer=keras.regularizers.L2(1.0))])
 
-    model = model_of("fixed", net=regularised)
+    model = model_of("fixed", net=regularized)
     value = model.evaluate(X, Y, verbose=0, return_dict=True)["loss"]
     expected = float(model.blend(Y, model.predict(X, verbose=0))) + (model.network.get_weights()[0] ** 2).sum()
     np.testing.assert_allclose(value, expected, rtol=1e-5)

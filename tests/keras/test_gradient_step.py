@@ -161,9 +161,9 @@ def test_every_counts_updates_of_the_optimizer():
 
 @pytest.mark.parametrize("activity", [None, "l2"])
 def test_regularization_is_added(activity):
-    plain, regularised = model_of("inverse"), model_of("inverse", lambda: network("l2", activity))
+    plain, regularized = model_of("inverse"), model_of("inverse", lambda: network("l2", activity))
     kernel = plain.network.trainable_variables[0].numpy().astype("float64")
-    logs = [model.train_on_batch(X, Y, return_dict=True) for model in (plain, regularised)]
+    logs = [model.train_on_batch(X, Y, return_dict=True) for model in (plain, regularized)]
     with tf.GradientTape() as tape:
         trunk = tf.Variable(kernel)
         # Keras divides an activity's penalty by the batch.
@@ -172,10 +172,10 @@ def test_regularization_is_added(activity):
         if activity:
             penalty += 0.01 * tf.reduce_sum(hidden**2) / 64
     np.testing.assert_allclose(logs[1]["loss"] - logs[0]["loss"], penalty, rtol=1e-5)
-    moved = plain.network.trainable_variables[0].numpy() - regularised.network.trainable_variables[0].numpy()
+    moved = plain.network.trainable_variables[0].numpy() - regularized.network.trainable_variables[0].numpy()
     np.testing.assert_allclose(moved, 0.05 * tape.gradient(penalty, trunk), rtol=0, atol=4 * 2.0**-23)
     for name in LOSSES:
-        assert logs[0][f"gate/{name}"] == logs[1][f"gate/{name}"]  # regularisation is no loss that is weighed
+        assert logs[0][f"gate/{name}"] == logs[1][f"gate/{name}"]  # regularization is no loss that is weighed
 
 
 def test_what_trains_in_a_gate_has_its_own_optimizer():

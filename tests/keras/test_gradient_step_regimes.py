@@ -51,7 +51,7 @@ METRICS = {"depth": ["mae"], "label": ["accuracy"]}
 VALIDATED = {"validation_data": (X, Y), "validation_batch_size": 32}
 
 
-def regularised(gate, **named):
+def regularized(gate, **named):
     return model_of(gate, lambda: network("l2"), **named)
 
 
@@ -78,7 +78,7 @@ def fitted_twice(model, fit):
 @pytest.fixture(scope="module")
 def reference():
     """The run that all others of a gate are compared with; the same model is then fitted again."""
-    return functools.cache(lambda gate: fitted_twice(regularised(gate, kind=Counted, metrics=METRICS), fit))
+    return functools.cache(lambda gate: fitted_twice(regularized(gate, kind=Counted, metrics=METRICS), fit))
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def of_a_dataset():
         return model.fit(batches, epochs=2, shuffle=False, verbose=0, **named).history
 
     return functools.cache(
-        lambda gate: fitted_twice(regularised(gate, kind=Counted, metrics=METRICS, jit_compile=False), fit)
+        lambda gate: fitted_twice(regularized(gate, kind=Counted, metrics=METRICS, jit_compile=False), fit)
     )
 
 
@@ -100,7 +100,7 @@ def two_steps_at_once():
 
     @functools.cache
     def run(gate):
-        model = regularised(gate, metrics=METRICS, steps_per_execution=2)
+        model = regularized(gate, metrics=METRICS, steps_per_execution=2)
         history = {}
         graphs = optimized_graphs(lambda: history.update(fit(model, **VALIDATED)))
         loops = [nodes for nodes in graphs if any(node.op == "NextIteration" for node in nodes.values())]
@@ -130,7 +130,7 @@ def test_every_way_of_running_gives_the_same(gate, named, reference, of_a_datase
     elif named == {"steps_per_execution": 2}:
         found = two_steps_at_once(gate)
     else:
-        model = regularised(gate, metrics=METRICS, **named)
+        model = regularized(gate, metrics=METRICS, **named)
         found = outcome(model, fit(model, **VALIDATED))
     expected = reference(gate)
     assert set(expected.history) == set(found.history)
@@ -148,7 +148,7 @@ def test_the_order_of_reads_and_updates_survives_in_a_loop_over_steps(gate, two_
 def test_two_replicas_are_one_device(gate, reduction, reference, replicas):
     def model():
         summed = {"reduction": "sum", "optimizer": keras.optimizers.SGD(0.05 / 16)}
-        return regularised(gate, **(summed if reduction == "sum" else {}))
+        return regularized(gate, **(summed if reduction == "sum" else {}))
 
     with replicas.scope():
         two = model()
@@ -196,7 +196,7 @@ def test_resumes_bit_for_bit(gate, mode, tmp_path):
 def test_mixed_precision(gate, policy, reference):
     expected = reference(gate).history
     keras.config.set_dtype_policy(policy)
-    model = regularised(gate)
+    model = regularized(gate)
     history = fit(model)
     assert np.isfinite(history["loss"]).all()
     for name in LOSSES:

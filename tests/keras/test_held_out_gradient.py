@@ -55,7 +55,7 @@ def test_regularizers_are_part_of_the_gates_objective():
 
 
 def test_held_out_rule_does_not_change_how_the_network_trains():
-    """The held-out batch leaves no trace in batch normalisation, dropout or regularisation."""
+    """The held-out batch leaves no trace in batch normalization, dropout or regularization."""
 
     def layers():
         dense = keras.layers.Dense(8, kernel_regularizer="l2", activity_regularizer="l2")

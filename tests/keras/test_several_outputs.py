@@ -48,7 +48,7 @@ GATES = {
     "inverse": lambda: Inverse(),
 }
 every_gate = pytest.mark.parametrize("gate", GATES)
-# A constant, weights by example with regularisers, a cost of each example, gradients.
+# A constant, weights by example with regularizers, a cost of each example, gradients.
 some_gates = pytest.mark.parametrize("gate", ["fixed", "network", "uncertainty", "inverse"])
 
 

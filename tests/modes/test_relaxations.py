@@ -85,7 +85,7 @@ def test_a_larger_logit_never_has_a_smaller_weight(relax):
 
 
 @every_relaxation
-@pytest.mark.parametrize("k", [2, 3, 5, 8, 9, 17, 33])  # vectorised loops end in scalar ones
+@pytest.mark.parametrize("k", [2, 3, 5, 8, 9, 17, 33])  # vectorized loops end in scalar ones
 def test_ties_get_equal_weights(relax, k):
     tied = relax(TIED).numpy()
     np.testing.assert_array_equal(tied[:, [1, 3]], tied[:, [2, 4]])
@@ -109,7 +109,7 @@ def test_an_excluded_loss_has_weight_zero_and_does_not_touch_the_others(relax):
 
 
 @every_relaxation
-@pytest.mark.parametrize("rows", [1, 8, 33])  # vectorised loops end in scalar ones
+@pytest.mark.parametrize("rows", [1, 8, 33])  # vectorized loops end in scalar ones
 def test_the_only_loss_that_is_not_excluded_has_weight_one(relax, rows):
     """To the bit: TensorFlow's own softmax multiplies by a reciprocal, which some processors approximate."""
     logits = np.tile(np.float32([-np.inf, 0.5, -np.inf]), (rows, 1))

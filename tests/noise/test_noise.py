@@ -232,7 +232,7 @@ def test_one_seed_claims_nothing_and_losers_are_named() -> None:
 
 
 def test_summaries_are_means_over_seeds() -> None:
-    found = summary.summarise(runs_of({"mixture": [1.0, 3.0]}))["mixture"]
+    found = summary.summarize(runs_of({"mixture": [1.0, 3.0]}))["mixture"]
     assert found["rmse"] == pytest.approx({"mean": 2.0, "std": math.sqrt(2)})
     assert found["scales"] == [1.0, 9.0]
     assert (found["divergence"], found["beyond"]) == (0.25, 0.1)

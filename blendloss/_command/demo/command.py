@@ -130,7 +130,7 @@ def _run(record: dict[str, Any], problem: Problem, settings: Settings, folder: P
     console = screen()
     report.introduce(console, record, record["seeds"])
     _train_missing(console, record, problem, settings, folder)
-    record["summary"] = summary.summarise(record["runs"])
+    record["summary"] = summary.summarize(record["runs"])
     record["findings"] = summary.findings(record["runs"], record["data"]["unit"], record["baseline"])
     record["seconds"] = time.perf_counter() - started
     records.save(folder, record)

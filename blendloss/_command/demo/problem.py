@@ -1,4 +1,4 @@
-"""A table prepared for a network: split, standardised and indexed, with statistics of the training part."""
+"""A table prepared for a network: split, standardized and indexed, with statistics of the training part."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from blendloss.console.errors import UserError
 TRAIN, VALIDATION, TEST = range(3)
 # Times the median absolute deviation, it estimates the standard deviation of a normal law: 1 / Phi^{-1}(3/4).
 _CONSISTENCY = 1.482602218505602
-# The largest standardised number: float32 holds the sum of the squares of a batch.
+# The largest standardized number: float32 holds the sum of the squares of a batch.
 _FARTHEST = 1e15
 
 
@@ -37,7 +37,7 @@ class RawTable:
 
 
 class Part(NamedTuple):
-    """One part of the split: `numbers` `[rows, n]`, `categories` `[rows, c]`, `target` `[rows, 1]`, standardised."""
+    """One part of the split: `numbers` `[rows, n]`, `categories` `[rows, c]`, `target` `[rows, 1]`, standardized."""
 
     numbers: np.ndarray
     categories: np.ndarray
@@ -58,9 +58,9 @@ class Problem:
     scale: float
     table: RawTable
 
-    def in_units(self, standardised: np.ndarray) -> np.ndarray:
+    def in_units(self, standardized: np.ndarray) -> np.ndarray:
         """Predictions `[rows, 1]` in the target's own units, `[rows]`, float64."""
-        return standardised[:, 0].astype(np.float64) * self.scale + self.centre
+        return standardized[:, 0].astype(np.float64) * self.scale + self.centre
 
     def target(self, part: int) -> np.ndarray:
         """The target in its own units, `[rows]`."""
@@ -68,9 +68,9 @@ class Problem:
 
 
 def prepare(table: RawTable) -> Problem:
-    """Standardises and indexes `table`."""
+    """Standardizes and indexes `table`."""
     train = table.part == TRAIN
-    numbers = [_in_reach(name, _standardised(column, train)) for name, column in table.numbers.items()]
+    numbers = [_in_reach(name, _standardized(column, train)) for name, column in table.numbers.items()]
     indexed, vocabulary = _indexed(table.texts, train)
     centre, scale = _robust(table.target[train])
     with np.errstate(over="ignore"):
@@ -91,7 +91,7 @@ def errors(predicted: np.ndarray, target: np.ndarray) -> dict[str, float]:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file, by which a continued run recognises its data."""
+    """The SHA-256 of a file, by which a continued run recognizes its data."""
     hashed = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):
@@ -99,7 +99,7 @@ def digest(path: Path) -> str:
     return hashed.hexdigest()
 
 
-def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
+def _standardized(column: np.ndarray, train: np.ndarray) -> np.ndarray:
     # A power of 2 changes no digit, and prevents overflow in sums and squares of the largest numbers.
     _, exponent = np.frexp(np.abs(column[train]).max())
     with np.errstate(over="ignore"):
@@ -112,15 +112,15 @@ def _standardised(column: np.ndarray, train: np.ndarray) -> np.ndarray:
         return (column - known.mean()) / known.std()
 
 
-def _in_reach(name: str, standardised: np.ndarray) -> np.ndarray:
+def _in_reach(name: str, standardized: np.ndarray) -> np.ndarray:
     """Raises an error for a number so far from the training part that its square overflows float32."""
-    row = int(np.argmax(np.abs(standardised)))
-    if not abs(standardised[row]) <= _FARTHEST:
+    row = int(np.argmax(np.abs(standardized)))
+    if not abs(standardized[row]) <= _FARTHEST:
         raise UserError(
-            f"the column {name!r} is {abs(standardised[row]):.2g} standard deviations of the training rows from their "
+            f"the column {name!r} is {abs(standardized[row]):.2g} standard deviations of the training rows from their "
             f"centre in row {row + 1}, but at most {_FARTHEST:g} are possible: correct the row or leave it out"
         )
-    return standardised
+    return standardized
 
 
 def _indexed(texts: dict[str, np.ndarray], train: np.ndarray) -> tuple[np.ndarray, int]:

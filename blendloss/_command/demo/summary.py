@@ -13,7 +13,7 @@ from blendloss.console.numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, n
 METRICS = {"mae": "MAE", "rmse": "RMSE", "median": "MedAE"}
 
 
-def summarise(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
+def summarize(runs: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, float]]]:
     """Mean and standard deviation over seeds of each test error, by arm and metric."""
     return {
         arm: {

@@ -44,7 +44,7 @@ def study(request: Request) -> Path:
     except KeyboardInterrupt as interruption:
         kept = f"{len(record['runs'])} of {len(ARMS) * settings.seeds} trainings are in {folder / RESULTS.record}"
         raise KeyboardInterrupt(f"interrupted; {kept}") from interruption
-    record["summary"] = summary.summarise(record["runs"])
+    record["summary"] = summary.summarize(record["runs"])
     record["findings"] = summary.findings(record["runs"], settings.noise)
     record["seconds"] = time.perf_counter() - started
     RESULTS.save(folder, record)

@@ -14,7 +14,7 @@ _CENTRE = 14.4
 
 
 class Part(NamedTuple):
-    """Inputs `[n, FEATURES]`, standardised, and targets `[n, 1]`."""
+    """Inputs `[n, FEATURES]`, standardized, and targets `[n, 1]`."""
 
     x: np.ndarray
     y: np.ndarray

@@ -15,7 +15,7 @@ from blendloss.console.numbers import ENOUGH_SEEDS, STANDARD_ERRORS, compared, n
 Runs = list[dict[str, Any]]
 
 
-def summarise(runs: Runs) -> dict[str, dict[str, Any]]:
+def summarize(runs: Runs) -> dict[str, dict[str, Any]]:
     """By arm, over seeds: mean and standard deviation of the test error, and means of the noise law that it found."""
     return {arm: _of_arm([run for run in runs if run["arm"] == arm]) for arm in names(runs)}
 
@@ -54,7 +54,7 @@ def better_single(runs: Runs) -> str:
 
 def findings(runs: Runs, noise: Contaminated) -> list[str]:
     """The result in sentences."""
-    summary = summarise(runs)
+    summary = summarize(runs)
     return [_on_errors(runs), _on_noise(summary, noise), _on_matched(runs, summary), _on_naive(runs), _worth(runs)]
 
 

@@ -26,7 +26,7 @@ class Gate(LossState, abc.ABC):
     - `stateful`: whether it updates its state inside the training step;
     - `elementwise`: whether it weighs each residual by itself, so that each loss must be a `Penalty`;
     - `why_small_weights_are_fine`: the end of the sentence by which `Blend.diagnose` explains that a small weight of
-      this gate is no sign of collapse; None where the weights minimise the blended loss itself, and so move to the
+      this gate is no sign of collapse; None where the weights minimize the blended loss itself, and so move to the
       smallest values.
 
     Args:

@@ -20,8 +20,8 @@ RESCALES = (0, 1, 2)
 class CAGrad(GradientGate):
     """The direction near the mean gradient that is best for the loss that gains least (CAGrad).
 
-        d maximises min_k d . G_k over |d - G_0| <= c |G_0|,    G_0 = sum_k G_k / K
-        d = G_0 + c |G_0| G_w / |G_w|,    w on the simplex minimises G_w . G_0 + c |G_0| |G_w|,    G_w = sum_k w_k G_k
+        d maximizes min_k d . G_k over |d - G_0| <= c |G_0|,    G_0 = sum_k G_k / K
+        d = G_0 + c |G_0| G_w / |G_w|,    w on the simplex minimizes G_w . G_0 + c |G_0| |G_w|,    G_w = sum_k w_k G_k
 
     so that g_k = 1/K + c |G_0| w_k / |G_w|. With c < 1 a point where d = 0 is one where the mean gradient is 0. c = 0
     is the mean; as c grows, d turns to the direction of `MGDA`. Solved exactly, from the K x K products of the
@@ -60,7 +60,7 @@ class CAGrad(GradientGate):
         code.
 
     Deviations:
-        The code minimises by SLSQP to its default tolerance, about 1e-3 in w, adds 1e-8 under the roots and to |G_w|
+        The code minimizes by SLSQP to its default tolerance, about 1e-3 in w, adds 1e-8 under the roots and to |G_w|
         (the toy problem 1e-4), and nash-mtl multiplies the direction by K. TorchJD takes weights of 0 where |G_w| is
         below 1e-4 of the root of the sum of the squared lengths; here the threshold is 1e-6 of sum_k w_k |G_k|.
     """

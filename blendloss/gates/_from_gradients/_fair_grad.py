@@ -34,7 +34,7 @@ class FairGrad(GradientGate):
 
         g > 0 with sum_j G_k . G_j g_j = g_k^(-1/alpha) for every k
 
-    so that d = sum_k g_k G_k goes down in every loss: d . G_k = g_k^(-1/alpha) > 0. It maximises the sum of
+    so that d = sum_k g_k G_k goes down in every loss: d . G_k = g_k^(-1/alpha) > 0. It maximizes the sum of
     (d . G_k)^(1-alpha) / (1-alpha) over directions of its length: alpha = 1 is `NashMTL`, and the loss that gains least
     counts the more, the larger alpha. It is the stationary point of a strictly convex function, found by Newton's
     method, from the K x K products of the gradients. Where these are Pareto-stationary, none exists: the weights are 0;

@@ -62,7 +62,7 @@ NORMALIZATIONS: dict[str | None, Normalization] = {
 class MGDA(GradientGate):
     """Weights on the simplex that make the combined gradient as short as it can be: it goes down in every loss (MGDA).
 
-        g minimises |sum_k g_k G_k / s_k|^2 over g >= 0, sum_k g_k = 1;    s_k = 1 without normalization
+        g minimizes |sum_k g_k G_k / s_k|^2 over g >= 0, sum_k g_k = 1;    s_k = 1 without normalization
 
     With s = 1, d . G_k >= |d|^2 for every k, with equality where g_k > 0; d = 0 at a Pareto-stationary point. It is
     found exactly, by an active set of the K x K products of the gradients.

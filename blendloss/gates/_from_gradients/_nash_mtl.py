@@ -18,7 +18,7 @@ from blendloss.gates._from_gradients._fair_grad import bounded, checked_max_norm
 class NashMTL(GradientGate):
     """The direction on which the losses would agree in a bargain: the product of their gains is largest (Nash-MTL).
 
-        g > 0 with g_k sum_j G_k . G_j g_j = 1 for every k;    g minimises g'GG'g / 2 - sum_k log g_k
+        g > 0 with g_k sum_j G_k . G_j g_j = 1 for every k;    g minimizes g'GG'g / 2 - sum_k log g_k
 
     so that d = sum_k g_k G_k goes down in every loss, and does not depend on the losses' units: g_k d . G_k = 1, and
     |d| = sqrt(K), which `max_norm` then bounds. The function is strictly convex; Newton's method finds its minimum,

@@ -40,7 +40,7 @@ class Form:
     """A published variant.
 
     Args:
-        sizes: (gate, gradients, context) -> what the weights equalise, `[K]`, float64.
+        sizes: (gate, gradients, context) -> what the weights equalize, `[K]`, float64.
         weights: (sizes, the last weights) -> `[K]`; a loss of size 0 keeps its last weight.
         needs: what the gate needs for the sizes.
     """

@@ -19,7 +19,7 @@ class UPGrad(GradientGate):
     """Each gradient is projected to the directions along which no loss goes up; the direction is their sum (UPGrad).
 
         d = sum_k p_k proj(G_k),    proj(x) the nearest to x of {x: x . G_j >= 0 for all j}
-        proj(G_k) = sum_j v_kj G_j,    v_k minimises |sum_j v_j G_j|^2 over v_j >= [j = k]
+        proj(G_k) = sum_j v_kj G_j,    v_k minimizes |sum_j v_j G_j|^2 over v_j >= [j = k]
 
     so that g_j = sum_k p_k v_kj >= p_j, and d . G_j >= 0 for every j. Without conflicts, G_k . G_j >= 0, the weights
     are p. Longer gradients count more: d is linear in the length of each. Solved exactly, as K small quadratic

@@ -47,7 +47,7 @@ class PBI(Scalarization):
 
     References:
         Zhang and Li, "MOEA/D: A Multiobjective Evolutionary Algorithm Based on Decomposition", IEEE Trans. Evol.
-        Comput. 11 (2007), section II.C, for minimisation; their experiments take theta = 5.
+        Comput. 11 (2007), section II.C, for minimization; their experiments take theta = 5.
 
     Deviations:
         TorchJD 0.18 adds 1e-12 under the root of d_2: up to 1e-6 theta in the value, and the gradient shrinks where

@@ -16,7 +16,7 @@ _LARGE = 2000.0
 
 
 def log_gamma_variate(concentration: tf.Tensor, uniform: tf.Tensor) -> tf.Tensor:
-    """log x with x ~ Gamma(a, 1), differentiable in a by implicit reparameterisation.
+    """log x with x ~ Gamma(a, 1), differentiable in a by implicit reparameterization.
 
     log x = log Q^{-1}(u_0; a + 1) + log(u_1) / a with the Gamma(a + 1) quantile Q^{-1}, because the product of a
     Gamma(a + 1) and a U^(1/a) variate is Gamma(a). In log space nothing underflows as a -> 0.

@@ -128,7 +128,7 @@ def _():
     both(lambda model: model.predict(2048 + X, verbose=0), net=net)
 
 
-@row("regularised-optimizer")
+@row("regularized-optimizer")
 def _():
     for optimizer in (
         lambda: keras.optimizers.AdamW(weight_decay=0.1, clipnorm=1.0, use_ema=True),
