@@ -117,6 +117,6 @@ def test_a_masked_product_has_a_finite_derivative_in_the_weight(broken):
 
 
 @pytest.mark.parametrize("broken", BROKEN)
-def test_each_row_of_a_product_is_off_by_itself(broken):
+def test_a_product_masks_each_row_by_itself(broken):
     found = product_and_gradients([[0.0], [2.0]], [[1.0, broken], [3.0, 4.0]], [[True], [False]])
     assert found == [[[0.0, 0.0], [6.0, 8.0]], [[1.0], [7.0]], [[0.0, 0.0], [2.0, 2.0]]]

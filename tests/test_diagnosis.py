@@ -59,7 +59,7 @@ def test_the_sentence_names_gate_share_loss_cause_and_remedy():
 
 
 @pytest.mark.parametrize("name", PENALTIES)
-def test_it_names_the_loss_that_has_the_weight(name):
+def test_a_collapse_names_the_loss_with_the_weight(name):
     diagnosis = learned(INTO[name]).diagnose()
     assert diagnosis.collapsed
     assert f"is on {name!r}, and minimizing" in str(diagnosis)

@@ -33,14 +33,14 @@ def blend_of(loss):
 @pytest.mark.parametrize(
     "loss", [bl.losses.Huber(), "mse", lambda y, p: tf.reduce_mean(p - y, -1)], ids=["penalty", "keras", "own"]
 )
-def test_what_is_no_dense_tensor_of_numbers_is_refused_by_name(loss, value):
+def test_inputs_that_are_no_dense_numbers_are_refused_by_name(loss, value):
     blend = blend_of(loss)
     for name, given in (("y_true", (value, P)), ("y_pred", (Y, value)), ("sample_weight", (Y, P, value))):
         with pytest.raises((TypeError, ValueError), match=rf"^`{name}` must .*Received: "):
             blend(*given)
 
 
-def test_what_is_a_tensor_of_numbers_is_taken():
+def test_dense_numbers_are_accepted():
     blend = blend_of("mse")
     table = pytest.importorskip("pandas").DataFrame(Y)
     for y_true in (Y, Y.tolist(), Y.astype(int), Y > 1, Y.astype("float16"), tf.Variable(Y), keras.Variable(Y), table):

@@ -97,7 +97,7 @@ def test_a_loss_that_acts_on_no_variable_has_gradient_0():
     ],
     ids=str,
 )
-def test_nothing_to_measure(measured, losses, message):
+def test_variables_that_cannot_be_measured_are_refused(measured, losses, message):
     layers = Layers()
     with tf.GradientTape(persistent=True) as tape:
         heads = [tf.reduce_sum(layers.variables[3]), tf.reduce_sum(layers.variables[4])]

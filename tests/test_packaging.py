@@ -125,7 +125,7 @@ def test_an_extra_refers_to_extras_that_exist(extra: str) -> None:
         assert one.name != "blendloss" or one.extras <= set(EXTRAS) - {extra}
 
 
-def test_what_is_installed_is_what_is_required() -> None:
+def test_installed_versions_meet_the_requirements() -> None:
     for one in requirements("test"):
         assert importlib.metadata.version(one.name) in one.specifier, one.name
 

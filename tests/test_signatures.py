@@ -55,13 +55,13 @@ LOSSES = {
     ],
     ids=["blend", "output loss", "loss of several outputs", "columns", "held out"],
 )
-def test_what_is_no_loss_is_refused_when_it_is_given(make, wrong):
+def test_wrong_losses_are_refused_by_the_constructor(make, wrong):
     with pytest.raises(TypeError, match="must be .*Received"):
         make(wrong)
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_what_is_a_loss_is_taken(loss):
+def test_losses_of_every_kind_are_accepted(loss):
     assert bl.Blend({"loss": loss}, bl.gates.Fixed([1.0])).names == ("loss",)
     assert bl.losses.OutputLoss("output", loss).output == "output"
 
@@ -72,7 +72,7 @@ def test_what_is_a_loss_is_taken(loss):
     ids=["schedule", "class", "gate", "function of none", "function of two", "string", "number"],
 )
 @pytest.mark.parametrize("make", [bl.modes.Soft, bl.modes.StraightThrough], ids=["soft", "straight-through"])
-def test_what_is_no_relaxation_is_refused_when_it_is_given(make, wrong):
+def test_wrong_relaxations_are_refused_by_the_constructor(make, wrong):
     with pytest.raises(TypeError, match="`relaxation` must be a function from logits to the simplex"):
         make(wrong)
 
@@ -83,11 +83,11 @@ def test_what_is_no_relaxation_is_refused_when_it_is_given(make, wrong):
     ids=["class", "gate", "layer", "function of none", "function of two"],
 )
 @pytest.mark.parametrize("make", [bl.schedules.wrap, bl.gates.Scheduled, bl.modes.Annealed])
-def test_what_is_no_schedule_is_refused_when_it_is_given(make, wrong):
+def test_wrong_schedules_are_refused_by_the_constructor(make, wrong):
     with pytest.raises(TypeError, match="must be a (schedule|function of the step).*Received"):
         make(wrong)
 
 
-def test_what_has_no_signature_is_not_judged():
+def test_functions_without_a_signature_are_accepted():
     assert takes(min, 2)
     assert takes(tf.nn.softmax, 1)

@@ -119,7 +119,7 @@ def test_the_largest_branch_of_a_conditional_counts() -> None:
     ],
     ids=["no entry", "element type", "instruction", "line"],
 )
-def test_what_is_not_understood_raises(text: str, message: str) -> None:
+def test_unknown_hlo_raises(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Module(text).bytes()
 

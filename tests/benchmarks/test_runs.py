@@ -295,7 +295,7 @@ def test_another_module_is_no_benchmark(tmp_path: pathlib.Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_what_is_no_file_is_not_waited_for(
+def test_samples_that_are_no_regular_file_are_refused(
     make: Any, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     make(tmp_path / SAMPLES)

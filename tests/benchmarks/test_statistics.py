@@ -61,7 +61,7 @@ def test_the_interval_covers_the_true_median() -> None:
         (Ratio(1.2, 1.15, 1.25), None, False),
     ],
 )
-def test_nothing_is_claimed_inside_the_noise(ratio: Ratio, noise: Ratio | None, differs: bool) -> None:
+def test_differences_within_the_noise_are_not_claimed(ratio: Ratio, noise: Ratio | None, differs: bool) -> None:
     assert ratio.differs(noise) is differs
 
 

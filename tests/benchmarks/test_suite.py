@@ -76,7 +76,7 @@ with_peers = pytest.mark.skipif(not PEERS.exists(), reason="the peers are not in
 
 
 @pytest.mark.parametrize("name", [name for name in SUITE if name != "replay"])
-def test_it_runs(
+def test_every_benchmark_runs(
     name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(conduct, "PEERS", tmp_path / "nowhere")

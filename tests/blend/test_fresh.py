@@ -81,7 +81,7 @@ class Unsaved(PerExample):
         return bl.gates.Gate.get_config(self)
 
 
-def test_what_cannot_be_made_from_its_configuration_is_named():
+def test_a_gate_that_from_config_cannot_make_is_named():
     with pytest.raises(ValueError, match=r"made afresh by `from_config.*missing 1 required.*Received: gate="):
         bl.Blend(LOSSES, Unsaved([0.0] * 3)).fresh()
 
@@ -103,6 +103,6 @@ class Borrowed(PerExample):
         return {**super().get_config(), "holder": self.holder}
 
 
-def test_what_keeps_its_variables_is_no_fresh_blend():
+def test_a_gate_that_holds_outside_variables_is_refused():
     with pytest.raises(ValueError, match=r"cannot be made afresh.*Received: the variables"):
         bl.Blend(LOSSES, Borrowed([0.0] * 3, Holder(keras.Variable(1.0)))).fresh()

@@ -217,7 +217,7 @@ def test_a_loss_that_reduces_its_own_values_cannot_be_weighed_by_example(loss):
         bl.Blend({"dice": keras.losses.Dice(), "mae": "mae"}, PerExample([[0.0, 0.0]] * 4))(Y, P)
 
 
-def test_without_weights_a_mean_by_weights_is_a_mean():
+def test_a_mean_by_sample_weight_is_the_mean_without_weights():
     loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
     blend = bl.Blend({"own": loss, "mse": "mse"}, PerExample([[0.3, -0.2]] * 4))
     np.testing.assert_allclose(blend(Y, P), loss(Y, P), rtol=1e-6)

@@ -68,7 +68,7 @@ def test_a_loss_updates_its_own_state(way):
     assert len([variable for variable in blend.variables if variable is loss.seeds.state]) == 1
 
 
-def test_what_a_loss_adds_is_kept():
+def test_losses_added_inside_a_loss_are_kept():
     blend = bl.Blend({"a": AddingLayer(), "mse": "mse"}, bl.gates.Fixed([1.0, 1.0]))
     blend([[1.0]], [[2.0]], step=0)
     assert float(sum(blend.losses)) == 7.0

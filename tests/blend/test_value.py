@@ -72,7 +72,7 @@ def test_rank_one_is_a_batch_of_scalars():
     np.testing.assert_allclose(blend(Y_TRUE[:, 0], Y_PRED[:, :1], sample_weight), column, rtol=1e-6)
 
 
-def test_one_loss_is_that_loss():
+def test_a_blend_of_one_loss_equals_the_loss():
     blend = bl.Blend({"mse": "mse"}, bl.gates.Learned())
     np.testing.assert_allclose(blend(Y_TRUE, Y_PRED, step=0), by_keras()[0](Y_TRUE, Y_PRED), rtol=1e-6)
 

@@ -95,7 +95,9 @@ def test_info(capsys: pytest.CaptureFixture[str]) -> None:
         (["--resume", "nowhere"], "holds no demo.json"),
     ],
 )
-def test_options(here: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_wrong_options_are_refused(
+    here: pathlib.Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
     assert message in refused(capsys, "demo", *arguments)
 
 
@@ -121,7 +123,9 @@ def test_options(here: pathlib.Path, capsys: pytest.CaptureFixture[str], argumen
         (b"x,y\n" + 20 * b"1,2\n", "has 20 rows: at least 200"),
     ],
 )
-def test_file(here: pathlib.Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str) -> None:
+def test_wrong_files_are_refused(
+    here: pathlib.Path, capsys: pytest.CaptureFixture[str], content: bytes | None, message: str
+) -> None:
     if content is not None:
         (here / "table.csv").write_bytes(content)
     assert message in refused(capsys, "demo", "--data", "table.csv", "--target", "y")

@@ -65,7 +65,7 @@ def test_score_matching_shares_out_six_losses_and_says_which_is_best(run: pathli
     assert matched["report"].startswith("The best loss by itself is ")
 
 
-def test_what_is_recorded_can_be_rebuilt(run: pathlib.Path) -> None:
+def test_recorded_blends_can_be_rebuilt(run: pathlib.Path) -> None:
     for arm in strict(run / "demo.json")["arms"].values():
         assert isinstance(keras.saving.deserialize_keras_object(arm["blend"]), bl.Blend)
 

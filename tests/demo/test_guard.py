@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_is_a_mistake(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_no_result(value: float) -> None:
+def test_results_that_are_not_finite_raise(value: float) -> None:
     require_finite("the fit", {"mae": 1.0})
     with pytest.raises(UserError, match="the fit: mae is"):
         require_finite("the fit", {"rmse": 1.0, "mae": value})

@@ -163,7 +163,7 @@ def test_a_record_that_is_too_large(
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
-def test_what_is_no_file_is_not_waited_for(
+def test_a_record_that_is_no_regular_file_is_refused(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], make: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)

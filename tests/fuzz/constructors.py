@@ -20,7 +20,7 @@ made(
     initial_scale=("number", 1.0), floor=("number", 0.1),
 )  # fmt: skip
 made(
-    bl.losses, "OutputLoss", lambda head: head({"a": P}, {"a": P}),
+    bl.losses, "OutputLoss", lambda loss: loss({"a": P}, {"a": P}),
     output=("index", "a"), loss=("loss", "mse"), target=("target?", None),
 )  # fmt: skip
 made(

@@ -364,7 +364,7 @@ def test_fit_is_hubers_fit():
 # What it refuses
 
 
-def test_it_refuses_what_is_no_penalty():
+def test_losses_that_are_no_penalties_are_refused():
     with pytest.raises(TypeError, match="every loss must be a penalty.*Received: b='mae'"):
         bl.Blend({"a": losses.SquaredError(), "b": "mae"}, ByResidual([1.0]))
     with pytest.raises(ValueError, match="needs residuals, which losses that are names alone have not"):
@@ -375,7 +375,7 @@ def test_it_refuses_what_is_no_penalty():
 
 
 @pytest.mark.parametrize("thresholds", [[1.0], [1.0, 2.0, 3.0]], ids=len)
-def test_it_refuses_other_numbers_of_thresholds(thresholds):
+def test_wrong_numbers_of_thresholds_are_refused(thresholds):
     with pytest.raises(ValueError, match="`thresholds` must have 2 numbers for 3 losses"):
         bl.Blend(dict.fromkeys("abc", losses.Huber()), ByResidual(thresholds))
 

@@ -30,7 +30,7 @@ def test_elements_without_gradients_have_none():
     np.testing.assert_array_equal(factors * rows, [[1, 0], [0, 0]])
 
 
-def test_each_sign_comes_as_often_as_it_is_pure():
+def test_signs_are_drawn_with_the_purity_as_probability():
     size, steps = 50, 200
     gradients = np.float32(np.tile([[3.0], [-1.0], [-0.5]], size))
     blend, variable = blend_of(gates.GradDrop(seed=7), 3), tf.Variable(tf.zeros([size]))

@@ -99,7 +99,7 @@ def test_a_loss_that_estimates_nothing_is_left_out():
     np.testing.assert_array_equal(variances, [1, np.inf, np.inf, np.inf])
 
 
-def test_where_no_loss_estimates_anything_there_are_no_weights():
+def test_weights_are_zero_if_no_loss_has_curvature():
     weights, variance, _ = program(np.eye(2), np.array([-1.0, 0.0]))
     assert (weights == 0).all()
     assert np.isinf(variance)

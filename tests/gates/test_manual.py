@@ -72,7 +72,7 @@ def test_weights_are_what_was_assigned(weights, expected, graph):
         pytest.param([True, 1, 1], TypeError, "must be a real number", id="bool-among-numbers"),
     ],
 )
-def test_what_no_weights_are_is_refused_and_changes_nothing(weights, error, message):
+def test_wrong_weights_are_refused_and_change_nothing(weights, error, message):
     blend = blend_of([1, 2, 3])
     with pytest.raises(error, match=message):
         blend.gate.assign(weights)

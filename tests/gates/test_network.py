@@ -209,7 +209,7 @@ def stateful():
     )
 
 
-def test_what_the_network_keeps_is_tracked():
+def test_state_of_the_network_is_tracked():
     blend = blend_of(stateful())
     assert len(blend.trainable_variables) == 6
     assert [v.name for v in blend.non_trainable_variables][:2] == ["moving_mean", "moving_variance"]
@@ -229,7 +229,7 @@ def test_the_training_flag_reaches_the_network():
     assert float(compute(blend, PREDICTION).value) != float(compute(blend, PREDICTION).value)  # dropout
 
 
-def test_its_regularization_losses_are_the_models():
+def test_regularization_losses_of_the_network_are_the_models():
     network = chooser(kernel_regularizer=keras.regularizers.L2(0.5))
     kernel, _ = network.get_weights()
     blend = blend_of(network)
@@ -241,7 +241,7 @@ def test_its_regularization_losses_are_the_models():
     np.testing.assert_allclose(model.evaluate(X, Y, verbose=0)[0], float(value) + expected, rtol=1e-5)
 
 
-def test_it_computes_in_its_own_policy():
+def test_the_network_computes_in_its_own_policy():
     policy = keras.DTypePolicy("mixed_float16")
     blend = blend_of(chooser(dtype=policy))
     logits = blend.gate.gating(gates.Context(0, True, features=tf.constant(X)))
@@ -268,7 +268,7 @@ def test_configuration_round_trip():
     np.testing.assert_array_equal(ours, theirs)
 
 
-def test_frozen_it_does_not_train():
+def test_a_frozen_network_does_not_train():
     gate = gates.Network(chooser())
     gate.trainable = False
     again = gates.Network.from_config(gate.get_config())
@@ -312,18 +312,18 @@ def test_fit_is_one_trace_and_resumes_bit_for_bit(tmp_path):
 # What it refuses
 
 
-def test_it_refuses_a_network_that_is_not_built():
+def test_a_network_that_is_not_built_is_refused():
     with pytest.raises(ValueError, match="`network` must be built, so that .* give it a `keras.Input`.*Received: <Seq"):
         blend_of(keras.Sequential([keras.layers.Dense(3)]))
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])
-def test_it_refuses_other_numbers_of_logits(k):
+def test_wrong_numbers_of_logits_are_refused(k):
     with pytest.raises(ValueError, match=r"`network` must end in \[batch, 3\] logits.*Received: output \(None, "):
         blend_of(chooser(k))
 
 
-def test_it_refuses_logits_of_other_ranks_and_several_outputs():
+def test_logits_of_wrong_rank_and_several_outputs_are_refused():
     inputs = keras.Input([2, 3])
     with pytest.raises(ValueError, match=r"must end in \[batch, 3\] logits"):
         blend_of(keras.Model(inputs, keras.layers.Dense(3)(inputs)))
@@ -343,18 +343,18 @@ def test_a_layer_of_ones_own_is_checked_when_it_is_called():
     assert np.isfinite(compute(blend_of(layer), PREDICTION).value)
 
 
-def test_it_refuses_what_is_no_network():
+def test_arguments_that_are_no_network_are_refused():
     with pytest.raises(TypeError, match="`network` must be a Keras model or layer. Received: network='dense'"):
         gates.Network("dense")
     with pytest.raises(TypeError, match="`regularizers` must be a list of regularizers"):
         gates.Network(chooser(), regularizers=gates.regularizers.Entropy(1.0))
 
 
-def test_it_says_that_features_are_missing():
+def test_missing_features_raise():
     with pytest.raises(ValueError, match="chooses by features: pass `features=`"):
         blend_of()(Y, PREDICTION, step=0)
 
 
-def test_it_refuses_to_stay_untrained():
+def test_a_blend_that_cannot_train_the_network_raises():
     with pytest.raises(ValueError, match=r"trains.*or use `BlendedModel"):
         blend_of()(Y, PREDICTION, features=tf.constant(X))

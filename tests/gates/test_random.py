@@ -86,7 +86,7 @@ def test_draws_are_a_function_of_seed_and_step():
     assert not (first == other).any()
 
 
-def test_at_most_all_weights_are_one():
+def test_more_ones_than_losses_are_refused():
     with pytest.raises(ValueError, match="`ones` must .*2 losses.*Received:"):
         blend_of(gates.Random("bernoulli", seed=0, ones=3), 2)
 

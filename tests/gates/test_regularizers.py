@@ -282,7 +282,7 @@ def test_balance_is_that_of_all_replicas(name, sizes, replicas):
 
 @every_regularizer
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "none"])
-def test_it_is_added_once_whatever_the_reduction(make, reduction):
+def test_cost_is_added_once_with_every_reduction(make, reduction):
     y, p = np.zeros((4, 1), "float32"), np.ones((4, 1), "float32")
     losses = {"a": "mse", "b": "mae", "c": "mse"}
     plain = bl.Blend(losses, bl.gates.Learned([0.3, 0.0, 1.0]), reduction=reduction).compute(y, p, step=0)

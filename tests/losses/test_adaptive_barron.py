@@ -186,7 +186,7 @@ def test_as_keras_loss_refuses_a_loss_that_trains():
         blend_of().as_keras_loss(0)
 
 
-def test_frozen_it_stands_in_plain_compile():
+def test_a_frozen_loss_works_in_plain_compile():
     blend = blend_of()
     blend.trainable = False
     model = keras.Sequential([keras.layers.Dense(3)])
@@ -205,7 +205,7 @@ def test_configuration_round_trip(frozen):
     np.testing.assert_allclose(loss.alpha_and_scale(), [[0.3] * 3, [2.0] * 3], rtol=1e-6)
 
 
-def test_it_trains_in_a_model_and_resumes_bit_for_bit(tmp_path):
+def test_a_model_trains_the_loss_and_resumes_bit_for_bit(tmp_path):
     x = RNG.normal(size=(64, 4)).astype("float32")
     y = (x @ RNG.normal(size=(4, 3)) + RNG.standard_t(2, size=(64, 3))).astype("float32")
 

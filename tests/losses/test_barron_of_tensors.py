@@ -166,7 +166,7 @@ def test_derivatives_of_the_normalizer(alpha):
 
 
 @pytest.mark.parametrize("scale", [0.02, 1.0, 30.0])
-def test_it_is_the_likelihood_of_the_laws_at_both_ends(scale):
+def test_cauchy_and_normal_laws_are_the_ends_of_the_likelihood(scale):
     residual = RNG.normal(size=(50, 1)) * scale
     laws = {1e-9: stats.cauchy(0, math.sqrt(2) * scale), 2 - 1e-9: stats.norm(0, scale)}
     for alpha, law in laws.items():

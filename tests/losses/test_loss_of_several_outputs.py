@@ -124,7 +124,7 @@ def masked(values, mask):
     return tensor
 
 
-def test_what_counts_is_what_counts_in_all_outputs():
+def test_an_element_counts_if_it_counts_in_all_outputs():
     one, two = RNG.uniform(size=(2, 6, 4)) > 0.3
     outputs = {**OUTPUTS, "mean": masked(MEAN, tf.constant(one)), "log_scale": masked(LOG_SCALE, tf.constant(two))}
     output = blend_of(OutputLoss(NAMES, laplace_nll, target="y")).compute({"y": Y}, outputs)

@@ -50,7 +50,7 @@ def test_a_constant_target_is_of_the_outputs_shape_and_dtype():
     ],
     ids=str,
 )
-def test_what_is_missing_is_named(loss, y_true, y_pred, message):
+def test_a_missing_output_is_named(loss, y_true, y_pred, message):
     with pytest.raises(KeyError, match=message):
         loss(y_true, y_pred)
 

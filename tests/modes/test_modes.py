@@ -194,13 +194,13 @@ def test_a_thousand_steps_are_one_trace(jit_compile):
 
 
 @following_the_step
-def test_a_needed_step_is_asked_for(mode):
+def test_modes_that_need_the_step_raise_without_it(mode):
     with pytest.raises(ValueError, match=r"depends on the step: pass `step=`\. Received: step=None"):
         mode([0.0, 1.0])
 
 
 @select(lambda mode: not mode.needs_step)
-def test_other_modes_take_no_notice_of_the_step(mode):
+def test_other_modes_ignore_the_step(mode):
     np.testing.assert_array_equal(mode(LOGITS), mode(LOGITS, step=17))
 
 

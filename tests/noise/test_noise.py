@@ -121,7 +121,7 @@ def test_an_interruption_keeps_what_was_finished(tmp_path: pathlib.Path, monkeyp
     assert [run["seed"] for run in strict(tmp_path / "noise.json")["runs"]] == [0]
 
 
-def test_without_matplotlib_nothing_is_begun(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_matplotlib_is_found_before_training(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r'needs matplotlib: pip install "blendloss\[demo\]"'):
         command.study(Request(SMALL, tmp_path / "out"))

@@ -82,7 +82,7 @@ def test_a_sentence_holds_or_does_not(truth, verdict):
     assert judged.row == ("x", "it holds", "seen", verdict)
 
 
-def test_what_was_not_run_is_not_judged():
+def test_claims_without_a_run_are_not_judged():
     claim = Claim("x", 1.0, "a table", measured, digits=0.1, tolerance=0.1)
     assert claim.judged(Runs([])).verdict == PENDING
     assert claim.judged(runs(1.0, arm="b")).verdict == PENDING
