@@ -15,7 +15,7 @@ python = "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-lowest conformance lint types format coverage venv peers papers clean
+.PHONY: help demo test test-fast test-lowest conformance workers lint types format coverage venv peers papers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +36,9 @@ test-lowest: ## every test on the oldest versions that are supported
 conformance: ## blendloss against TorchJD, live (a large download the first time)
 	@.ci/venv "$(VENV_CONFORMANCE)" conformance
 	@"$(VENV_CONFORMANCE)/bin/python" -m pytest -q tests/conformance
+
+workers: venv ## two workers against one process, all cases, and kills; writes tests/workers/results.md
+	@$(python) -m tests.workers
 
 lint: venv ## ruff: rules and format; import-linter: the order of imports
 	@$(python) -m ruff check --quiet .

@@ -15,7 +15,17 @@ def is_replicated() -> bool:
 def sum_over_replicas(tensors: Any) -> Any:
     """Sums a tensor, or each of a list of tensors, over the replicas."""
     replica = _replica()
-    return tensors if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    if replica is None:
+        return tensors
+    if not isinstance(tensors, list):
+        return replica.all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+    found = list(tensors)
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):  # several workers send one vector, of one dtype
+        places = [i for i, tensor in enumerate(tensors) if tensor.dtype == dtype]
+        reduced = replica.all_reduce(tf.distribute.ReduceOp.SUM, [tensors[i] for i in places])
+        for place, total in zip(places, reduced, strict=True):
+            found[place] = total
+    return found
 
 
 def mean_over_replicas(tensor: tf.Tensor) -> tf.Tensor:

@@ -26,6 +26,7 @@ from blendloss.keras._network_model import NetworkModel
 from blendloss.keras._ownership import take
 from blendloss.keras._progress import observe_progress
 from blendloss.keras._requirements import require_progress
+from blendloss.keras._several_workers import has_several_workers, own_part, with_axis
 from blendloss.keras._state_tree import add_optimizer_state, take_optimizer_state
 from blendloss.keras._step_count import check_train_step, checked_train_step, count_updates, require_advance
 from blendloss.keras._targets import match_outputs
@@ -178,6 +179,22 @@ class BlendedModel(SavesSeeds, NetworkModel):
         """As Keras's; raises before anything is traced for a gate that would never see its metric."""
         require_progress(self)
         return super().make_train_function(force)
+
+    def _make_function(self, step_function: Any) -> Any:
+        if has_several_workers(self.distribute_strategy):
+            if self.steps_per_execution > 1:
+                raise ValueError(
+                    "`steps_per_execution` must be 1 on several workers: collectives cannot stand in the loop "
+                    f"that it makes. Received: steps_per_execution={self.steps_per_execution}"
+                )
+            step_function = with_axis(step_function)
+        return super()._make_function(step_function)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        if iterator is not None and has_several_workers(self.distribute_strategy):
+            _, _, batches = next(iter(iterator))
+            iterator, data_batch = None, own_part(self.distribute_strategy, next(batches))
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     @traced_as_written
     @checked_train_step

@@ -18,6 +18,7 @@ import tensorflow as tf
 from blendloss._blend.blend import Blend
 from blendloss._internal.step import integer_step
 from blendloss.gates import Needs
+from blendloss.keras._common_finiteness import agree_on_finite
 
 _METHODS = ("apply", "apply_gradients")
 _CHECKED = "_requires_advance"  # marks a `train_step` that is checked
@@ -61,7 +62,8 @@ class _CountingUpdates:
         self._thread = threading.local()
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
-        """As the optimizer's own."""
+        """As the optimizer's own; replicas agree on whether a scaled loss overflows."""
+        grads = agree_on_finite(self._optimizer, grads)
         return self._update("apply", len(grads), grads, trainable_variables)
 
     def apply_gradients(self, grads_and_vars: Any) -> Any:

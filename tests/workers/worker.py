@@ -40,7 +40,7 @@ def main(addresses: str, index: str, place: str, *names: str) -> None:
             strategy, found = script(folder, *name.split("-")[1:])
         else:
             strategy = strategy or tf.distribute.MultiWorkerMirroredStrategy()
-            found = case(name, strategy)
+            found = case(name, strategy, folder, int(index))
         whole = folder / f"{name}-{index}.npz"
         part = whole.with_suffix(".part.npz")
         np.savez(part, **{key.replace("/", "|"): value for key, value in found.items()})
@@ -56,13 +56,14 @@ def script(folder: pathlib.Path, steps: str = "12") -> tuple[Any, dict[str, Any]
     return made["strategy"], state_of(made["model"])
 
 
-def case(name: str, strategy: Any) -> dict[str, Any]:
+def case(name: str, strategy: Any, folder: pathlib.Path, index: int) -> dict[str, Any]:
     import numpy as np
 
     from tests.workers.cases import LONG, trained
+    from tests.workers.fits import FITS
 
     try:
-        return trained(LONG[name], strategy)
+        return FITS[name](strategy, folder, index) if name in FITS else trained(LONG[name], strategy)
     except Exception:
         return {"error": np.array(traceback.format_exc())}
 
