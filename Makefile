@@ -4,6 +4,7 @@ VENV ?= .venv
 VENV_LOWEST ?= .venv-lowest
 VENV_PEERS ?= .venv-peers
 VENV_CONFORMANCE ?= .venv-conformance
+VENV_DOCS ?= .venv-docs
 PYTEST ?= -q -n 2 --dist loadfile# say, make test PYTEST='-q -x tests/losses'
 
 # The environment's own Python, whatever else the caller's shell points at.
@@ -15,7 +16,7 @@ python = "$(VENV)/bin/python"
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-fast test-lowest conformance workers lint types format coverage venv peers papers clean
+.PHONY: help demo test test-fast test-lowest conformance docs workers lint types format coverage venv peers papers clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -39,6 +40,11 @@ conformance: ## blendloss against TorchJD, live (a large download the first time
 
 workers: venv ## two workers against one process, all cases, and kills; writes tests/workers/results.md
 	@$(python) -m tests.workers
+
+docs: ## the documentation as a site, docs/_build/html/index.html
+	@.ci/venv "$(VENV_DOCS)" docs
+	@rm -rf docs/_build docs/api
+	@"$(VENV_DOCS)/bin/python" -m sphinx -q -W --keep-going -b html -d docs/_build/doctrees -c docs . docs/_build/html
 
 lint: venv ## ruff: rules and format; import-linter: the order of imports
 	@$(python) -m ruff check --quiet .
@@ -66,6 +72,6 @@ papers: venv ## every paper at its full size, two runs at a time (hours); a run 
 	@$(python) -m papers run all --jobs 2
 
 clean: ## remove the environments and what the tools leave behind
-	@for venv in "$(VENV)" "$(VENV_LOWEST)" "$(VENV_CONFORMANCE)" "$(VENV_PEERS)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
-	@rm -rf build dist *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@for venv in "$(VENV)" "$(VENV_LOWEST)" "$(VENV_CONFORMANCE)" "$(VENV_DOCS)" "$(VENV_PEERS)"; do if [ -f "$$venv/pyvenv.cfg" ]; then rm -rf "$$venv"; fi; done
+	@rm -rf build dist docs/_build docs/api *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
