@@ -19,10 +19,11 @@ include_patterns = [
     "papers/README.md",
     "papers/*/README.md",
     "papers/*/results/*.md",
+    "tests/workers/results.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
 ]
-exclude_patterns = [".*", "**/.*", "**/__pycache__", "build", "docs/_*", "blendloss", "tests"]
+exclude_patterns = [".*", "**/.*", "**/__pycache__", "build", "docs/_*", "blendloss"]
 templates_path = ["_templates"]
 
 myst_heading_anchors = 4

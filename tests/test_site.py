@@ -1,5 +1,6 @@
 """What `make docs` is made of: the pages of the API, and the check of links."""
 
+import ast
 import importlib
 import importlib.util
 import inspect
@@ -26,6 +27,49 @@ def extension(name):
 
 api = extension("api_text")
 links = extension("links")
+
+
+ROOT = EXTENSIONS.parents[1]
+
+
+def matches(pattern):
+    """Whether a path fits a pattern: `*` stands for a part of a name, `**` for any folders."""
+    return re.compile(re.sub(r"\\\*(\\\*)?", lambda star: ".*" if star[1] else "[^/]*", re.escape(pattern))).fullmatch
+
+
+def documents():
+    """The Markdown files of the site, by docs/conf.py; those that `make docs` writes left out."""
+    patterns = re.search(r"include_patterns = (\[.*?\])", (ROOT / "docs" / "conf.py").read_text(), re.DOTALL)
+    assert patterns is not None
+    included = [matches(pattern) for pattern in ast.literal_eval(patterns[1])]
+    folders = ("docs", "benchmarks", "papers", "tests")
+    paths = [*ROOT.glob("*.md"), *(path for folder in folders for path in (ROOT / folder).rglob("*.md"))]
+    names = [path.relative_to(ROOT).as_posix() for path in paths]
+    made = re.compile("docs/(_.*|api)/")
+    return {name for name in names if any(fits(name) for fits in included) and not made.match(name)}
+
+
+def test_a_document_that_the_site_links_to_is_in_the_site():
+    found = documents()
+    assert {"docs/index.md", "papers/README.md", "CHANGELOG.md"} < found
+    for name in found:
+        for target in re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", (ROOT / name).read_text()):
+            place = (ROOT / name).parent.joinpath(target).resolve().relative_to(ROOT.resolve()).as_posix()
+            assert place in found, f"{name} links to {place}, which docs/conf.py does not include"
+
+
+def test_every_document_of_the_site_is_in_a_list_of_contents():
+    found = documents()
+    patterns = []
+    for name in found:
+        for listed in re.findall(r"^```\{toctree\}\n(.*?)^```$", (ROOT / name).read_text(), re.MULTILINE | re.DOTALL):
+            for entry in re.findall(r"^([^:\n].*)$", listed, re.MULTILINE):
+                entry = re.sub(r"^.*<(.*)>$", r"\1", entry)
+                patterns.append(
+                    matches(f"{entry[1:] if entry[0] == '/' else f'{pathlib.PurePath(name).parent}/{entry}'}.md")
+                )
+    missing = {name for name in found if not any(fits(name) for fits in patterns)}
+    assert missing == {"docs/index.md"}
 
 
 def test_every_public_package_has_a_page_of_its_exports():
