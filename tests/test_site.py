@@ -107,6 +107,7 @@ def test_a_page_reads_as_its_docstring():
     assert "\n\n    rho(r) = c^2 / 6 (1 - max(1 - u^2, 0)^3)," in page  # a formula stays a block
     assert ":param scale: c, the rejection point, positive, in units of the residual." in page
     assert "**Example**\n\n```pycon\n>>> import blendloss as bl\n" in page
+    assert ":param width: \\> 0, in units" in api.pages()["blendloss.gates.ByResidual.md"]  # no quotation
     assert "tuned" not in page  # stands on the page of the base
     assert "{py:classmethod} tuned(efficiency=0.95" in api.pages()["blendloss.losses.Penalty.md"]
 

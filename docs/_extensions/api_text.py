@@ -192,7 +192,7 @@ def _returns(text: str) -> Iterator[str]:
 
 
 def _continued(text: str) -> str:
-    head, newline, rest = text.partition("\n")
+    head, newline, rest = re.sub("^>", r"\\>", text).partition("\n")  # no quotation
     return head + newline + textwrap.indent(textwrap.dedent(rest), "    ")
 
 
