@@ -23,7 +23,7 @@ from tests.workers.cases import BOUNDS, FLOAT32, LONG, SENT, SHORT, state_of, tr
 from tests.workers.fits import fitted
 from tests.workers.pair import ROOT, Pair, compare, free_addresses
 from tests.workers.script import PAGE, run
-from tests.workers.traffic import ROWS, Traffic, local_workers
+from tests.workers.traffic import ROWS, Traffic
 from tests.workers.worker import SCRIPT
 
 
@@ -87,24 +87,21 @@ def test_several_steps_in_an_execution_are_refused(monkeypatch):
         model.make_train_function()
 
 
-def test_sums_over_workers_take_several_dtypes():
-    strategy = local_workers()
-
+def test_sums_over_replicas_take_several_dtypes(replicas):
     def given():
         place = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.float64)
         return sum_over_replicas([tf.ones([2]), place + 3, tf.ones([], tf.int64), tf.fill([1], 2.0)])
 
-    found = strategy.experimental_local_results(tf.function(lambda: strategy.run(given), autograph=False)())[0]
+    found = replicas.experimental_local_results(tf.function(lambda: replicas.run(given), autograph=False)())[0]
     assert [part.numpy().tolist() for part in found] == [[2.0, 2.0], 7.0, 2, [4.0]]
 
 
-def test_an_overflow_on_one_worker_skips_the_step_on_all():
+def test_an_overflow_on_one_replica_skips_the_step_on_all(replicas):
     """Keras looks at the first replica alone, and the weights became infinite."""
-    strategy = local_workers()
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        with strategy.scope():
+        with replicas.scope():
             network = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
             model = bl.BlendedModel(network, bl.Blend({"mse": bl.losses.SquaredError()}, bl.gates.Fixed([1.0])))
             model.compile(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3), initial_scale=1024.0))
@@ -118,7 +115,7 @@ def test_an_overflow_on_one_worker_skips_the_step_on_all():
             place = tf.distribute.get_replica_context().replica_id_in_sync_group
             model.train_step((tf.ones([2, 1]), tf.where(place == 1, size, 1.0) * tf.ones([2, 1])))
 
-        strategy.run(of_replica)
+        replicas.run(of_replica)
 
     before = model.get_weights()
     step(tf.constant(1e6))

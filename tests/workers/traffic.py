@@ -192,7 +192,7 @@ def _gate_network(k: int) -> Any:
 def local_workers() -> tf.distribute.Strategy:
     """The strategy of several workers, with two devices of this process in their place: the same collectives.
 
-    There is one for all tests, as each numbers its collectives from the start.
+    For tracing alone: each strategy numbers its collectives from the start, and two that run in one process collide.
     """
     # Not public; TensorFlow's own tests use it.
     return tf.distribute.MultiWorkerMirroredStrategy._from_local_devices(["CPU:0", "CPU:1"])
