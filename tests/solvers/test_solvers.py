@@ -13,32 +13,12 @@ from hypothesis import strategies as st
 
 from blendloss._solvers.conflict_averse import conflict_averse
 from blendloss._solvers.dual_cone import dual_cone
-from blendloss._solvers.eigen import eigen, pseudo_inverse_applied
 from blendloss._solvers.fair import fair
-from blendloss._solvers.linear import solution
 from blendloss._solvers.min_norm import min_norm
+from tests.solvers.matrices import KINDS, ROUNDING, gradients_of, gram_of, lengths_of, over_sizes
 
-SIZES = [1, 2, 3, 5, 11, 40]
-KINDS = ["random", "dependent", "conflicting", "scaled", "repeated"]
-#: Sums of up to 40 products in float64, some steps of which were refined from such sums.
-ROUNDING = 256 * 2.0**-52
 #: What `_gram.STATIONARY` calls a vanishing length, of the sum of the lengths.
 STATIONARY = 1e-6
-
-
-def gradients_of(kind, k, seed=0):
-    """`[K, D]`: independent, of rank K/2, nearly cancelling, of lengths from 1e-8 to 1e8, or in equal pairs."""
-    random = np.random.default_rng(100 * seed + k)
-    rows = random.normal(size=(k, 48))
-    if kind == "dependent":
-        return rows[:, : max(1, k // 2)]
-    if kind == "conflicting":
-        return rows - 0.99 * rows.mean(axis=0)
-    if kind == "scaled":
-        return rows * 10 ** random.uniform(-8, 8, (k, 1))
-    if kind == "repeated":
-        return rows[np.arange(k) // 2]
-    return rows
 
 
 def mean_preference(gram):
@@ -55,17 +35,8 @@ SOLVERS = {
     "fair-2": lambda gram: fair(gram, 2.0),
     "dual-cone": mean_preference,
 }
-over_sizes = pytest.mark.parametrize("k", SIZES)
 over_kinds = pytest.mark.parametrize("kind", KINDS)
 over_solvers = pytest.mark.parametrize("name", SOLVERS)
-
-
-def gram_of(rows):
-    return rows @ rows.T
-
-
-def lengths_of(rows):
-    return np.linalg.norm(rows, axis=1)
 
 
 # Optimality
@@ -337,47 +308,3 @@ def test_every_regime(name, k, kind):
         np.testing.assert_allclose(found @ rows, eager @ rows, rtol=1e-8, atol=atol)
         if kind == "random":
             np.testing.assert_allclose(found, eager, rtol=1e-10, atol=1e-12)
-
-
-# Linear algebra
-
-
-@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "xla"])
-@over_sizes
-def test_eigen(k, jit_compile):
-    function = tf.function(eigen, jit_compile=jit_compile)
-    for kind in KINDS:
-        gram = gram_of(gradients_of(kind, k))
-        values, vectors = (found.numpy() for found in function(tf.constant(gram)))
-        largest = np.abs(gram).max()
-        np.testing.assert_allclose(vectors.T @ vectors, np.eye(k), atol=ROUNDING)
-        np.testing.assert_allclose(vectors * values @ vectors.T, gram, atol=ROUNDING * largest)
-        np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(gram), atol=ROUNDING * k * largest)
-
-
-def test_eigen_of_diagonal_equal_and_zero_matrices():
-    for matrix in (np.diag([3.0, 1.0, 2.0]), np.eye(4), np.ones((3, 3)), np.zeros((2, 2)), [[0.0, 1.0], [1.0, 0.0]]):
-        matrix = np.asarray(matrix)
-        values, vectors = (found.numpy() for found in eigen(tf.constant(matrix)))
-        np.testing.assert_allclose(vectors * values @ vectors.T, matrix, atol=4e-16)
-        np.testing.assert_allclose(np.sort(values), np.linalg.eigvalsh(matrix), atol=2e-15)
-
-
-@over_sizes
-def test_pseudo_inverse(k):
-    for kind in ("random", "dependent", "repeated"):
-        gram, vector = gram_of(gradients_of(kind, k)), np.arange(1.0, k + 1)
-        found = pseudo_inverse_applied(tf.constant(gram), tf.constant(vector), 1e-12)
-        expected = np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ vector
-        condition = np.linalg.cond(gram) if kind == "random" else 1e3
-        np.testing.assert_allclose(found, expected, atol=ROUNDING * condition * np.abs(expected).max())
-
-
-@over_sizes
-def test_solution(k):
-    gram = gram_of(gradients_of("scaled", k)) + np.diag(np.full(k, 1e-20))
-    vector = np.linspace(1, 2, k)
-    units = np.sqrt(np.diag(gram))
-    found = solution(tf.constant(gram), tf.constant(vector)).numpy()
-    left = (gram @ found - vector) / units
-    assert np.abs(left).max() <= ROUNDING * (np.abs(gram / units[:, None]) @ np.abs(found) + vector / units).max()
