@@ -42,6 +42,15 @@ def test_a_collective_that_may_not_run_is_not_counted() -> None:
         exchanged(branch.get_concrete_function(tf.TensorSpec([3])))
 
 
+def test_a_gather_is_not_counted_as_a_sum() -> None:
+    @tf.function
+    def gathered(x: Any) -> Any:
+        return tf.raw_ops.CollectiveGatherV2(input=x, group_size=2, group_key=1, instance_key=1, ordering_token=[])
+
+    with pytest.raises(ValueError, match="must be a sum.*CollectiveGatherV2"):
+        exchanged(gathered.get_concrete_function(tf.TensorSpec([3])))
+
+
 def steps(costs: dict[int, Costs], cores: int) -> tuple[list[Step], dict[tuple[str, tuple[Any, ...]], float]]:
     """Steps that follow the model exactly, and those of one worker."""
     exchanges = {PLAIN: (1, 4_000), "a": (3, 5_000), "b": (2, 90_000)}
