@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 from api_text import named, pages
@@ -13,6 +10,8 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
+
+from papers._quiet import import_tensorflow
 
 FOLDER = pathlib.Path("docs", "api")
 
@@ -43,24 +42,11 @@ def _inside(node: nodes.Node, kinds: tuple[type, ...]) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the notes that TensorFlow writes when it is imported, at whatever level."""
-    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        os.close(nowhere)
-
-
 def _write(app: Sphinx) -> None:
     folder = pathlib.Path(app.srcdir) / FOLDER
     folder.mkdir(exist_ok=True)
-    with _quiet():
-        made = pages()
+    import_tensorflow()
+    made = pages()
     for path in folder.glob("*.md"):
         if path.name not in made:
             path.unlink()

@@ -75,6 +75,17 @@ MODES = {
 }
 
 
+class ScaledError(keras.Layer):
+    """The mean absolute error as a likelihood whose scale trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = self.add_weight(shape=(), initializer="ones")
+
+    def call(self, y_true, y_pred):
+        return tf.reduce_mean(tf.abs(y_pred - y_true), -1) / self.scale + tf.math.log(self.scale)
+
+
 def network():
     return keras.Sequential([keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(1)])
 

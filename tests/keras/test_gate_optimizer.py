@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import blendloss as bl
-from tests.keras.models import SavedAfter, assert_two_replicas_are_one_device
+from tests.keras.models import SavedAfter, ScaledError, assert_two_replicas_are_one_device
 from tests.seeding import seed
 
 RNG = np.random.default_rng(0)
@@ -93,15 +93,7 @@ def test_moving_averages_replace_their_own_variables():
 
 
 def test_gate_optimizer_trains_the_variables_of_losses():
-    class Scaled(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.scale = self.add_weight(shape=(), initializer="ones")
-
-        def call(self, y_true, y_pred):
-            return tf.reduce_mean(tf.abs(y_pred - y_true), -1) / self.scale + tf.math.log(self.scale)
-
-    blend = bl.Blend({"mse": "mse", "scaled": Scaled()}, bl.gates.Fixed([1.0, 1.0]))
+    blend = bl.Blend({"mse": "mse", "scaled": ScaledError()}, bl.gates.Fixed([1.0, 1.0]))
     model = bl.BlendedModel(keras.Sequential([keras.layers.Dense(1)]), blend)
     model.compile(keras.optimizers.SGD(0.0), gate_optimizer=keras.optimizers.SGD(0.1))
     fit(model)

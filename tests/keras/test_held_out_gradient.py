@@ -8,6 +8,7 @@ import tensorflow as tf
 import blendloss as bl
 from blendloss.gates import Needs
 from tests.keras.held_out import MODES, X_HELD_OUT, Y_HELD_OUT, X, Y, blend_of, fit, logits_of, model_of, network
+from tests.keras.models import ScaledError
 from tests.seeding import seed
 
 
@@ -74,15 +75,7 @@ def test_held_out_rule_does_not_change_how_the_network_trains():
 
 
 def test_variables_of_losses_train_on_the_training_loss():
-    class Scaled(keras.Layer):
-        def __init__(self):
-            super().__init__()
-            self.scale = self.add_weight(shape=(), initializer="ones")
-
-        def call(self, y_true, y_pred):
-            return tf.reduce_mean(tf.abs(y_pred - y_true), -1) / self.scale + tf.math.log(self.scale)
-
-    scale = Scaled()
+    scale = ScaledError()
     model = bl.BlendedModel(
         network(), bl.Blend({"mse": "mse", "scaled": scale}, bl.gates.Learned()), held_out=bl.keras.HeldOut("mae")
     )

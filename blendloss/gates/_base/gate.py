@@ -65,7 +65,7 @@ class Gate(LossState, abc.ABC):
             raise ValueError(f"The gate {self.name!r} belongs to no blend yet: give it to `Blend(..., gate=gate)`.")
 
     def attach(self, names: tuple[str, ...], losses: Sequence[Any] = (), reduction: str | None = "mean") -> None:
-        """Creates the state for the losses `names`; called by the blend, of this `reduction`, that has the gate."""
+        """Creates the state for the losses `names` of a blend that reduces by `reduction`; the blend calls it."""
         self._reduction = reduction
         penalties = self._checked_penalties(names, losses) if Needs.PENALTIES in self.needs or self.elementwise else ()
         if self._names is not None:
